@@ -1,0 +1,18 @@
+"""ComfyUI-StepCache: training-free diffusion caches as ComfyUI nodes.
+
+Importable without ComfyUI: the nodes are loaded when ComfyUI asks for them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .nodes.extension import StepCacheExtension
+
+
+async def comfy_entrypoint() -> StepCacheExtension:
+    """Called by ComfyUI when it loads the pack."""
+    from .nodes.extension import StepCacheExtension
+
+    return StepCacheExtension()

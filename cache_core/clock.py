@@ -1,0 +1,126 @@
+"""What time it is in a sampling run. Numbers only: no tensors, no torch."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .errors import ConfigError
+
+PercentToSigma = Callable[[float], float]
+
+SIGMA_TOLERANCE = 1e-4
+"""Relative distance within which a sigma counts as a point of the schedule.
+
+Some samplers nudge the first sigma of a flow model from 1 to 0.9999667; neighbouring points of a
+1000-step schedule are still ten times farther apart than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """One moment of a run.
+
+    Args:
+        step: sampler step, 0 … steps - 1, 0 is the noisiest.
+        steps: number of sampler steps in this run.
+        sigma: noise level at the start of the step.
+        timestep: the same on the 0 … 1000 scale after any schedule shift, None where the model
+            has no such scale (EDM).
+        percent: the same as progress 0 … 1 in the host's sense (before any schedule shift).
+        evaluation: number of denoiser evaluations that ran before in this run.
+    """
+
+    step: int
+    steps: int
+    sigma: float
+    timestep: float | None
+    percent: float
+    evaluation: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The sigma schedule of one sampling run, and where a sigma lies in it.
+
+    Args:
+        sigmas: steps + 1 noise levels, monotone (normally falling).
+        timesteps: one value on the 0 … 1000 scale per step, None where there is no such scale.
+        percents: one progress value per step.
+    """
+
+    sigmas: tuple[float, ...]
+    timesteps: tuple[float | None, ...]
+    percents: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not self.steps or len(self.timesteps) != self.steps or len(self.percents) != self.steps:
+            raise ConfigError(
+                f"a timeline needs one timestep and one percent per step; found "
+                f"{len(self.sigmas)} sigmas, {len(self.timesteps)} timesteps and "
+                f"{len(self.percents)} percents"
+            )
+
+    @classmethod
+    def even(cls, steps: int) -> Timeline:
+        """A timeline whose steps divide 0 … 1 and 1000 … 0 evenly: for previews and tests."""
+        percents = tuple(i / steps for i in range(steps))
+        timesteps = tuple(1000.0 * (1.0 - p) for p in percents)
+        return cls((*(1.0 - p for p in percents), 0.0), timesteps, percents)
+
+    @property
+    def steps(self) -> int:
+        """Number of sampler steps."""
+        return max(len(self.sigmas) - 1, 0)
+
+    def locate(self, sigma: float) -> int:
+        """The step that a noise level belongs to.
+
+        A sigma within `SIGMA_TOLERANCE` of a schedule point is that point's step. Any other one
+        (midpoints, adaptive samplers) belongs to the step during which the schedule passes it, so
+        that all evaluations of one step share one decision.
+        """
+        for step, point in enumerate(self.sigmas[:-1]):
+            if math.isclose(sigma, point, rel_tol=SIGMA_TOLERANCE):
+                return step
+        falling = self.sigmas[0] >= self.sigmas[-1]
+        sign = -1.0 if falling else 1.0
+        passed = bisect_right([sign * point for point in self.sigmas], sign * sigma)
+        return min(max(passed - 1, 0), self.steps - 1)
+
+    def clock(self, step: int, evaluation: int = 0) -> Clock:
+        """The clock at the start of `step`."""
+        return Clock(
+            step=step,
+            steps=self.steps,
+            sigma=self.sigmas[step],
+            timestep=self.timesteps[step],
+            percent=self.percents[step],
+            evaluation=evaluation,
+        )
+
+
+def percents_of(sigmas: Sequence[float], percent_to_sigma: PercentToSigma) -> tuple[float, ...]:
+    """Invert the host's percent → sigma map by bisection.
+
+    Args:
+        sigmas: noise levels of the steps.
+        percent_to_sigma: falling function on 0 … 1.
+
+    Returns:
+        One progress value per sigma, exact to 2**-24.
+    """
+    return tuple(_bisect(sigma, percent_to_sigma) for sigma in sigmas)
+
+
+def _bisect(sigma: float, percent_to_sigma: PercentToSigma) -> float:
+    low, high = 0.0, 1.0
+    for _ in range(24):
+        middle = (low + high) / 2
+        if percent_to_sigma(middle) > sigma:
+            low = middle
+        else:
+            high = middle
+    # `high` may be one ulp late; `low` is 0.0 exactly for the first sigma of a full run.
+    return low

@@ -1,0 +1,17 @@
+"""The one tree of errors. Every message says what was found, what was expected and what to do."""
+
+
+class StepCacheError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class ConfigError(StepCacheError, ValueError):
+    """A parameter is outside its legal range, or two parameters contradict each other."""
+
+
+class UnsupportedModelError(StepCacheError):
+    """The connected model has no place where the method could act."""
+
+
+class RuleConflictError(StepCacheError):
+    """Two methods claim the same site."""

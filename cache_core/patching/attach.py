@@ -1,0 +1,107 @@
+"""Attach a method to a clone of a model, or refuse in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from comfy.patcher_extension import WrappersMP
+from torch import nn
+
+from ..errors import ConfigError, RuleConflictError, UnsupportedModelError
+from ..rules import Rule, assign
+from ..sites import Site, SiteKind
+from . import wrappers
+from .families import FAMILIES, Family, family_of
+from .installation import KEY, Installation, RuleSource, installation_of
+
+
+def attach(model: Any, method: RuleSource) -> Any:
+    """A clone of the model that samples with the method.
+
+    Args:
+        model: the host's ``ModelPatcher``; it is not changed.
+        method: the method, named like its node.
+
+    Returns:
+        The patched clone.
+
+    Raises:
+        UnsupportedModelError: the model has no place where the method could act.
+        RuleConflictError: another attached method claims the same site, or this one is attached
+            already.
+        ConfigError: a parameter does not fit this model.
+    """
+    previous = installation_of(model)
+    methods = (*(previous.methods if previous else ()), method)
+    if previous and any(type(other) is type(method) for other in previous.methods):
+        raise RuleConflictError(
+            f"{method.name}: this model already carries a {method.name} node. Two of them would "
+            f"claim the same layers: remove one, or take the model from before the first"
+        )
+    network = model.model.diffusion_model
+    family = family_of(network)
+    if family is None:
+        known = ", ".join(f.name for f in FAMILIES)
+        raise UnsupportedModelError(
+            f"{method.name}: the model is a {type(network).__name__}, which is none of the known "
+            f"families ({known}). Connect the model past this node; it would not be changed"
+        )
+    sites = family.sites(network)
+    notes = _check(method, family, network, sites)
+    rules: Sequence[Rule] = [rule for each in methods for rule in each.rules()]
+    installation = Installation(
+        methods=methods,
+        assigned=assign(rules, sites),
+        family=f"{family.name} ({type(model.model).__name__})",
+        notes=((*previous.notes, *notes) if previous else notes),
+    )
+    clone = model.clone()
+    # The clone's options are copies of their own, two levels deep; the parent keeps its own.
+    clone.model_options["transformer_options"][KEY] = installation
+    if previous is None:
+        clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, wrappers.outer_sample)
+        clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, wrappers.predict_noise)
+        clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, wrappers.apply_model)
+    return clone
+
+
+def _check(
+    method: RuleSource, family: Family, network: nn.Module, sites: Sequence[Site]
+) -> tuple[str, ...]:
+    """Refuse what cannot work; return notes on what will be inactive."""
+    notes: list[str] = []
+    claimed = 0
+    for rule in method.rules():
+        kind = rule.where.kind
+        of_kind = [site for site in sites if site.kind is kind]
+        matching = [site for site in of_kind if rule.where.matches(site)]
+        claimed += len(matching)
+        if kind is SiteKind.DEEP_BRANCH:
+            if not of_kind:
+                raise UnsupportedModelError(
+                    f"{method.name}: the model is {family.name} ({type(network).__name__}), which "
+                    f"has no skip connections to cut; expected a UNet such as SD1.5 or SDXL. "
+                    f"{_remedy(family)}"
+                )
+            if not matching:
+                (asked,) = rule.where.indices or {0}
+                raise ConfigError(
+                    f"{method.name}: branch {asked} does not exist in this model; it has "
+                    f"{len(of_kind)} input blocks, so the branch is 0 … {len(of_kind) - 1} "
+                    f"(0 skips the most)"
+                )
+        elif not matching:
+            notes.append(f"{method.name}: this model has no {kind}; that range has no effect")
+    if not claimed:
+        reason = family.no_attention_because or "it has none of the layers that this method reuses"
+        raise UnsupportedModelError(
+            f"{method.name}: the model is {family.name} ({type(network).__name__}): {reason}"
+        )
+    return tuple(notes)
+
+
+def _remedy(family: Family) -> str:
+    if family.no_attention_because:
+        return f"Of this model no part can be reused yet: {family.no_attention_because}"
+    return "Use Apply PAB on this model"

@@ -1,0 +1,152 @@
+"""DeepCache's site: everything below one skip connection of a UNet.
+
+The host's forward is left alone. On a shallow step the deep blocks are empty for the length of the
+call, their skips are zero-channel slices, and what other nodes attached to them is taken out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..session import Session
+from ..sites import Site
+from ..streams import StreamKey
+from .model_call import ModelCall
+from .module_swap import Swap
+
+BlockPatch = Callable[..., Any]
+
+_EMPTY = nn.Sequential()
+
+
+def swap_deep_branch(
+    swap: Swap,
+    call: ModelCall,
+    session: Session,
+    streams: Sequence[StreamKey],
+    site: Site,
+    unet: nn.Module,
+) -> None:
+    """Arrange one call so that the deep branch is recorded or recalled.
+
+    Branch b keeps ``h`` as it enters ``output_blocks[entry]``, before the skip is joined, with
+    entry = number of output blocks - 1 - b; live are ``input_blocks[:b + 1]`` and
+    ``output_blocks[entry:]``.
+    """
+    branch = _Branch(site.index, unet)
+    decision = session.decide(site, streams)
+    if decision.reuse:
+        branch.skip(swap, call, session.recall(site, streams))
+    else:
+        branch.observe(call, lambda h: session.record(site, streams, h, decision))
+
+
+class _Branch:
+    """One cut through a UNet."""
+
+    def __init__(self, index: int, unet: nn.Module) -> None:
+        self._unet = unet
+        self._inputs = tuple(unet.get_submodule("input_blocks").children())
+        self._middle = unet._modules.get("middle_block")
+        self._outputs = tuple(unet.get_submodule("output_blocks").children())
+        self._last_live_input = index
+        self._entry = len(self._outputs) - 1 - index
+
+    def observe(self, call: ModelCall, record: Callable[[torch.Tensor], None]) -> None:
+        """Full step: hand over ``h`` where it enters the live output blocks."""
+
+        def observe(h: Any, skip: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+            if options["block"][1] == self._entry:
+                record(h)
+            return h, skip
+
+        patches = _patches(call)
+        patches["output_block_patch"] = [observe, *patches.get("output_block_patch", [])]
+        call.options = {**call.options, "patches": patches}
+
+    def skip(self, swap: Swap, call: ModelCall, deep: Any) -> None:
+        """Shallow step: empty the deep blocks and start the live output blocks from `deep`."""
+        patches = _patches(call)
+        for name in ("input_block_patch", "input_block_patch_after_skip"):
+            patches[name] = [self._live_only(patch) for patch in patches.get(name, [])]
+        patches["input_block_patch"].append(self._keep_count)
+        patches.pop("middle_block_after_patch", None)
+        users = patches.get("output_block_patch", [])
+
+        def enter(h: Any, skip: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+            index = options["block"][1]
+            if index == 0:
+                _advance(options, self._middle)
+            if index < self._entry:
+                _advance(options, self._outputs[index])
+                # torch.cat takes a skip without channels on every host; None only on new ones.
+                return h, h[:, :0]
+            if index == self._entry:
+                h = deep
+            for patch in users:
+                h, skip = patch(h, skip, options)
+            return h, skip
+
+        patches["output_block_patch"] = [enter]
+        call.options = {**call.options, "patches": patches}
+        self._drop_deep_control(call)
+        self._empty(swap)
+
+    def _empty(self, swap: Swap) -> None:
+        """Put empty blocks in place of the deep ones."""
+        inputs = self._unet.get_submodule("input_blocks")._modules
+        outputs = self._unet.get_submodule("output_blocks")._modules
+        for index in range(self._last_live_input + 1, len(self._inputs)):
+            swap.set(inputs, str(index), _EMPTY)
+        if self._middle is not None:
+            swap.set(self._unet._modules, "middle_block", _EMPTY)
+        for index in range(self._entry):
+            swap.set(outputs, str(index), _EMPTY)
+
+    def _live_only(self, patch: BlockPatch) -> BlockPatch:
+        """A user's input patch that acts on live blocks only."""
+
+        def live_only(h: Any, options: dict[str, Any]) -> Any:
+            return patch(h, options) if options["block"][1] <= self._last_live_input else h
+
+        return live_only
+
+    def _keep_count(self, h: Any, options: dict[str, Any]) -> Any:
+        """Count the transformers of an emptied input block: patches are keyed by that number."""
+        if options["block"][1] > self._last_live_input:
+            _advance(options, self._inputs[options["block"][1]])
+        return h
+
+    def _drop_deep_control(self, call: ModelCall) -> None:
+        """Blank the control residuals of emptied blocks; the host pops the lists from the end."""
+        control = call.control
+        if control is None:
+            return
+        dead = {
+            "input": range(self._last_live_input + 1, len(self._inputs)),
+            "middle": range(1),
+            "output": range(self._entry),
+        }
+        kept: dict[str, list[Any]] = {}
+        for place, residuals in control.items():
+            kept[place] = list(residuals)
+            for index in dead.get(place, ()):
+                if index < len(residuals):
+                    kept[place][-1 - index] = None
+        call.control = kept
+
+
+def _patches(call: ModelCall) -> dict[str, list[BlockPatch]]:
+    return {name: list(patches) for name, patches in call.options.get("patches", {}).items()}
+
+
+def _advance(options: dict[str, Any], block: nn.Module | None) -> None:
+    """Advance the host's running transformer number past a block that did not run."""
+    if block is not None:
+        options["transformer_index"] += sum(
+            hasattr(layer, "transformer_blocks") for layer in block.children()
+        )

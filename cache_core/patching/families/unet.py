@@ -1,0 +1,17 @@
+"""SD1.5, SD2, SDXL, its refiner, SVD, inpainting and everything else on the host's UNet."""
+
+from ...sites import SiteKind
+from .family import Family
+
+UNET = Family(
+    name="UNet",
+    model_class="comfy.ldm.modules.diffusionmodules.openaimodel.UNetModel",
+    attention=(
+        (r".*\.transformer_blocks\.\d+\.attn1", SiteKind.SELF_ATTENTION),
+        (r".*\.transformer_blocks\.\d+\.attn2", SiteKind.CROSS_ATTENTION),
+        # SVD: the time stack attends over frames, then to the image prompt.
+        (r".*\.time_stack\.\d+\.attn1", SiteKind.TEMPORAL_ATTENTION),
+        (r".*\.time_stack\.\d+\.attn2", SiteKind.CROSS_ATTENTION),
+    ),
+    has_deep_branch=True,
+)

@@ -1,0 +1,73 @@
+"""What a patched clone carries in its options: immutable settings and a place for reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..report import Report
+from ..rules import Rule
+from ..sites import Site
+from .module_swap import Dispatchers
+
+KEY = "stepcache"
+"""Under this key stand our wrappers, and in ``transformer_options`` the installation."""
+
+
+class RuleSource(Protocol):
+    """What patching needs of a method: this room knows rules, not methods."""
+
+    name: str
+
+    def rules(self) -> tuple[Rule, ...]: ...
+
+    def describe(self) -> str: ...
+
+
+@dataclass(slots=True)
+class Mailbox:
+    """Holds the report of the last run, so that a node can read it after sampling."""
+
+    report: Report | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Everything attached to one clone. Never edited: attaching once more makes a new one.
+
+    A plain object without ``.to``: the host calls ``.to`` on what has one and copies dicts and
+    lists for every model call, but hands plain objects on by reference.
+
+    Args:
+        methods: the attached methods in the order of their nodes.
+        assigned: the rule of every claimed site.
+        family: name of the model family.
+        notes: remarks for the report.
+        mailbox: where finished runs leave their report; shared by all clones of the clone.
+        dispatchers: the forwards that stand in for the sites' own during a model call.
+    """
+
+    methods: tuple[RuleSource, ...]
+    assigned: Mapping[Site, Rule]
+    family: str
+    notes: tuple[str, ...] = ()
+    mailbox: Mailbox = field(default_factory=Mailbox)
+    dispatchers: Dispatchers = field(default_factory=Dispatchers)
+
+
+def installation_of(model: Any) -> Installation | None:
+    """The installation of a host ``ModelPatcher``, or None if nothing is attached."""
+    return model.model_options.get("transformer_options", {}).get(KEY)
+
+
+def last_report(model: Any) -> Report | None:
+    """The report of the last run of this model, or None if it has not run.
+
+    Raises:
+        LookupError: nothing of this pack is attached to the model.
+    """
+    installation = installation_of(model)
+    if installation is None:
+        raise LookupError("no Step Cache node is attached to this model")
+    return installation.mailbox.report

@@ -1,0 +1,84 @@
+"""One call of the host's ``apply_model``: its arguments, and the streams in its batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..streams import StreamCounter, StreamKey
+
+
+class ModelCall:
+    """The arguments of one ``apply_model`` call, to be read and replaced.
+
+    The host keeps its option dict and the control residuals at positions that have moved between
+    versions; both are recognised by what they hold.
+    """
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.args = list(args)
+        self.kwargs = dict(kwargs)
+
+    @property
+    def x(self) -> torch.Tensor:
+        """The noisy latents, shape (batch, …)."""
+        return self.args[0] if self.args else self.kwargs["x"]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """``transformer_options``; an empty dict where the caller gave none."""
+        return self._find(_is_options) or {}
+
+    @options.setter
+    def options(self, value: dict[str, Any]) -> None:
+        self._replace(_is_options, value)
+
+    @property
+    def control(self) -> dict[str, list[Any]] | None:
+        """ControlNet residuals by place, lists that the host pops from the end."""
+        return self._find(_is_control)
+
+    @control.setter
+    def control(self, value: dict[str, list[Any]]) -> None:
+        self._replace(_is_control, value)
+
+    def _find(self, is_wanted: Any) -> Any:
+        return next((v for v in (*self.args, *self.kwargs.values()) if is_wanted(v)), None)
+
+    def _replace(self, is_wanted: Any, value: Any) -> None:
+        self.args = [value if is_wanted(v) else v for v in self.args]
+        self.kwargs = {k: value if is_wanted(v) else v for k, v in self.kwargs.items()}
+
+    def streams(self, counter: StreamCounter) -> tuple[StreamKey, ...]:
+        """The conditioning streams of this call's batch, in batch order."""
+        options = self.options
+        conds = options["cond_or_uncond"]
+        uuids = options.get("uuids") or [None] * len(conds)
+        window = options.get("context_window")
+        frames = tuple(window.index_list) if window is not None else None
+        replaced = frozenset(
+            (name, key)
+            for name, table in options.get("patches_replace", {}).items()
+            for key in table
+        )
+        x = self.x
+        layout = (x.shape[0] // len(conds), tuple(x.shape[1:]), x.dtype, x.device)
+        return counter.number(
+            [
+                StreamKey(cond, uuid, frames, replaced, layout)
+                for cond, uuid in zip(conds, uuids, strict=True)
+            ]
+        )
+
+
+def _is_options(value: Any) -> bool:
+    return isinstance(value, dict) and "cond_or_uncond" in value
+
+
+def _is_control(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and not _is_options(value)
+        and any(isinstance(value.get(place), list) for place in ("input", "middle", "output"))
+    )

@@ -1,0 +1,119 @@
+"""One sampling run of a patched model: the session, the streams, and the modules behind sites."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import ConfigError, UnsupportedModelError
+from ..plan import Plan
+from ..report import Report
+from ..session import Session
+from ..sites import Site, SiteKind
+from ..streams import StreamCounter
+from .attention import swap_attention
+from .deep_branch import swap_deep_branch
+from .installation import Installation
+from .model_call import ModelCall
+from .module_swap import Swap
+from .sampling_scale import timeline_of
+
+RUN_KEY = "stepcache_run"
+"""Under this key the current run stands in ``transformer_options`` while sampling."""
+
+
+class Run:
+    """State of one sampling run. Made when sampling starts, thrown away when it ends.
+
+    Args:
+        installation: what is attached to the model.
+        model_patcher: the host's patcher that is about to sample.
+        sigmas: the schedule, shape (steps + 1,).
+        sampler: name of the sampler.
+
+    Raises:
+        ConfigError: the settings do not fit this schedule.
+        UnsupportedModelError: the model is not the one that the nodes were attached to.
+    """
+
+    def __init__(
+        self, installation: Installation, model_patcher: Any, sigmas: torch.Tensor, sampler: str
+    ) -> None:
+        self._installation = installation
+        self._modules: dict[int, tuple[nn.Module, dict[Site, nn.Module]]] = {}
+        names = " + ".join(method.name for method in installation.methods)
+        timeline = timeline_of(model_patcher.get_model_object("model_sampling"), sigmas)
+        try:
+            plans = _plans_by_kind(installation, timeline)
+        except ConfigError as error:
+            raise ConfigError(f"{names}: {error}") from error
+        self._counter = StreamCounter()
+        self.report = Report(
+            methods=[method.describe() for method in installation.methods],
+            family=installation.family,
+            sampler=sampler,
+            plans=plans,
+            notes=installation.notes,
+        )
+        self._session = Session(installation.assigned, timeline, self.report)
+        self._bind(model_patcher.model.diffusion_model)
+
+    def start_evaluation(self, sigma: float) -> None:
+        """The sampler is about to evaluate the model at this noise level."""
+        self._session.start_evaluation(sigma)
+        self._counter.start_evaluation()
+
+    @contextmanager
+    def model_call(self, diffusion_model: nn.Module, call: ModelCall) -> Iterator[None]:
+        """Patch the network for one call, and restore it whatever happens."""
+        if not self._session.has_started:
+            # A guider that answers without the host's PREDICT_NOISE: the options know the sigma.
+            self.start_evaluation(float(call.options["sigmas"].flatten()[0]))
+        streams = call.streams(self._counter)
+        modules = self._bind(diffusion_model)
+        attention = {s: m for s, m in modules.items() if s.kind is not SiteKind.DEEP_BRANCH}
+        dispatchers = self._installation.dispatchers
+        with Swap() as swap:
+            swap_attention(swap, call, self._session, streams, attention, dispatchers)
+            for site, unet in modules.items():
+                if site.kind is SiteKind.DEEP_BRANCH:
+                    swap_deep_branch(swap, call, self._session, streams, site, unet)
+            yield
+
+    def finish(self, outcome: str) -> None:
+        """End the run: drop every value, leave the report in the mailbox."""
+        self._session.finish(outcome)
+        self._modules.clear()
+        self._installation.mailbox.report = self.report
+
+    def _bind(self, diffusion_model: nn.Module) -> Mapping[Site, nn.Module]:
+        """The modules behind the sites, looked up once per network (several GPUs hold several)."""
+        known = self._modules.get(id(diffusion_model))
+        if known is None:
+            modules = {
+                site: _module_at(diffusion_model, site) for site in self._installation.assigned
+            }
+            known = self._modules[id(diffusion_model)] = (diffusion_model, modules)
+        return known[1]
+
+
+def _module_at(diffusion_model: nn.Module, site: Site) -> nn.Module:
+    try:
+        return diffusion_model.get_submodule(site.path)
+    except AttributeError as error:
+        raise UnsupportedModelError(
+            f"Step Cache: {site} is not in the model that is being sampled "
+            f"({type(diffusion_model).__name__}). The network was exchanged after the Step Cache "
+            f"node: move the Step Cache node behind the node that exchanges it"
+        ) from error
+
+
+def _plans_by_kind(installation: Installation, timeline: Any) -> dict[str, str]:
+    return {
+        site.kind.value: Plan.of(rule.when, timeline).strip
+        for site, rule in installation.assigned.items()
+    }

@@ -1,0 +1,39 @@
+"""The host's sigma schedule as numbers: timesteps 0 … 1000 and progress 0 … 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_sampling as ms
+import torch
+
+from ..clock import Timeline, percents_of
+
+
+def timeline_of(model_sampling: Any, sigmas: torch.Tensor) -> Timeline:
+    """The timeline of a run.
+
+    Args:
+        model_sampling: the host's sampling object, patches included.
+        sigmas: the run's schedule, shape (steps + 1,). Read once, before the run: some samplers
+            write into it.
+    """
+    points = tuple(sigmas.detach().float().cpu().tolist())
+    percents = percents_of(points[:-1], lambda p: float(model_sampling.percent_to_sigma(p)))
+    return Timeline(points, _timesteps(model_sampling, points[:-1]), percents)
+
+
+def _timesteps(model_sampling: Any, sigmas: tuple[float, ...]) -> tuple[float | None, ...]:
+    """Timesteps 0 … 1000 after the schedule shift, or None for models without such a scale.
+
+    Flow models differ in the multiplier and the units of their own ``timestep``; 1000 × sigma is
+    the scale in which all published windows are written.
+    """
+    if isinstance(model_sampling, (ms.ModelSamplingDiscreteFlow, ms.ModelSamplingFlux)):
+        return tuple(1000.0 * sigma for sigma in sigmas)
+    is_discrete = isinstance(model_sampling, ms.ModelSamplingDiscrete)
+    if is_discrete and not isinstance(
+        model_sampling, (ms.ModelSamplingDiscreteEDM, ms.StableCascadeSampling)
+    ):
+        return tuple(float(t) for t in model_sampling.timestep(torch.tensor(sigmas)))
+    return (None,) * len(sigmas)

@@ -1,0 +1,61 @@
+"""The three wrappers on a clone. They hold no state: it is found in the options they are given."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from .installation import KEY, Installation
+from .model_call import ModelCall
+from .run import RUN_KEY, Run
+
+LOG = logging.getLogger("stepcache")
+
+
+def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
+    """OUTER_SAMPLE: begin a run before the model is loaded, end it whatever happens."""
+    guider = executor.class_obj
+    options: dict[str, Any] = guider.model_options["transformer_options"]
+    installation: Installation = options[KEY]
+    sampler = kwargs["sampler"] if "sampler" in kwargs else args[2]
+    sigmas = kwargs["sigmas"] if "sigmas" in kwargs else args[3]
+    run = Run(installation, guider.model_patcher, sigmas, _name_of(sampler))
+    options[RUN_KEY] = run
+    outcome = "finished"
+    try:
+        return executor(*args, **kwargs)
+    except BaseException as error:
+        outcome = f"stopped by {type(error).__name__}"
+        raise
+    finally:
+        options.pop(RUN_KEY, None)
+        run.finish(outcome)
+        LOG.info(run.report.summary())
+
+
+def predict_noise(executor: Any, x: Any, timestep: Any, *args: Any, **kwargs: Any) -> Any:
+    """PREDICT_NOISE: runs once per sampler evaluation, and tells the clock.
+
+    Reading the sigma is the one moment at which the host waits for the device; it lies between
+    evaluations, where samplers read it too.
+    """
+    model_options = kwargs["model_options"] if "model_options" in kwargs else args[0]
+    run: Run | None = model_options["transformer_options"].get(RUN_KEY)
+    if run is not None:
+        run.start_evaluation(float(timestep.flatten()[0]))
+    return executor(x, timestep, *args, **kwargs)
+
+
+def apply_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
+    """APPLY_MODEL: patch the network for the length of this call."""
+    call = ModelCall(args, kwargs)
+    run: Run | None = call.options.get(RUN_KEY)
+    if run is None:
+        return executor(*args, **kwargs)
+    with run.model_call(executor.class_obj.diffusion_model, call):
+        return executor(*call.args, **call.kwargs)
+
+
+def _name_of(sampler: Any) -> str:
+    function = getattr(sampler, "sampler_function", None)
+    return getattr(function, "__name__", type(sampler).__name__).removeprefix("sample_")

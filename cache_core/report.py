@@ -1,0 +1,183 @@
+"""What happened in a run, and why: counts, strips, bytes and seconds. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from time import perf_counter
+from typing import Any
+
+REPORT_VERSION = 1
+"""Version of the JSON layout; raised when a key changes its meaning or goes away."""
+
+
+@dataclass(slots=True)
+class Report:
+    """The record of one sampling run.
+
+    A count is one site of one conditioning stream in one evaluation, so that it does not depend
+    on whether cond and uncond shared a batch.
+
+    Args:
+        methods: the nodes that acted, with their settings, e.g. "Apply PAB (self_attention 2)".
+        family: name of the model family.
+        sampler: name of the sampler, if known.
+        plans: per site kind the planned strip, C computes and R reuses.
+        notes: remarks made before sampling, e.g. kinds that this model does not have.
+    """
+
+    methods: Sequence[str]
+    family: str
+    sampler: str
+    plans: Mapping[str, str]
+    notes: Sequence[str] = ()
+    evaluations: int = 0
+    seconds: float = 0.0
+    peak_nbytes: int = 0
+    outcome: str = "running"
+    computed: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
+    reused: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
+    forced: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    step_seconds: dict[int, float] = field(default_factory=dict[int, float])
+    _lock: Lock = field(default_factory=Lock)
+    _mark: tuple[int, float] | None = None
+
+    @property
+    def steps(self) -> int:
+        """Sampler steps of the run."""
+        return max((len(strip) for strip in self.plans.values()), default=0)
+
+    @property
+    def total_computed(self) -> int:
+        """Site evaluations that were computed."""
+        return sum(self.computed.values())
+
+    @property
+    def total_reused(self) -> int:
+        """Site evaluations that were answered from the store."""
+        return sum(self.reused.values())
+
+    def count(self, kind: str, step: int, reused: bool, streams: int, forced: str | None) -> None:
+        """Record one decision for `streams` streams; `forced` says why it is not the planned one."""
+        with self._lock:
+            (self.reused if reused else self.computed)[kind, step] += streams
+            if forced is not None:
+                self.forced[kind, forced] += streams
+
+    def start_evaluation(self, step: int) -> None:
+        """Record that an evaluation of `step` begins; the time since the last mark is that one's."""
+        self._close_mark()
+        self.evaluations += 1
+        self._mark = (step, perf_counter())
+
+    def finish(self, outcome: str, peak_nbytes: int) -> None:
+        """Record the end of the run: `outcome` is "finished" or what stopped it."""
+        self._close_mark()
+        self.seconds = sum(self.step_seconds.values())
+        self.outcome = outcome
+        self.peak_nbytes = peak_nbytes
+
+    def _close_mark(self) -> None:
+        if self._mark is not None:
+            step, since = self._mark
+            self.step_seconds[step] = self.step_seconds.get(step, 0.0) + perf_counter() - since
+            self._mark = None
+
+    def strip(self, kind: str) -> str:
+        """What a kind did: C computed, R reused, P partly, "." not called in that step."""
+        letters: list[str] = []
+        for step in range(self.steps):
+            computed, reused = self.computed[kind, step], self.reused[kind, step]
+            letters.append(
+                "P" if computed and reused else "C" if computed else "R" if reused else "."
+            )
+        return "".join(letters)
+
+    @property
+    def nothing_reused_because(self) -> str | None:
+        """Why a run reused nothing, in words; None if it did reuse."""
+        if self.total_reused:
+            return None
+        if not self.evaluations:
+            return "the sampler never called the model"
+        if not any("R" in strip for strip in self.plans.values()):
+            return (
+                f"the settings plan no reuse in these {self.steps} steps: raise the interval or "
+                f"range above 1, widen start/end, or sample more steps"
+            )
+        if not self.total_computed:
+            return (
+                "the layers were never called: another extension answered for the model or "
+                "replaced its layers"
+            )
+        reasons = ", ".join(f"{reason} ({n}×)" for (_, reason), n in self.forced.most_common())
+        if reasons:
+            return f"every planned reuse had to be computed: {reasons}"
+        return "the sampler visited none of the steps in which reuse was planned"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data, ready for JSON."""
+        return {
+            "version": REPORT_VERSION,
+            "methods": list(self.methods),
+            "family": self.family,
+            "sampler": self.sampler,
+            "outcome": self.outcome,
+            "steps": self.steps,
+            "evaluations": self.evaluations,
+            "seconds": round(self.seconds, 6),
+            "step_seconds": [round(self.step_seconds.get(i, 0.0), 6) for i in range(self.steps)],
+            "peak_bytes": self.peak_nbytes,
+            "kinds": {
+                kind: {
+                    "plan": plan,
+                    "strip": self.strip(kind),
+                    "computed": sum(n for (k, _), n in self.computed.items() if k == kind),
+                    "reused": sum(n for (k, _), n in self.reused.items() if k == kind),
+                }
+                for kind, plan in self.plans.items()
+            },
+            "computed": self.total_computed,
+            "reused": self.total_reused,
+            "forced": [
+                {"kind": kind, "reason": reason, "count": n}
+                for (kind, reason), n in sorted(self.forced.items())
+            ],
+            "notes": list(self.notes),
+            "nothing_reused_because": self.nothing_reused_because,
+        }
+
+    def to_json(self) -> str:
+        """The report as versioned JSON."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    def summary(self) -> str:
+        """One line for the log."""
+        total = self.total_computed + self.total_reused
+        share = 100 * self.total_reused / total if total else 0.0
+        line = (
+            f"Step Cache: {' + '.join(self.methods)} on {self.family}: reused "
+            f"{self.total_reused} of {total} ({share:.0f} %) in {self.evaluations} evaluations, "
+            f"{self.seconds:.2f} s, {self.peak_nbytes / 2**20:.1f} MiB"
+        )
+        if self.outcome != "finished":
+            line += f"; {self.outcome}"
+        if self.nothing_reused_because:
+            line += f"; nothing reused: {self.nothing_reused_because}"
+        return line
+
+    def to_text(self) -> str:
+        """The report for a person: the summary, then one strip per kind."""
+        lines = [self.summary(), *(f"note: {note}" for note in self.notes), ""]
+        width = max((len(kind) for kind in self.plans), default=0)
+        for kind, plan in self.plans.items():
+            lines.append(f"{kind:{width}}  {self.strip(kind)}")
+            if self.strip(kind) != plan:
+                lines.append(f"{'planned':>{width}}  {plan}")
+        lines += ["", "C computed   R reused   P partly   . not called"]
+        for (kind, reason), n in sorted(self.forced.items()):
+            lines.append(f"computed although reuse was planned: {kind}, {n}×, {reason}")
+        return "\n".join(lines)

@@ -1,0 +1,142 @@
+"""The one decision loop. A session lives for one sampling run, then it is thrown away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from .clock import Clock, Timeline
+from .errors import StepCacheError
+from .plan import Plan
+from .report import Report
+from .rules import Rule
+from .sites import Site
+from .store import Entry, Store
+from .streams import StreamKey
+from .values import Value, join, split
+
+MAX_EVALUATIONS_PER_STEP = 3
+"""Evaluations of one step that may share a stored value. Heun, SDE and SEEDS samplers need up to
+three; an adaptive sampler that stays longer inside one step gets a fresh value instead."""
+
+NOT_STORED = "nothing stored yet for this conditioning, size or window"
+TOO_OLD = "the step that should have computed it did not run"
+TOO_OFTEN = "the sampler evaluated this step more often than a stored value may serve"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a site reuses, and why it computes although reuse was planned."""
+
+    reuse: bool
+    forced: str | None = None
+
+
+class Session:
+    """Decides compute or reuse for every site of one run, and keeps the values.
+
+    Args:
+        assigned: the rule of every claimed site.
+        timeline: the run's sigma schedule.
+        report: receives every decision.
+    """
+
+    def __init__(self, assigned: Mapping[Site, Rule], timeline: Timeline, report: Report) -> None:
+        self._assigned = assigned
+        self._timeline = timeline
+        self._report = report
+        self._store = Store()
+        self._clock: Clock | None = None
+        schedules = {rule.when for rule in assigned.values()}
+        self._plans = {schedule: Plan.of(schedule, timeline) for schedule in schedules}
+
+    @property
+    def store(self) -> Store:
+        """Where the values live."""
+        return self._store
+
+    @property
+    def clock(self) -> Clock:
+        """The current time.
+
+        Raises:
+            StepCacheError: no evaluation has begun.
+        """
+        if self._clock is None:
+            raise StepCacheError("the model was called before the sampler announced an evaluation")
+        return self._clock
+
+    @property
+    def has_started(self) -> bool:
+        """Whether an evaluation has begun."""
+        return self._clock is not None
+
+    def start_evaluation(self, sigma: float) -> None:
+        """Tell the time: the sampler is about to evaluate the model at `sigma`."""
+        step = self._timeline.locate(sigma)
+        self._clock = self._timeline.clock(step, self._report.evaluations)
+        self._report.start_evaluation(step)
+
+    def decide(self, site: Site, streams: Sequence[StreamKey]) -> Decision:
+        """Compute or reuse? Reuse needs the schedule's leave and a fresh past of every stream."""
+        rule = self._assigned[site]
+        plan = self._plans[rule.when]
+        step = self.clock.step
+        if not plan.reuse[step]:
+            return Decision(reuse=False)
+        source = plan.source(step)
+        limit = MAX_EVALUATIONS_PER_STEP * max(step - source, 1)
+        for stream in streams:
+            entry = self._store.get(site, stream)
+            if entry is None or len(entry.past) < rule.what.needs:
+                return Decision(reuse=False, forced=NOT_STORED)
+            if entry.step < source:
+                return Decision(reuse=False, forced=TOO_OLD)
+            if entry.reuses >= limit:
+                return Decision(reuse=False, forced=TOO_OFTEN)
+        return Decision(reuse=True)
+
+    def run(self, site: Site, streams: Sequence[StreamKey], compute: Callable[[], Value]) -> Value:
+        """Answer for a site: the stored approximation, or `compute()` whose result is stored.
+
+        Shapes: the first axis of every tensor is the batch, one equal chunk per stream.
+        """
+        decision = self.decide(site, streams)
+        if decision.reuse:
+            return self.recall(site, streams)
+        output = compute()
+        self.record(site, streams, output, decision)
+        return output
+
+    def recall(self, site: Site, streams: Sequence[StreamKey]) -> Value:
+        """The approximation for all streams, in memory of its own, counted as reused."""
+        what = self._assigned[site].what
+        entries = [self._entry(site, stream) for stream in streams]
+        for entry in entries:
+            entry.reuses += 1
+        self._report.count(site.kind.value, self.clock.step, True, len(streams), None)
+        return join([what.approximate(entry.past, self.clock) for entry in entries])
+
+    def record(
+        self, site: Site, streams: Sequence[StreamKey], output: Value, decision: Decision
+    ) -> None:
+        """Store what was computed, if anything will reuse it, and count it as computed."""
+        rule, step = self._assigned[site], self.clock.step
+        self._report.count(site.kind.value, step, False, len(streams), decision.forced)
+        if not self._plans[rule.when].is_needed_after(step):
+            return
+        for stream, part in zip(streams, split(output, len(streams)), strict=True):
+            entry = self._store.get(site, stream)
+            past = rule.what.observe(entry.past if entry else (), part)
+            self._store.put(site, stream, past, step)
+
+    def finish(self, outcome: str) -> None:
+        """End the run: drop every value and close the report."""
+        self._report.finish(outcome, self._store.peak_nbytes)
+        self._store.clear()
+
+    def _entry(self, site: Site, stream: StreamKey) -> Entry:
+        entry = self._store.get(site, stream)
+        if entry is None:
+            raise StepCacheError(f"{site} has nothing stored; decide() was not asked first")
+        return entry

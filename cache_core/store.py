@@ -1,0 +1,84 @@
+"""Where values live between steps, and how many bytes they take."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from threading import Lock
+
+from .sites import Site
+from .streams import StreamKey
+from .values import Value, copy, nbytes
+
+MAX_STREAMS = 64
+"""Streams kept per site. Context-window schedules invent new windows at every step; beyond this
+many the least recently used stream is dropped, and computing it again is always right."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """The past of one stream at one site.
+
+    Args:
+        past: computed outputs, oldest first, as the approximator folded them.
+        step: sampler step of the newest of them.
+        reuses: evaluations that used this past since it was stored.
+    """
+
+    past: tuple[Value, ...]
+    step: int
+    reuses: int = 0
+
+
+class Store:
+    """Entries by site and stream, on the device where they were computed.
+
+    Safe for threads: with several GPUs the host calls the model from one thread per device.
+    """
+
+    def __init__(self, max_streams: int = MAX_STREAMS) -> None:
+        self._max_streams = max_streams
+        self._entries: dict[Site, OrderedDict[StreamKey, Entry]] = {}
+        self._lock = Lock()
+        self._nbytes = 0
+        self.peak_nbytes = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held now."""
+        return self._nbytes
+
+    def get(self, site: Site, stream: StreamKey) -> Entry | None:
+        """The entry of a stream, or None. Marks it as recently used."""
+        with self._lock:
+            entries = self._entries.get(site)
+            if entries is None or stream not in entries:
+                return None
+            entries.move_to_end(stream)
+            return entries[stream]
+
+    def put(self, site: Site, stream: StreamKey, past: tuple[Value, ...], step: int) -> None:
+        """Store a copy of the values in `past` that are not stored already.
+
+        A copy, because Flux, HunyuanVideo, LTXV and others write into what their blocks return.
+        """
+        with self._lock:
+            entries = self._entries.setdefault(site, OrderedDict())
+            old = entries.pop(stream, None)
+            kept = {id(value) for value in old.past} if old else set[int]()
+            owned = tuple(value if id(value) in kept else copy(value) for value in past)
+            entries[stream] = Entry(owned, step)
+            self._nbytes += sum(map(nbytes, owned)) - _entry_nbytes(old)
+            if len(entries) > self._max_streams:
+                self._nbytes -= _entry_nbytes(entries.popitem(last=False)[1])
+            self.peak_nbytes = max(self.peak_nbytes, self._nbytes)
+
+    def clear(self) -> None:
+        """Drop everything."""
+        with self._lock:
+            self._entries.clear()
+            self._nbytes = 0
+
+
+def _entry_nbytes(entry: Entry | None) -> int:
+    return sum(map(nbytes, entry.past)) if entry else 0

@@ -1,0 +1,1 @@
+"""The nodes: schema text, build a method, attach it."""

@@ -1,0 +1,18 @@
+"""The list of nodes that ComfyUI loads."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from .apply_pab import ApplyPAB
+from .deepcache_unet import DeepCacheUNet
+from .step_cache_report import StepCacheReport
+
+NODES: tuple[type[io.ComfyNode], ...] = (DeepCacheUNet, ApplyPAB, StepCacheReport)
+
+
+class StepCacheExtension(ComfyExtension):
+    """All nodes of the pack."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return list(NODES)
