@@ -61,14 +61,14 @@ class Report:
         return sum(self.reused.values())
 
     def count(self, kind: str, step: int, reused: bool, streams: int, forced: str | None) -> None:
-        """Record one decision for `streams` streams; `forced` says why it is not the planned one."""
+        """Record one decision; `forced` says why it is not the planned one."""
         with self._lock:
             (self.reused if reused else self.computed)[kind, step] += streams
             if forced is not None:
                 self.forced[kind, forced] += streams
 
     def start_evaluation(self, step: int) -> None:
-        """Record that an evaluation of `step` begins; the time since the last mark is that one's."""
+        """Record that an evaluation of `step` begins and the one before it ended."""
         self._close_mark()
         self.evaluations += 1
         self._mark = (step, perf_counter())

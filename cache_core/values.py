@@ -7,7 +7,7 @@ from typing import Union
 
 import torch
 
-Value = Union[torch.Tensor, tuple["Value", ...]]
+Value = Union[torch.Tensor, tuple["Value", ...]]  # noqa: UP007 (recursive: no X | Y)
 """A tensor whose first axis is the batch, or a tuple of such."""
 
 

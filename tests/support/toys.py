@@ -64,9 +64,10 @@ def _sdxl() -> Any:
 def _svd() -> Any:
     over = {
         "in_channels": 8, "adm_in_channels": 768, "num_classes": "sequential",
-        "use_temporal_attention": True, "use_temporal_resblock": True, "video_kernel_size": [3, 1, 1],
-        "extra_ff_mix_layer": True, "use_spatial_context": True, "merge_strategy":
-        "learned_with_images", "merge_factor": 0.0, "use_linear_in_transformer": True,
+        "use_temporal_attention": True, "use_temporal_resblock": True,
+        "video_kernel_size": [3, 1, 1], "extra_ff_mix_layer": True, "use_spatial_context": True,
+        "merge_strategy": "learned_with_images", "merge_factor": 0.0,
+        "use_linear_in_transformer": True,
     }  # fmt: skip
     config = supported.SVD_img2vid(_unet(2, [1, 1, 1, 1], [1] * 6, 1, **over))
     config.unet_config["num_head_channels"] = 16
