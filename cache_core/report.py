@@ -86,7 +86,7 @@ class Report:
             self.step_seconds[step] = self.step_seconds.get(step, 0.0) + perf_counter() - since
             self._mark = None
 
-    def strip(self, kind: str) -> str:
+    def strip_of(self, kind: str) -> str:
         """What a kind did: C computed, R reused, P partly, "." not called in that step."""
         letters: list[str] = []
         for step in range(self.steps):
@@ -134,7 +134,7 @@ class Report:
             "kinds": {
                 kind: {
                     "plan": plan,
-                    "strip": self.strip(kind),
+                    "strip": self.strip_of(kind),
                     "computed": sum(n for (k, _), n in self.computed.items() if k == kind),
                     "reused": sum(n for (k, _), n in self.reused.items() if k == kind),
                 }
@@ -174,8 +174,8 @@ class Report:
         lines = [self.summary(), *(f"note: {note}" for note in self.notes), ""]
         width = max((len(kind) for kind in self.plans), default=0)
         for kind, plan in self.plans.items():
-            lines.append(f"{kind:{width}}  {self.strip(kind)}")
-            if self.strip(kind) != plan:
+            lines.append(f"{kind:{width}}  {self.strip_of(kind)}")
+            if self.strip_of(kind) != plan:
                 lines.append(f"{'planned':>{width}}  {plan}")
         lines += ["", "C computed   R reused   P partly   . not called"]
         for (kind, reason), n in sorted(self.forced.items()):

@@ -31,7 +31,6 @@ def _load_package(name: str, folder: Path) -> None:
 
 _load_package("stepcache", ROOT)
 _load_package("demo", ROOT / "demo")
-_load_package("scripts", ROOT / "scripts")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,15 +8,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import host
-
-host.boot()
-
-import comfy.model_patcher  # noqa: E402
-import comfy.sample  # noqa: E402
-import comfy.samplers  # noqa: E402
-import comfy.supported_models as supported  # noqa: E402
-import torch  # noqa: E402
+import comfy.model_patcher
+import comfy.sample
+import comfy.samplers
+import comfy.supported_models as supported
+import torch
 
 CPU = torch.device("cpu")
 
@@ -104,7 +100,7 @@ def _flux() -> Any:
 
 TOYS: dict[str, Toy] = {
     "sd15": Toy(_sd15, (1, 4, 16, 16), (7, 24)),
-    "sdxl": Toy(_sdxl, (1, 4, 16, 16), (7, 24), pooled=1280),
+    "sdxl": Toy(_sdxl, (1, 4, 8, 8), (7, 24), pooled=1280),
     "svd": Toy(_svd, (3, 4, 8, 8), (1, 24)),
     "wan": Toy(_wan, (1, 16, 2, 8, 8), (7, 24)),
     "sd3": Toy(_sd3, (1, 16, 8, 8), (7, 24), pooled=24),
@@ -118,13 +114,13 @@ def load(name: str) -> comfy.model_patcher.ModelPatcher:
     config = TOYS[name].config()
     config.set_inference_dtype(torch.float32, None)
     model = config.get_model({}, "", device=CPU)
-    _fill(model.diffusion_model)
+    fill(model.diffusion_model)
     model.eval()
     return comfy.model_patcher.ModelPatcher(model, load_device=CPU, offload_device=CPU)
 
 
 @torch.no_grad()
-def _fill(network: torch.nn.Module) -> None:
+def fill(network: torch.nn.Module) -> None:
     """Random weights that keep activations near one, away from zero-initialised gates."""
     generator = torch.Generator().manual_seed(0)
     for name, parameter in network.named_parameters():

@@ -1,0 +1,112 @@
+"""Runs as graphs make them: parts of a run, two samplers, two methods, another cache."""
+
+from __future__ import annotations
+
+import cases
+import pytest
+import torch
+import toys
+from comfy_extras.nodes_easycache import EasyCacheNode
+from stepcache.cache_core.errors import ConfigError, RuleConflictError
+from stepcache.cache_core.methods import PAB, DeepCache
+from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.patching.installation import installation_of
+from stepcache.cache_core.schedules import PercentRange
+from stepcache.cache_core.session import TOO_OLD
+
+WHOLE_RUN = PercentRange(0.0, 1.0)
+
+
+@cases.each_fast_case
+def test_image_to_image_starts_fresh(case: cases.Case) -> None:
+    patched = attach(toys.load(case.model), case.reusing())
+    latent = torch.randn(toys.TOYS[case.model].latent, generator=torch.Generator().manual_seed(3))
+    first = toys.sample(patched, case.model, latent=latent, denoise=0.5)
+    toys.sample(patched, case.model)
+    assert torch.equal(toys.sample(patched, case.model, latent=latent, denoise=0.5), first)
+    for strip in (last_report(patched).strip_of(kind) for kind in last_report(patched).plans):
+        assert len(strip) == 6
+        assert strip[0] == "C"
+
+
+@cases.each_fast_case
+def test_two_samplers_in_a_row_share_nothing(case: cases.Case) -> None:
+    model = toys.load(case.model)
+
+    def two_stages(patched: object) -> torch.Tensor:
+        half = toys.sample(patched, case.model, last_step=3)
+        assert patched is model or last_report(patched).steps == 3
+        return toys.sample(patched, case.model, latent=half, start_step=3, disable_noise=True)
+
+    patched = attach(model, case.reusing())
+    result = two_stages(patched)
+    assert last_report(patched).total_reused > 0
+    assert not last_report(patched).forced, "the second stage begins with a computed step"
+    assert torch.equal(two_stages(patched), result)
+    assert torch.equal(two_stages(attach(model, case.idle())), two_stages(model))
+
+
+def test_attaching_leaves_the_parent_alone() -> None:
+    model = toys.load("sd15")
+    first = attach(model, PAB(2, 2, 2, WHOLE_RUN))
+    second = attach(first, DeepCache(3, 0))
+    assert installation_of(model) is None
+    assert [method.name for method in installation_of(first).methods] == ["Apply PAB"]
+    names = [method.name for method in installation_of(second).methods]
+    assert names == ["Apply PAB", "DeepCache UNet"]
+    alone = toys.sample(first, "sd15")
+    toys.sample(second, "sd15")
+    assert torch.equal(toys.sample(first, "sd15"), alone)
+
+
+def test_two_methods_on_one_model_combine() -> None:
+    """DeepCache 3 leaves PAB's deep layers uncalled; what grew too old there is computed."""
+    both = attach(attach(toys.load("sd15"), PAB(2, 2, 2, WHOLE_RUN)), DeepCache(3, 2))
+    first = toys.sample(both, "sd15")
+    report = last_report(both)
+    assert report.strip_of("deep_branch") == "CRRCRR"
+    assert report.strip_of("self_attention")[0] == "C"
+    assert "P" in report.strip_of("self_attention")
+    assert report.total_reused > 0
+    assert {reason for _, reason in report.forced} == {TOO_OLD}
+    assert torch.equal(toys.sample(both, "sd15"), first)
+
+
+def test_the_same_method_twice_is_refused() -> None:
+    once = attach(toys.load("sd15"), DeepCache(3, 0))
+    with pytest.raises(RuleConflictError, match=r"DeepCache UNet: .*already carries.*remove one"):
+        attach(once, DeepCache(2, 5))
+
+
+def test_a_branch_beyond_the_model_names_the_range() -> None:
+    with pytest.raises(ConfigError, match=r"branch 12 does not exist.*0 … 11"):
+        attach(toys.load("sd15"), DeepCache(3, 12))
+    with pytest.raises(ConfigError, match=r"branch 9 does not exist.*0 … 8"):
+        attach(toys.load("sdxl"), DeepCache(3, 9))
+
+
+def test_settings_that_do_not_fit_the_steps_are_refused_before_sampling() -> None:
+    patched = attach(toys.load("sd15"), DeepCache(2, 0, uniform=False, center=15, power=1.4))
+    with pytest.raises(ConfigError, match=r"DeepCache UNet: no non-uniform list of 15 steps"):
+        toys.sample(patched, "sd15", steps=30)
+    assert last_report(patched) is None, "nothing was sampled"
+
+
+def test_another_cache_that_skips_the_model_only_makes_us_compute() -> None:
+    """EasyCache answers for whole evaluations; a value it kept us from computing is not missed."""
+    model = toys.load("wan")
+    eager = {"reuse_threshold": 3.0, "start_percent": 0.0, "end_percent": 1.0, "verbose": False}
+    easy = EasyCacheNode.execute(model=model, **eager).result[0]
+    both = attach(easy, PAB(2, 2, 2, WHOLE_RUN))
+    first = toys.sample(both, "wan", steps=12)
+    strip = last_report(both).strip_of("self_attention")
+    assert "." in strip, "EasyCache must have skipped something for this to be a test"
+    assert torch.equal(toys.sample(both, "wan", steps=12), first)
+
+
+def test_kinds_that_the_model_lacks_are_noted() -> None:
+    patched = attach(toys.load("wan"), PAB())
+    toys.sample(patched, "wan")
+    assert last_report(patched).notes == (
+        "Apply PAB: this model has no temporal_attention; that range has no effect",
+    )

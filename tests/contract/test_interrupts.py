@@ -1,0 +1,81 @@
+"""Law 7: an interrupt or an error at any step leaves nothing behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cases
+import comfy.model_management
+import observe
+import pytest
+import torch
+import toys
+from comfy.patcher_extension import WrappersMP
+from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.patching.run import RUN_KEY
+
+STEPS = 4
+
+
+def _stop_in_model(model: Any, evaluation: int) -> Any:
+    """A clone whose model fails inside its `evaluation`-th call, with our patches in place."""
+    clone = model.clone()
+    calls = iter(range(10**6))
+
+    def fail(executor: Any, *args: Any, **kwargs: Any) -> Any:
+        hook = None
+        if next(calls) == evaluation:
+            layers = list(executor.class_obj.diffusion_model.modules())
+            # The last layer: everything before it has run, all stand-ins are in place.
+            hook = layers[-1].register_forward_pre_hook(_raise_out_of_memory)
+        try:
+            return executor(*args, **kwargs)
+        finally:
+            if hook is not None:
+                hook.remove()
+
+    clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "fail", fail)
+    return clone
+
+
+def _raise_out_of_memory(*_: Any) -> None:
+    raise torch.OutOfMemoryError("out of memory in the middle of a call")
+
+
+@cases.each_fast_case
+@pytest.mark.parametrize("step", range(STEPS))
+def test_an_interrupt_at_any_step_leaves_nothing(case: cases.Case, step: int) -> None:
+    model = toys.load(case.model)
+    patched = attach(model, case.reusing())
+    whole = toys.sample(patched, case.model, steps=STEPS)
+    marks = observe.fingerprint(model)
+
+    def interrupt(done: int, *_: Any) -> None:
+        if done == step:
+            comfy.model_management.interrupt_current_processing()
+            comfy.model_management.throw_exception_if_processing_interrupted()
+
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        toys.sample(patched, case.model, steps=STEPS, callback=interrupt)
+    assert last_report(patched).outcome == "stopped by InterruptProcessingException"
+    _assert_clean(model, patched, marks)
+    assert torch.equal(toys.sample(patched, case.model, steps=STEPS), whole)
+
+
+@cases.each_fast_case
+@pytest.mark.parametrize("evaluation", range(STEPS))
+def test_an_error_inside_any_call_leaves_nothing(case: cases.Case, evaluation: int) -> None:
+    model = toys.load(case.model)
+    patched = attach(model, case.reusing())
+    whole = toys.sample(patched, case.model, steps=STEPS)
+    marks = observe.fingerprint(model)
+    with pytest.raises(torch.OutOfMemoryError):
+        toys.sample(_stop_in_model(patched, evaluation), case.model, steps=STEPS)
+    _assert_clean(model, patched, marks)
+    assert torch.equal(toys.sample(patched, case.model, steps=STEPS), whole)
+
+
+def _assert_clean(model: Any, patched: Any, marks: dict[str, Any]) -> None:
+    assert observe.stored_bytes() == 0
+    assert observe.fingerprint(model) == marks
+    assert RUN_KEY not in patched.model_options["transformer_options"]

@@ -1,0 +1,81 @@
+"""What laws look at: marks on modules, values left in stores, FLOPs, and inputs held still."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import comfy.model_patcher
+import torch
+from comfy.patcher_extension import WrappersMP
+from stepcache.cache_core.store import Store
+
+
+def fingerprint(model: Any) -> dict[str, Any]:
+    """Identity of every module, of its children and of its instance attributes."""
+    network = model.model.diffusion_model
+    return {
+        path: (
+            id(module),
+            frozenset(module.__dict__),
+            tuple((name, id(child)) for name, child in module._modules.items()),
+        )
+        for path, module in network.named_modules()
+    }
+
+
+def stored_bytes() -> int:
+    """Bytes held by all stores that are alive in this process."""
+    gc.collect()
+    return sum(obj.nbytes for obj in gc.get_objects() if isinstance(obj, Store))
+
+
+def hold_inputs_still(model: Any) -> Any:
+    """A clone whose every evaluation gets the latents and sigma of the first one.
+
+    The wrapper is added last, so it stands inside ours: our clock sees the sampler's sigmas move
+    while the network is asked the same question again and again.
+    """
+    clone = model.clone()
+    first: list[Any] = []
+
+    def hold(executor: Any, x: torch.Tensor, sigma: torch.Tensor, *args: Any) -> Any:
+        if not first:
+            first.extend((x.clone(), sigma.clone()))
+        return executor(first[0].clone(), first[1].clone(), *args)
+
+    clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "hold_inputs_still", hold)
+    return clone
+
+
+def record_answers(model: Any) -> tuple[Any, list[torch.Tensor]]:
+    """A clone that lists what every evaluation answered."""
+    clone = model.clone()
+    answers: list[torch.Tensor] = []
+
+    def record(executor: Any, *args: Any) -> Any:
+        answer = executor(*args)
+        answers.append(answer.clone())
+        return answer
+
+    clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "record_answers", record)
+    return clone, answers
+
+
+@contextmanager
+def memory_for(batched: Any) -> Iterator[None]:
+    """Let the host believe that it can batch cond and uncond, or not, call by call.
+
+    Args:
+        batched: called before every decision; True if both fit into one batch.
+    """
+    original = comfy.model_patcher.ModelPatcher.get_free_memory
+    comfy.model_patcher.ModelPatcher.get_free_memory = (  # type: ignore[method-assign]
+        lambda *args, **kwargs: 1e15 if batched() else 1
+    )
+    try:
+        yield
+    finally:
+        comfy.model_patcher.ModelPatcher.get_free_memory = original  # type: ignore[method-assign]

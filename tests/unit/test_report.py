@@ -1,0 +1,190 @@
+"""The report: what happened in a run, and why."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from stepcache.cache_core.report import REPORT_VERSION, Report
+from stepcache.cache_core.session import NOT_STORED, TOO_OLD
+
+SELF = "self_attention"
+CROSS = "cross_attention"
+
+
+def report(**plans: str) -> Report:
+    """A report with these plans by kind."""
+    return Report(["Apply PAB (self_attention 2)"], "Wan (WAN21)", "euler", plans)
+
+
+def finished_run() -> Report:
+    """Four steps: self-attention computed 6 times and reused 3 times; 25 % of 12 altogether."""
+    run = report(self_attention="CRCR", cross_attention="CCCC")
+    for step in range(3):
+        run.start_evaluation(step)
+    run.count(SELF, 0, False, 2, None)
+    run.count(SELF, 1, True, 2, None)
+    run.count(SELF, 2, False, 3, None)
+    run.count(SELF, 2, True, 1, None)
+    run.count(SELF, 3, False, 1, NOT_STORED)
+    run.count(CROSS, 0, False, 3, None)
+    run.finish("finished", 3 * 2**20)
+    return run
+
+
+def test_a_strip_has_one_letter_per_step() -> None:
+    run = report(self_attention="CRRR")
+    run.count(SELF, 0, False, 1, None)
+    run.count(SELF, 1, True, 1, None)
+    run.count(SELF, 2, False, 1, None)
+    run.count(SELF, 2, True, 1, None)
+    assert run.strip(SELF) == "CRP."
+
+
+def test_a_strip_is_of_one_kind() -> None:
+    run = report(self_attention="CR", cross_attention="CC")
+    run.count(SELF, 1, True, 1, None)
+    assert (run.strip(SELF), run.strip(CROSS)) == (".R", "..")
+
+
+def test_counts_add_up() -> None:
+    run = finished_run()
+    assert (run.steps, run.evaluations) == (4, 3)
+    assert (run.total_computed, run.total_reused) == (2 + 3 + 1 + 3, 2 + 1)
+    assert run.forced == {(SELF, NOT_STORED): 1}
+    assert run.strip(SELF) == "CRPC"
+
+
+def test_a_run_that_reused_needs_no_excuse() -> None:
+    assert finished_run().nothing_reused_because is None
+
+
+def test_a_run_that_never_began_says_so() -> None:
+    assert report(self_attention="CR").nothing_reused_because == (
+        "the sampler never called the model"
+    )
+
+
+def test_settings_that_plan_no_reuse_are_named_with_a_remedy() -> None:
+    run = report(self_attention="CCCC", cross_attention="CCCC")
+    run.start_evaluation(0)
+    run.count(SELF, 0, False, 1, None)
+    because = run.nothing_reused_because
+    assert because is not None
+    assert because.startswith("the settings plan no reuse in these 4 steps")
+    assert "raise the interval" in because
+
+
+def test_layers_that_were_never_called_are_named() -> None:
+    run = report(self_attention="CR")
+    run.start_evaluation(0)
+    run.start_evaluation(1)
+    because = run.nothing_reused_because
+    assert because is not None
+    assert because.startswith("the layers were never called: another extension answered")
+
+
+def test_forced_computes_are_named_the_most_frequent_first() -> None:
+    run = report(self_attention="CRR")
+    for step in range(3):
+        run.start_evaluation(step)
+    run.count(SELF, 0, False, 1, None)
+    run.count(SELF, 1, False, 1, TOO_OLD)
+    run.count(SELF, 2, False, 2, NOT_STORED)
+    assert run.nothing_reused_because == (
+        f"every planned reuse had to be computed: {NOT_STORED} (2×), {TOO_OLD} (1×)"
+    )
+
+
+def test_a_sampler_that_left_the_steps_out_is_named() -> None:
+    run = report(self_attention="CR")
+    run.start_evaluation(0)
+    run.count(SELF, 0, False, 1, None)
+    assert run.nothing_reused_because == (
+        "the sampler visited none of the steps in which reuse was planned"
+    )
+
+
+def test_json_says_what_the_report_says() -> None:
+    run = finished_run()
+    run.notes = ["no temporal_attention"]
+    data = json.loads(run.to_json())
+    assert data == run.to_dict()
+    seconds, step_seconds = data.pop("seconds"), data.pop("step_seconds")
+    assert len(step_seconds) == 4
+    assert sum(step_seconds) == pytest.approx(seconds, abs=1e-5)
+    assert data == {
+        "version": 1,
+        "methods": ["Apply PAB (self_attention 2)"],
+        "family": "Wan (WAN21)",
+        "sampler": "euler",
+        "outcome": "finished",
+        "steps": 4,
+        "evaluations": 3,
+        "peak_bytes": 3 * 2**20,
+        "kinds": {
+            SELF: {"plan": "CRCR", "strip": "CRPC", "computed": 6, "reused": 3},
+            CROSS: {"plan": "CCCC", "strip": "C...", "computed": 3, "reused": 0},
+        },
+        "computed": 9,
+        "reused": 3,
+        "forced": [{"kind": SELF, "reason": NOT_STORED, "count": 1}],
+        "notes": ["no temporal_attention"],
+        "nothing_reused_because": None,
+    }
+
+
+def test_json_carries_the_version_that_readers_check() -> None:
+    assert json.loads(report().to_json())["version"] == REPORT_VERSION == 1
+
+
+def test_an_unfinished_run_can_be_written_too() -> None:
+    data = json.loads(report(self_attention="CR").to_json())
+    assert data["outcome"] == "running"
+    assert data["step_seconds"] == [0.0, 0.0]
+    assert data["kinds"][SELF]["strip"] == ".."
+
+
+def test_the_summary_is_one_line_with_the_numbers() -> None:
+    run = finished_run()
+    run.seconds = 1.5
+    assert run.summary() == (
+        "Step Cache: Apply PAB (self_attention 2) on Wan (WAN21): reused 3 of 12 (25 %) "
+        "in 3 evaluations, 1.50 s, 3.0 MiB"
+    )
+
+
+def test_the_summary_of_a_stopped_run_says_so_and_stays_one_line() -> None:
+    run = report(self_attention="CR")
+    run.finish("stopped by InterruptProcessingException", 0)
+    summary = run.summary()
+    assert "reused 0 of 0 (0 %)" in summary
+    assert "; stopped by InterruptProcessingException; nothing reused: the sampler" in summary
+    assert "\n" not in summary
+
+
+def test_seconds_belong_to_the_step_of_the_evaluation() -> None:
+    run = report(self_attention="CRRR")
+    for step in (0, 2, 2):
+        run.start_evaluation(step)
+    assert set(run.step_seconds) == {0, 2}
+    before = run.step_seconds[2]
+    run.finish("finished", 0)
+    assert run.step_seconds[2] > before, "the last evaluation ends with the run"
+    assert run.seconds == run.step_seconds[0] + run.step_seconds[2]
+
+
+def test_the_text_shows_the_plan_where_it_was_not_kept() -> None:
+    run = report(self_attention="CR", cross_attention="CC")
+    run.notes = ["no temporal_attention"]
+    for kind in (SELF, CROSS):
+        run.count(kind, 0, False, 1, None)
+        run.count(kind, 1, False, 1, NOT_STORED if kind == SELF else None)
+    lines = run.to_text().splitlines()
+    assert lines[1] == "note: no temporal_attention"
+    assert lines[3:6] == [
+        "self_attention   CC",
+        "        planned  CR",
+        "cross_attention  CC",
+    ]
+    assert lines[-1] == f"computed although reuse was planned: self_attention, 1×, {NOT_STORED}"
