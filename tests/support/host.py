@@ -19,17 +19,23 @@ def comfyui_path() -> Path:
     return path
 
 
-def boot() -> None:
-    """Put the host on ``sys.path`` and parse its options as ``main.py --cpu`` would."""
+def boot(cpu: bool = True) -> None:
+    """Put the host on ``sys.path`` and parse its options as its ``main.py`` would.
+
+    Args:
+        cpu: run on one CPU thread, as tests do; otherwise on what the machine has.
+    """
     path = str(comfyui_path())
     if path in sys.path:
         return
     sys.path.insert(0, path)
     import torch
 
-    # Toy models are dominated by the cost of handing work to threads.
-    torch.set_num_threads(1)
-    argv, sys.argv = sys.argv, [sys.argv[0], "--cpu"]
+    if cpu:
+        # Toy models are dominated by the cost of handing work to threads.
+        torch.set_num_threads(1)
+    arguments = ["--cpu"] if cpu or not torch.cuda.is_available() else []
+    argv, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
         import comfy.options
 

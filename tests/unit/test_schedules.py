@@ -148,6 +148,14 @@ def test_non_uniform_computes_as_often_as_uniform(interval: int) -> None:
     assert computed[-1] < 50
 
 
+def test_non_uniform_lowers_the_power_by_0_02_until_the_list_is_long_enough() -> None:
+    def computed(power: float) -> tuple[int, ...]:
+        return NonUniform(2, center=5, power=power).computed_steps(50)
+
+    assert computed(1.40) == computed(1.38)
+    assert computed(1.40) != computed(1.36)
+
+
 def test_non_uniform_says_when_no_list_exists() -> None:
     # Truncation towards 0 merges the two offsets next to the center, at every power.
     with pytest.raises(ConfigError, match="no non-uniform list of 5 steps exists for 10 steps"):

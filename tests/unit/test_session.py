@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from stepcache.cache_core.approximators import Hold
-from stepcache.cache_core.clock import Timeline
+from stepcache.cache_core.approximators import Approximator, Hold
+from stepcache.cache_core.clock import Clock, Timeline
 from stepcache.cache_core.errors import StepCacheError
 from stepcache.cache_core.plan import Plan
 from stepcache.cache_core.report import Report
@@ -14,9 +14,11 @@ from stepcache.cache_core.schedules import Interval, Mask, Schedule
 from stepcache.cache_core.session import NOT_STORED, TOO_OFTEN, TOO_OLD, Session
 from stepcache.cache_core.sites import Site, SiteKind, SiteSelector
 from stepcache.cache_core.streams import StreamKey
+from stepcache.cache_core.values import Value
 
 SITE = Site(SiteKind.SELF_ATTENTION, 0)
 NEXT_SITE = Site(SiteKind.SELF_ATTENTION, 1)
+HOLD = Hold()
 COND, UNCOND = StreamKey(0, "cond"), StreamKey(1, "uncond")
 
 
@@ -27,10 +29,10 @@ class Bench:
     numbers wide: so a value tells when and for whom it was computed.
     """
 
-    def __init__(self, schedule: Schedule, steps: int) -> None:
+    def __init__(self, schedule: Schedule, steps: int, what: Approximator = HOLD) -> None:
         line = Timeline.even(steps)
         self.sigmas = line.sigmas
-        rule = Rule(SiteSelector(SITE.kind), schedule, Hold(), "a node")
+        rule = Rule(SiteSelector(SITE.kind), schedule, what, "a node")
         self.report = Report(["a node"], "a family", "a sampler", {})
         self.report.plans = {SITE.kind.value: Plan.of(schedule, line).strip}
         self.session = Session({SITE: rule, NEXT_SITE: rule}, line, self.report)
@@ -198,6 +200,42 @@ def test_a_plan_without_a_first_computed_step_computes_at_first() -> None:
     bench.evaluate(1)
     assert bench.numbers(COND) == [0]
     assert bench.forced == {NOT_STORED: 1}
+
+
+def test_what_was_computed_out_of_plan_serves_three_evaluations_too() -> None:
+    bench = Bench(Mask((False,)), steps=1)
+    seen: list[float] = []
+    for _ in range(5):
+        bench.evaluate(0)
+        seen += bench.numbers(COND)
+    assert seen == [0, 0, 0, 0, 40]
+    assert bench.forced == {NOT_STORED: 1, TOO_OFTEN: 1}
+
+
+class Mean:
+    """An approximator that needs the last two outputs."""
+
+    needs = 2
+
+    def observe(self, past: tuple[Value, ...], output: Value) -> tuple[Value, ...]:
+        return (*past, output)[-2:]
+
+    def approximate(self, past: tuple[Value, ...], clock: Clock) -> Value:
+        first, second = past
+        assert isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)
+        return (first + second) / 2
+
+
+def test_an_approximator_waits_for_as_many_outputs_as_it_needs() -> None:
+    bench = Bench(Mask((True, False, False, True, False)), steps=5, what=Mean())
+    seen: list[float] = []
+    for step in range(5):
+        bench.evaluate(step)
+        seen += bench.numbers(COND)
+    # Computed at evaluations 0, 1 and 3: between them the mean of 0 and 10, then of 10 and 30.
+    assert seen == [0, 10, 5, 30, 20]
+    assert bench.forced == {NOT_STORED: 1}
+    assert bench.session.store.nbytes == 2 * 2 * 4
 
 
 def test_nothing_is_stored_when_the_plan_never_reuses() -> None:

@@ -1,0 +1,63 @@
+"""Pairs, medians, and the floor in FLOPs."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from comfy.patcher_extension import WrappersMP
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """plain ÷ patched seconds over several pairs."""
+
+    median: float
+    lowest: float
+    highest: float
+    pairs: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return {key: round(value, 4) for key, value in asdict(self).items()}
+
+
+def paired(plain: Callable[[], Any], patched: Callable[[], Any], pairs: int) -> Ratio:
+    """Time both in turn, the order swapped from pair to pair, after one warm-up of each."""
+    plain()
+    patched()
+    ratios: list[float] = []
+    for pair in range(pairs):
+        order = (plain, patched) if pair % 2 == 0 else (patched, plain)
+        seconds = {run: _seconds(run) for run in order}
+        ratios.append(seconds[plain] / seconds[patched])
+        print(f"    pair {pair + 1}/{pairs}: {ratios[-1]:.3f}", flush=True)
+    return Ratio(statistics.median(ratios), min(ratios), max(ratios), pairs)
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    run()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def flops_per_evaluation(model: Any, sample: Callable[[Any], Any]) -> list[int]:
+    """FLOPs of every model evaluation of a run, in order."""
+    clone = model.clone()
+    counts: list[int] = []
+
+    def count(executor: Any, *args: Any, **kwargs: Any) -> Any:
+        with FlopCounterMode(display=False) as counter:
+            answer = executor(*args, **kwargs)
+        counts.append(counter.get_total_flops())
+        return answer
+
+    clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "count_flops", count)
+    sample(clone)
+    return counts

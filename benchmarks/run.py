@@ -1,0 +1,118 @@
+"""Runs the benchmarks and writes their results. See README.md beside this file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "support")]
+
+import host  # noqa: E402
+import pack  # noqa: E402
+
+pack.load()
+host.boot(cpu=False)
+
+import measure  # noqa: E402
+import models  # noqa: E402
+import torch  # noqa: E402
+from stepcache.cache_core.methods import PAB, DeepCache  # noqa: E402
+from stepcache.cache_core.patching import attach, last_report  # noqa: E402
+from stepcache.cache_core.schedules import PercentRange  # noqa: E402
+
+WHOLE_RUN = PercentRange(0.0, 1.0)
+
+
+def overhead(pairs: int) -> list[dict[str, Any]]:
+    """Everything attached, nothing reused."""
+    rows: list[dict[str, Any]] = []
+    idle = PAB(1, 1, 1, WHOLE_RUN)
+    for bench in (models.sd15(), models.wan()):
+        patched = attach(bench.model, idle)
+        if "SD1.5" in bench.name:
+            patched = attach(patched, DeepCache(1, 0))
+        same = torch.equal(bench.sample(patched, 1), bench.sample(bench.model, 1))
+        ratio = measure.paired(
+            lambda b=bench: b.sample(b.model, 1), lambda b=bench, p=patched: b.sample(p, 1), pairs
+        )
+        rows.append({"model": bench.name, "bit_identical": same, "ratio": ratio.to_dict()})
+    return rows
+
+
+def deepcache(pairs: int) -> list[dict[str, Any]]:
+    """DeepCache on SD1.5 at full width."""
+    bench = models.sd15()
+    rows: list[dict[str, Any]] = []
+    for interval in (3, 5):
+        for branch in (0, 1):
+            formula = 2 * 320 * 32 * 32 * 4  # both kept tensors are 320 channels at full size
+            method = DeepCache(interval, branch)
+            rows.append(_speedup(bench, method, 2 * interval, pairs, formula))
+    return rows
+
+
+def pab(pairs: int) -> list[dict[str, Any]]:
+    """PAB on a wide Wan-type DiT."""
+    bench = models.wan()
+    one_layer = 2 * 256 * 1536 * 4  # cond and uncond × tokens × width × bytes
+    settings = ((2, 6, 6, 2), (3, 1, 6, 1), (1, 1, 6, 1))
+    return [
+        _speedup(bench, PAB(s, 1, c, WHOLE_RUN), steps, pairs, kinds * 4 * one_layer)
+        for s, c, steps, kinds in settings
+    ]
+
+
+def _speedup(
+    bench: models.Bench, method: Any, steps: int, pairs: int, formula: int
+) -> dict[str, Any]:
+    patched = attach(bench.model, method)
+    print(f"  {bench.name}: {method.describe()}", flush=True)
+    full = sum(measure.flops_per_evaluation(bench.model, lambda m: bench.sample(m, steps)))
+    computed = sum(measure.flops_per_evaluation(patched, lambda m: bench.sample(m, steps)))
+    ratio = measure.paired(
+        lambda: bench.sample(bench.model, steps), lambda: bench.sample(patched, steps), pairs
+    )
+    bound = full / computed
+    return {
+        "model": bench.name,
+        "method": method.describe(),
+        "steps": steps,
+        "flop_bound": round(bound, 4),
+        "speedup": ratio.to_dict(),
+        "share_of_bound": round(ratio.median / bound, 4),
+        "bytes": last_report(patched).peak_nbytes,
+        "bytes_by_formula": formula,
+    }
+
+
+BENCHMARKS = {"overhead": overhead, "deepcache": deepcache, "pab": pab}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(BENCHMARKS))
+    parser.add_argument("--pairs", type=int, default=7)
+    arguments = parser.parse_args()
+    machine = {
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "system": platform.system(),
+        "architecture": platform.machine(),
+    }
+    (HERE / "results").mkdir(exist_ok=True)
+    for name in arguments.names or BENCHMARKS:
+        print(name, flush=True)
+        result = {"machine": machine, "rows": BENCHMARKS[name](arguments.pairs)}
+        path = HERE / "results" / f"{name}.json"
+        path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(json.dumps(result["rows"], indent=2, ensure_ascii=False), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Loads folders of this repository under fixed names, by path: as ComfyUI loads packs.
+
+The repository's root must not be on ``sys.path``: its ``nodes`` folder would hide ComfyUI's own
+``nodes`` module.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def load() -> None:
+    """Make ``stepcache`` (the pack) and ``demo`` importable."""
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
+    for name, folder in (("stepcache", ROOT), ("demo", ROOT / "demo")):
+        if name not in sys.modules:
+            _load_package(name, folder)
+
+
+def _load_package(name: str, folder: Path) -> None:
+    spec = importlib.util.spec_from_file_location(
+        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
