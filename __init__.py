@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .nodes.extension import StepCacheExtension
 
+WEB_DIRECTORY = "./web"
+"""Read by ComfyUI: help pages of the nodes stand in its docs folder."""
+
 
 async def comfy_entrypoint() -> StepCacheExtension:
     """Called by ComfyUI when it loads the pack."""
