@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .errors import ConfigError
 
@@ -14,8 +14,8 @@ PercentToSigma = Callable[[float], float]
 SIGMA_TOLERANCE = 1e-4
 """Relative distance within which a sigma counts as a point of the schedule.
 
-Some samplers nudge the first sigma of a flow model from 1 to 0.9999667; neighbouring points of a
-1000-step schedule are still ten times farther apart than this."""
+Some samplers nudge the first sigma of a flow model from 1 to 0.9999667. Where several points are as
+near as this, the nearest one counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Timeline:
     """The sigma schedule of one sampling run, and where a sigma lies in it.
 
     Args:
-        sigmas: steps + 1 noise levels, monotone (normally falling).
+        sigmas: steps + 1 noise levels, normally falling.
         timesteps: one value on the 0 … 1000 scale per step, None where there is no such scale.
         percents: one progress value per step.
     """
@@ -57,7 +57,7 @@ class Timeline:
     def __post_init__(self) -> None:
         if not self.steps or len(self.timesteps) != self.steps or len(self.percents) != self.steps:
             raise ConfigError(
-                f"a timeline needs one timestep and one percent per step; found "
+                f"a timeline needs at least one step, each with a timestep and a percent; found "
                 f"{len(self.sigmas)} sigmas, {len(self.timesteps)} timesteps and "
                 f"{len(self.percents)} percents"
             )
@@ -74,20 +74,32 @@ class Timeline:
         """Number of sampler steps."""
         return max(len(self.sigmas) - 1, 0)
 
-    def locate(self, sigma: float) -> int:
+    def locate(self, sigma: float, since: int = 0) -> int:
         """The step that a noise level belongs to.
 
-        A sigma within `SIGMA_TOLERANCE` of a schedule point is that point's step. Any other one
-        (midpoints, adaptive samplers) belongs to the step during which the schedule passes it, so
-        that all evaluations of one step share one decision.
+        A sigma within `SIGMA_TOLERANCE` of schedule points belongs to the nearest one's step. Any
+        other one (midpoints, adaptive samplers) belongs to the step during which the schedule
+        passes it, so that all evaluations of one step share one decision.
+
+        Args:
+            sigma: noise level of an evaluation.
+            since: the step before; schedules that rise again (restarts) pass a sigma more than
+                once, and the first passage from here on is meant.
         """
-        for step, point in enumerate(self.sigmas[:-1]):
-            if math.isclose(sigma, point, rel_tol=SIGMA_TOLERANCE):
-                return step
-        falling = self.sigmas[0] >= self.sigmas[-1]
-        sign = -1.0 if falling else 1.0
-        passed = bisect_right([sign * point for point in self.sigmas], sign * sigma)
-        return min(max(passed - 1, 0), self.steps - 1)
+        distances = {
+            step: abs(point - sigma)
+            for step, point in enumerate(self.sigmas[:-1])
+            if math.isclose(sigma, point, rel_tol=SIGMA_TOLERANCE)
+        }
+        nearest = min(distances.values(), default=None)
+        candidates = [step for step, distance in distances.items() if distance == nearest]
+        if not candidates:
+            pairs = enumerate(pairwise(self.sigmas))
+            candidates = [step for step, (a, b) in pairs if min(a, b) <= sigma <= max(a, b)]
+        if not candidates:
+            starts_nearer = abs(sigma - self.sigmas[0]) < abs(sigma - self.sigmas[-1])
+            candidates = [0 if starts_nearer else self.steps - 1]
+        return next((step for step in candidates if step >= since), candidates[0])
 
     def clock(self, step: int, evaluation: int = 0) -> Clock:
         """The clock at the start of `step`."""
@@ -122,5 +134,5 @@ def _bisect(sigma: float, percent_to_sigma: PercentToSigma) -> float:
             low = middle
         else:
             high = middle
-    # `high` may be one ulp late; `low` is 0.0 exactly for the first sigma of a full run.
+    # `high` is 2**-24 late; `low` is 0.0 exactly for the first sigma of a full run.
     return low

@@ -36,9 +36,15 @@ class Plan:
             step -= 1
         return step
 
-    def is_needed_after(self, step: int) -> bool:
+    def is_needed_after(self, step: int, needs: int = 1) -> bool:
         """Whether what `step` computes may still be reused.
 
-        One step of slack: multi-evaluation samplers (heunpp2) step back by one.
+        With one step of slack, because multi-evaluation samplers (heunpp2) step back by one.
+
+        Args:
+            step: the step that computes.
+            needs: outputs that the approximator combines; with 1, only the steps up to the next
+                computed one can use this output.
         """
-        return any(self.reuse[max(step - 1, 0) :])
+        end = step + 2 if needs == 1 else None
+        return any(self.reuse[max(step - 1, 0) : end])

@@ -14,7 +14,7 @@ REPORT_VERSION = 1
 """Version of the JSON layout; raised when a key changes its meaning or goes away."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Report:
     """The record of one sampling run.
 
@@ -42,8 +42,8 @@ class Report:
     reused: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
     forced: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     step_seconds: dict[int, float] = field(default_factory=dict[int, float])
-    _lock: Lock = field(default_factory=Lock)
-    _mark: tuple[int, float] | None = None
+    _lock: Lock = field(default_factory=Lock, init=False)
+    _mark: tuple[int, float] | None = field(default=None, init=False)
 
     @property
     def steps(self) -> int:
@@ -60,7 +60,9 @@ class Report:
         """Site evaluations that were answered from the store."""
         return sum(self.reused.values())
 
-    def count(self, kind: str, step: int, reused: bool, streams: int, forced: str | None) -> None:
+    def count(
+        self, kind: str, step: int, *, reused: bool, streams: int, forced: str | None = None
+    ) -> None:
         """Record one decision; `forced` says why it is not the planned one."""
         with self._lock:
             (self.reused if reused else self.computed)[kind, step] += streams

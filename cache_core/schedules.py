@@ -17,6 +17,8 @@ PERCENT_TOLERANCE = 1e-6
 class Schedule(ABC):
     """A predicate of the clock: True where reuse is allowed, False where computing is due."""
 
+    __slots__ = ()
+
     @abstractmethod
     def may_reuse(self, clock: Clock) -> bool:
         """Whether a stored value may be used at this moment."""
@@ -147,9 +149,13 @@ class TimestepRange(Schedule):
 
 @dataclass(frozen=True, slots=True)
 class From(Schedule):
-    """Reuse in every step from `step` on."""
+    """Reuse in every step from `step` on, 0 or later."""
 
     step: int
+
+    def __post_init__(self) -> None:
+        if self.step < 0:
+            raise ConfigError(f"reuse from step {self.step}; expected 0 or more")
 
     def may_reuse(self, clock: Clock) -> bool:
         return clock.step >= self.step
@@ -205,12 +211,13 @@ class NonUniform(Schedule):
         power = self.power
         while power > 1.0:
             chosen = _gathered(steps, count, self.center, power)
-            if len(chosen) == count:
+            if len(chosen) == count and chosen[-1] < steps:
                 return chosen
             power -= 0.02
         raise ConfigError(
             f"no non-uniform list of {count} steps exists for {steps} steps with center "
-            f"{self.center} and power {self.power:g}; move the center into the run or use uniform"
+            f"{self.center} and power {self.power:g}; move the center by a step, inside the run, "
+            f"or use the uniform schedule"
         )
 
 

@@ -16,8 +16,8 @@ from .streams import StreamKey
 from .values import Value, join, split
 
 MAX_EVALUATIONS_PER_STEP = 3
-"""Evaluations of one step that may share a stored value. Heun, SDE and SEEDS samplers need up to
-three; an adaptive sampler that stays longer inside one step gets a fresh value instead."""
+"""Evaluations that a stored value may serve, per step of its age. Heun, SDE and SEEDS samplers need
+up to three; an adaptive sampler that stays longer inside a step gets a fresh value instead."""
 
 NOT_STORED = "nothing stored yet for this conditioning, size or window"
 TOO_OLD = "the step that should have computed it did not run"
@@ -73,7 +73,8 @@ class Session:
 
     def start_evaluation(self, sigma: float) -> None:
         """Tell the time: the sampler is about to evaluate the model at `sigma`."""
-        step = self._timeline.locate(sigma)
+        since = self._clock.step if self._clock else 0
+        step = self._timeline.locate(sigma, since)
         self._clock = self._timeline.clock(step, self._report.evaluations)
         self._report.start_evaluation(step)
 
@@ -85,22 +86,25 @@ class Session:
         if not plan.reuse[step]:
             return Decision(reuse=False)
         source = plan.source(step)
-        limit = MAX_EVALUATIONS_PER_STEP * max(step - source, 1)
         for stream in streams:
             entry = self._store.get(site, stream)
             if entry is None or len(entry.past) < rule.what.needs:
                 return Decision(reuse=False, forced=NOT_STORED)
             if entry.step < source:
                 return Decision(reuse=False, forced=TOO_OLD)
-            if entry.reuses >= limit:
+            if entry.reuses >= MAX_EVALUATIONS_PER_STEP * max(step - entry.step, 1):
                 return Decision(reuse=False, forced=TOO_OFTEN)
         return Decision(reuse=True)
 
     def run(self, site: Site, streams: Sequence[StreamKey], compute: Callable[[], Value]) -> Value:
         """Answer for a site: the stored approximation, or `compute()` whose result is stored.
 
+        A site without a rule is computed and leaves no trace.
+
         Shapes: the first axis of every tensor is the batch, one equal chunk per stream.
         """
+        if site not in self._assigned:
+            return compute()
         decision = self.decide(site, streams)
         if decision.reuse:
             return self.recall(site, streams)
@@ -114,7 +118,7 @@ class Session:
         entries = [self._entry(site, stream) for stream in streams]
         for entry in entries:
             entry.reuses += 1
-        self._report.count(site.kind.value, self.clock.step, True, len(streams), None)
+        self._report.count(site.kind.value, self.clock.step, reused=True, streams=len(streams))
         return join([what.approximate(entry.past, self.clock) for entry in entries])
 
     def record(
@@ -122,8 +126,10 @@ class Session:
     ) -> None:
         """Store what was computed, if anything will reuse it, and count it as computed."""
         rule, step = self._assigned[site], self.clock.step
-        self._report.count(site.kind.value, step, False, len(streams), decision.forced)
-        if not self._plans[rule.when].is_needed_after(step):
+        self._report.count(
+            site.kind.value, step, reused=False, streams=len(streams), forced=decision.forced
+        )
+        if not self._plans[rule.when].is_needed_after(step, rule.what.needs):
             return
         for stream, part in zip(streams, split(output, len(streams)), strict=True):
             entry = self._store.get(site, stream)

@@ -25,13 +25,18 @@ def split(value: Value, parts: int) -> tuple[Value, ...]:
 
 
 def join(values: Sequence[Value]) -> Value:
-    """Put parts together again. The result shares no memory with them."""
-    first = values[0]
-    if isinstance(first, tuple):
-        columns = zip(*(v for v in values if isinstance(v, tuple)), strict=True)
-        return tuple(join(column) for column in columns)
+    """Put parts together again. The result shares no memory with them.
+
+    Raises:
+        ValueError: the parts differ in structure.
+    """
+    tuples = [value for value in values if isinstance(value, tuple)]
     tensors = [value for value in values if isinstance(value, torch.Tensor)]
-    return torch.cat(tensors) if len(tensors) > 1 else first.clone()
+    if tuples and tensors:
+        raise ValueError("tensors and tuples of tensors cannot be joined")
+    if tuples:
+        return tuple(join(column) for column in zip(*tuples, strict=True))
+    return torch.cat(tensors) if len(tensors) > 1 else tensors[0].clone()
 
 
 def copy(value: Value) -> Value:

@@ -15,6 +15,8 @@ class Method(ABC):
     Subclasses are frozen dataclasses whose `__post_init__` refuses illegal parameters.
     """
 
+    __slots__ = ()
+
     name: ClassVar[str]
     paper: ClassVar[str]
 

@@ -113,7 +113,5 @@ def _module_at(diffusion_model: nn.Module, site: Site) -> nn.Module:
 
 
 def _plans_by_kind(installation: Installation, timeline: Any) -> dict[str, str]:
-    return {
-        site.kind.value: Plan.of(rule.when, timeline).strip
-        for site, rule in installation.assigned.items()
-    }
+    schedules = {site.kind.value: rule.when for site, rule in installation.assigned.items()}
+    return {kind: Plan.of(schedule, timeline).strip for kind, schedule in schedules.items()}

@@ -129,3 +129,16 @@ def test_the_first_sigma_of_a_full_run_is_at_exactly_0() -> None:
 
 def test_the_end_of_a_run_is_at_1() -> None:
     assert percents_of((0.0,), lambda percent: 1.0 - percent) == pytest.approx((1.0,), abs=1e-6)
+
+
+def test_of_several_near_points_the_nearest_is_meant() -> None:
+    timeline = Timeline((1.0, 0.99992, 0.5, 0.0), (1000.0, 999.9, 500.0), (0.0, 0.3, 0.6))
+    assert timeline.locate(0.99992) == 1
+    assert timeline.locate(0.99998) == 0
+
+
+def test_a_schedule_that_rises_again_counts_from_the_last_step() -> None:
+    timeline = Timeline((1.0, 0.5, 1.0, 0.5, 0.0), (None,) * 4, (0.0, 0.5, 0.0, 0.5))
+    assert [timeline.locate(0.5), timeline.locate(0.5, since=2)] == [1, 3]
+    assert [timeline.locate(1.0), timeline.locate(1.0, since=1)] == [0, 2]
+    assert timeline.locate(0.7, since=2) == 2

@@ -23,28 +23,28 @@ def finished_run() -> Report:
     run = report(self_attention="CRCR", cross_attention="CCCC")
     for step in range(3):
         run.start_evaluation(step)
-    run.count(SELF, 0, False, 2, None)
-    run.count(SELF, 1, True, 2, None)
-    run.count(SELF, 2, False, 3, None)
-    run.count(SELF, 2, True, 1, None)
-    run.count(SELF, 3, False, 1, NOT_STORED)
-    run.count(CROSS, 0, False, 3, None)
+    run.count(SELF, 0, reused=False, streams=2)
+    run.count(SELF, 1, reused=True, streams=2)
+    run.count(SELF, 2, reused=False, streams=3)
+    run.count(SELF, 2, reused=True, streams=1)
+    run.count(SELF, 3, reused=False, streams=1, forced=NOT_STORED)
+    run.count(CROSS, 0, reused=False, streams=3)
     run.finish("finished", 3 * 2**20)
     return run
 
 
 def test_a_strip_has_one_letter_per_step() -> None:
     run = report(self_attention="CRRR")
-    run.count(SELF, 0, False, 1, None)
-    run.count(SELF, 1, True, 1, None)
-    run.count(SELF, 2, False, 1, None)
-    run.count(SELF, 2, True, 1, None)
+    run.count(SELF, 0, reused=False, streams=1)
+    run.count(SELF, 1, reused=True, streams=1)
+    run.count(SELF, 2, reused=False, streams=1)
+    run.count(SELF, 2, reused=True, streams=1)
     assert run.strip_of(SELF) == "CRP."
 
 
 def test_a_strip_is_of_one_kind() -> None:
     run = report(self_attention="CR", cross_attention="CC")
-    run.count(SELF, 1, True, 1, None)
+    run.count(SELF, 1, reused=True, streams=1)
     assert (run.strip_of(SELF), run.strip_of(CROSS)) == (".R", "..")
 
 
@@ -69,7 +69,7 @@ def test_a_run_that_never_began_says_so() -> None:
 def test_settings_that_plan_no_reuse_are_named_with_a_remedy() -> None:
     run = report(self_attention="CCCC", cross_attention="CCCC")
     run.start_evaluation(0)
-    run.count(SELF, 0, False, 1, None)
+    run.count(SELF, 0, reused=False, streams=1)
     because = run.nothing_reused_because
     assert because is not None
     assert because.startswith("the settings plan no reuse in these 4 steps")
@@ -89,9 +89,9 @@ def test_forced_computes_are_named_the_most_frequent_first() -> None:
     run = report(self_attention="CRR")
     for step in range(3):
         run.start_evaluation(step)
-    run.count(SELF, 0, False, 1, None)
-    run.count(SELF, 1, False, 1, TOO_OLD)
-    run.count(SELF, 2, False, 2, NOT_STORED)
+    run.count(SELF, 0, reused=False, streams=1)
+    run.count(SELF, 1, reused=False, streams=1, forced=TOO_OLD)
+    run.count(SELF, 2, reused=False, streams=2, forced=NOT_STORED)
     assert run.nothing_reused_because == (
         f"every planned reuse had to be computed: {NOT_STORED} (2×), {TOO_OLD} (1×)"
     )
@@ -100,7 +100,7 @@ def test_forced_computes_are_named_the_most_frequent_first() -> None:
 def test_a_sampler_that_left_the_steps_out_is_named() -> None:
     run = report(self_attention="CR")
     run.start_evaluation(0)
-    run.count(SELF, 0, False, 1, None)
+    run.count(SELF, 0, reused=False, streams=1)
     assert run.nothing_reused_because == (
         "the sampler visited none of the steps in which reuse was planned"
     )
@@ -181,8 +181,8 @@ def test_the_text_shows_the_plan_where_it_was_not_kept() -> None:
     run = report(self_attention="CR", cross_attention="CC")
     run.notes = ["no temporal_attention"]
     for kind in (SELF, CROSS):
-        run.count(kind, 0, False, 1, None)
-        run.count(kind, 1, False, 1, NOT_STORED if kind == SELF else None)
+        run.count(kind, 0, reused=False, streams=1)
+        run.count(kind, 1, reused=False, streams=1, forced=NOT_STORED if kind == SELF else None)
     lines = run.to_text().splitlines()
     assert lines[1] == "note: no temporal_attention"
     assert lines[3:7] == [
