@@ -1,0 +1,44 @@
+// Shows the text of the last run inside the "Step Cache Report" node.
+import { app } from "/scripts/app.js";
+
+const NODE = "StepCacheReport";
+const WIDGET = "report";
+const WAITING = "The report of the next run appears here.";
+
+function makeView() {
+  const view = document.createElement("pre");
+  view.textContent = WAITING;
+  view.dataset.testid = "stepcache-report";
+  Object.assign(view.style, {
+    margin: "0",
+    padding: "6px",
+    overflow: "auto",
+    whiteSpace: "pre-wrap",
+    font: "11px ui-monospace, monospace",
+    color: "var(--input-text, #ddd)",
+    background: "var(--comfy-input-bg, #222)",
+    userSelect: "text",
+  });
+  return view;
+}
+
+app.registerExtension({
+  name: "StepCache.Report",
+
+  nodeCreated(node) {
+    if (node.comfyClass !== NODE) return;
+    const view = makeView();
+    // Not serialized: a saved workflow must not carry the report of somebody's last run.
+    node.addDOMWidget(WIDGET, "STEP_CACHE_REPORT", view, {
+      serialize: false,
+      getMinHeight: () => 160,
+    });
+    node.setSize([Math.max(node.size[0], 460), Math.max(node.size[1], 260)]);
+
+    const onExecuted = node.onExecuted;
+    node.onExecuted = function (output) {
+      onExecuted?.apply(this, arguments);
+      view.textContent = output?.text?.join("") ?? WAITING;
+    };
+  },
+});
