@@ -114,3 +114,9 @@ def test_law_9_a_run_without_reuse_says_why(case: cases.Case) -> None:
     working = attach(toys.load(case.model), case.reusing())
     toys.sample(working, case.model)
     assert last_report(working).nothing_reused_because is None
+
+
+@cases.each_unet_variant
+def test_laws_1_and_2_hold_on_every_unet(case: cases.Case) -> None:
+    test_law_1_reusing_nothing_is_bit_identical(case)
+    test_law_2_the_same_question_gets_the_same_answer(case)

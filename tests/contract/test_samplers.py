@@ -16,7 +16,7 @@ each_sampler = pytest.mark.parametrize("sampler", cases.SAMPLERS)
 
 
 @each_sampler
-@cases.each_fast_case
+@cases.each_trained_or_fast_case
 def test_nothing_reused_is_bit_identical(case: cases.Case, sampler: str) -> None:
     model = toys.load(case.model)
     patched = attach(model, case.idle())
@@ -25,7 +25,7 @@ def test_nothing_reused_is_bit_identical(case: cases.Case, sampler: str) -> None
 
 
 @each_sampler
-@cases.each_fast_case
+@cases.each_trained_or_fast_case
 def test_reuse_is_repeatable_and_counted(case: cases.Case, sampler: str) -> None:
     model = toys.load(case.model)
     patched, steps_seen = _record_steps(attach(model, case.reusing()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -50,4 +51,18 @@ each_case = pytest.mark.parametrize("case", CASES, ids=str)
 each_fast_case = pytest.mark.parametrize(
     "case", [c for c in CASES if c.model in ("sd15", "wan")], ids=str
 )
-"""One UNet and one DiT: for laws whose other axis (samplers, steps) is long."""
+"""One UNet and one DiT: for laws whose other axis (steps, runs) is long."""
+each_trained_or_fast_case = pytest.mark.parametrize(
+    "case", [c for c in CASES if c.model in ("sd15", "wan", "shapes_unet", "shapes_dit")], ids=str
+)
+"""With the reference models: for the samplers."""
+each_unet_variant = pytest.mark.parametrize(
+    "case",
+    [
+        case(name)
+        for name in ("sd2", "inpaint", "refiner")
+        for case in (_pab, partial(_deepcache, branch=4))
+    ],
+    ids=str,
+)
+"""The host's other UNets: the identities are enough, the mechanism is the same."""

@@ -77,7 +77,7 @@ def _input_block(model: Any) -> Any:
 
 def _control_net(conds: Conds) -> Conds:
     network = comfy.cldm.cldm.ControlNet(
-        **{**toys.TOYS["sd15"].config().unet_config, "hint_channels": 3},
+        **{**toys.sd15_config().unet_config, "hint_channels": 3},
         dtype=torch.float32,
         device=toys.CPU,
         operations=comfy.ops.disable_weight_init,

@@ -11,24 +11,28 @@ from typing import Any
 import comfy.model_patcher
 import comfy.sample
 import comfy.samplers
+import comfy.sd
 import comfy.supported_models as supported
+import pack
 import torch
 
 CPU = torch.device("cpu")
+SHIPPED = pack.ROOT / "demo" / "models"
 
 
 @dataclass(frozen=True)
 class Toy:
-    """A tiny model: how to build it and what it eats.
+    """A tiny model: how to make it and what it eats.
 
     Args:
+        make: builds the patcher, weights included.
         latent: latent shape with batch 1.
         context: (tokens, width) of the text conditioning.
         pooled: width of the pooled conditioning, 0 without.
         extra: further conditioning entries.
     """
 
-    config: Callable[[], Any]
+    make: Callable[[], comfy.model_patcher.ModelPatcher]
     latent: tuple[int, ...]
     context: tuple[int, int]
     pooled: int = 0
@@ -46,18 +50,40 @@ def _unet(levels: int, depth: list[int], depth_out: list[int], middle: int, **ov
     }  # fmt: skip
 
 
-def _sd15() -> Any:
-    return supported.SD15(_unet(4, [1] * 6 + [0] * 2, [1] * 9 + [0] * 3, 1))
-
-
-def _sdxl() -> Any:
-    over = {"use_linear_in_transformer": True, "adm_in_channels": 2816, "num_classes": "sequential"}
-    config = supported.SDXL(_unet(3, [0, 0, 1, 1, 2, 2], [0, 0, 0, 1, 1, 1, 2, 2, 2], 2, **over))
+def _narrow_heads(config: Any) -> Any:
+    """Heads of 16 channels instead of 64, to fit 32 channels; set where the class overrides it."""
     config.unet_config["num_head_channels"] = 16
     return config
 
 
-def _svd() -> Any:
+def sd15_config() -> Any:
+    return supported.SD15(_unet(4, [1] * 6 + [0] * 2, [1] * 9 + [0] * 3, 1))
+
+
+def sd2_config() -> Any:
+    over = {"use_linear_in_transformer": True}
+    return _narrow_heads(supported.SD20(_unet(4, [1] * 6 + [0] * 2, [1] * 9 + [0] * 3, 1, **over)))
+
+
+def inpaint_config() -> Any:
+    return supported.SD15(_unet(4, [1] * 6 + [0] * 2, [1] * 9 + [0] * 3, 1, in_channels=9))
+
+
+def refiner_config() -> Any:
+    over = {"use_linear_in_transformer": True, "adm_in_channels": 2560, "num_classes": "sequential"}
+    depth_out = [0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0]
+    return _narrow_heads(
+        supported.SDXLRefiner(_unet(4, [0, 0, 1, 1, 1, 1, 0, 0], depth_out, 1, **over))
+    )
+
+
+def sdxl_config() -> Any:
+    over = {"use_linear_in_transformer": True, "adm_in_channels": 2816, "num_classes": "sequential"}
+    depth_out = [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    return _narrow_heads(supported.SDXL(_unet(3, [0, 0, 1, 1, 2, 2], depth_out, 2, **over)))
+
+
+def svd_config() -> Any:
     over = {
         "in_channels": 8, "adm_in_channels": 768, "num_classes": "sequential",
         "use_temporal_attention": True, "use_temporal_resblock": True,
@@ -65,12 +91,10 @@ def _svd() -> Any:
         "merge_strategy": "learned_with_images", "merge_factor": 0.0,
         "use_linear_in_transformer": True,
     }  # fmt: skip
-    config = supported.SVD_img2vid(_unet(2, [1, 1, 1, 1], [1] * 6, 1, **over))
-    config.unet_config["num_head_channels"] = 16
-    return config
+    return _narrow_heads(supported.SVD_img2vid(_unet(2, [1, 1, 1, 1], [1] * 6, 1, **over)))
 
 
-def _wan() -> Any:
+def wan_config() -> Any:
     return supported.WAN21_T2V({
         "model_type": "t2v", "patch_size": (1, 2, 2), "in_dim": 16, "dim": 48, "ffn_dim": 64,
         "freq_dim": 32, "text_dim": 24, "out_dim": 16, "num_heads": 2, "num_layers": 3,
@@ -78,7 +102,7 @@ def _wan() -> Any:
     })  # fmt: skip
 
 
-def _sd3() -> Any:
+def sd3_config() -> Any:
     return supported.SD3({
         "input_size": None, "patch_size": 2, "in_channels": 16, "depth": 2, "adm_in_channels": 24,
         "out_channels": 16, "num_patches": 36, "pos_embed_max_size": 6, "qk_norm": "rms",
@@ -89,7 +113,7 @@ def _sd3() -> Any:
     })  # fmt: skip
 
 
-def _flux() -> Any:
+def flux_config() -> Any:
     return supported.Flux({
         "in_channels": 16, "out_channels": 16, "vec_in_dim": 24, "context_in_dim": 24,
         "hidden_size": 128, "mlp_ratio": 4.0, "num_heads": 1, "depth": 2, "depth_single_blocks": 2,
@@ -98,25 +122,48 @@ def _flux() -> Any:
     })  # fmt: skip
 
 
+def _random(config: Callable[[], Any]) -> Callable[[], comfy.model_patcher.ModelPatcher]:
+    """The host's model of a configuration, with random weights."""
+
+    def make() -> comfy.model_patcher.ModelPatcher:
+        settled = config()
+        settled.set_inference_dtype(torch.float32, None)
+        model = settled.get_model({}, "", device=CPU)
+        fill(model.diffusion_model)
+        return comfy.model_patcher.ModelPatcher(model.eval(), load_device=CPU, offload_device=CPU)
+
+    return make
+
+
+def _shapes_dit() -> comfy.model_patcher.ModelPatcher:
+    return comfy.sd.load_diffusion_model(str(SHIPPED / "shapes_dit.safetensors"))
+
+
+def _shapes_unet() -> comfy.model_patcher.ModelPatcher:
+    from demo.nodes.unet import load_unet
+
+    return load_unet(SHIPPED / "shapes_unet.safetensors")
+
+
 TOYS: dict[str, Toy] = {
-    "sd15": Toy(_sd15, (1, 4, 16, 16), (7, 24)),
-    "sdxl": Toy(_sdxl, (1, 4, 8, 8), (7, 24), pooled=1280),
-    "svd": Toy(_svd, (3, 4, 8, 8), (1, 24)),
-    "wan": Toy(_wan, (1, 16, 2, 8, 8), (7, 24)),
-    "sd3": Toy(_sd3, (1, 16, 8, 8), (7, 24), pooled=24),
-    "flux": Toy(_flux, (1, 16, 8, 8), (7, 24), pooled=24),
+    "sd15": Toy(_random(sd15_config), (1, 4, 16, 16), (7, 24)),
+    "sdxl": Toy(_random(sdxl_config), (1, 4, 8, 8), (7, 24), pooled=1280),
+    "sd2": Toy(_random(sd2_config), (1, 4, 16, 16), (7, 24)),
+    "inpaint": Toy(_random(inpaint_config), (1, 4, 16, 16), (7, 24)),
+    "refiner": Toy(_random(refiner_config), (1, 4, 16, 16), (7, 24), pooled=1280),
+    "svd": Toy(_random(svd_config), (3, 4, 8, 8), (1, 24)),
+    "wan": Toy(_random(wan_config), (1, 16, 2, 8, 8), (7, 24)),
+    "sd3": Toy(_random(sd3_config), (1, 16, 8, 8), (7, 24), pooled=24),
+    "flux": Toy(_random(flux_config), (1, 16, 8, 8), (7, 24), pooled=24),
+    "shapes_unet": Toy(_shapes_unet, (1, 4, 32, 32), (3, 4096)),
+    "shapes_dit": Toy(_shapes_dit, (1, 16, 1, 16, 16), (3, 4096)),
 }
 
 
 @cache
 def load(name: str) -> comfy.model_patcher.ModelPatcher:
     """The toy's patcher; every caller shares it, so that leaks show."""
-    config = TOYS[name].config()
-    config.set_inference_dtype(torch.float32, None)
-    model = config.get_model({}, "", device=CPU)
-    fill(model.diffusion_model)
-    model.eval()
-    return comfy.model_patcher.ModelPatcher(model, load_device=CPU, offload_device=CPU)
+    return TOYS[name].make()
 
 
 @torch.no_grad()
