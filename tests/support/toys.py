@@ -39,7 +39,9 @@ class Toy:
     extra: tuple[tuple[str, Any], ...] = ()
 
 
-def _unet(levels: int, depth: list[int], depth_out: list[int], middle: int, **over: Any) -> dict:
+def unet_config(
+    levels: int, depth: list[int], depth_out: list[int], middle: int, **over: Any
+) -> dict:
     return {
         "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 32,
         "num_res_blocks": [2] * levels, "channel_mult": [1] * (levels - 1) + [2],
@@ -57,30 +59,32 @@ def _narrow_heads(config: Any) -> Any:
 
 
 def sd15_config() -> Any:
-    return supported.SD15(_unet(4, [1] * 6 + [0] * 2, [1] * 9 + [0] * 3, 1))
+    return supported.SD15(unet_config(4, [1] * 6 + [0] * 2, [1] * 9 + [0] * 3, 1))
 
 
 def sd2_config() -> Any:
     over = {"use_linear_in_transformer": True}
-    return _narrow_heads(supported.SD20(_unet(4, [1] * 6 + [0] * 2, [1] * 9 + [0] * 3, 1, **over)))
+    return _narrow_heads(
+        supported.SD20(unet_config(4, [1] * 6 + [0] * 2, [1] * 9 + [0] * 3, 1, **over))
+    )
 
 
 def inpaint_config() -> Any:
-    return supported.SD15(_unet(4, [1] * 6 + [0] * 2, [1] * 9 + [0] * 3, 1, in_channels=9))
+    return supported.SD15(unet_config(4, [1] * 6 + [0] * 2, [1] * 9 + [0] * 3, 1, in_channels=9))
 
 
 def refiner_config() -> Any:
     over = {"use_linear_in_transformer": True, "adm_in_channels": 2560, "num_classes": "sequential"}
     depth_out = [0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 0, 0]
     return _narrow_heads(
-        supported.SDXLRefiner(_unet(4, [0, 0, 1, 1, 1, 1, 0, 0], depth_out, 1, **over))
+        supported.SDXLRefiner(unet_config(4, [0, 0, 1, 1, 1, 1, 0, 0], depth_out, 1, **over))
     )
 
 
 def sdxl_config() -> Any:
     over = {"use_linear_in_transformer": True, "adm_in_channels": 2816, "num_classes": "sequential"}
     depth_out = [0, 0, 0, 1, 1, 1, 2, 2, 2]
-    return _narrow_heads(supported.SDXL(_unet(3, [0, 0, 1, 1, 2, 2], depth_out, 2, **over)))
+    return _narrow_heads(supported.SDXL(unet_config(3, [0, 0, 1, 1, 2, 2], depth_out, 2, **over)))
 
 
 def svd_config() -> Any:
@@ -91,7 +95,7 @@ def svd_config() -> Any:
         "merge_strategy": "learned_with_images", "merge_factor": 0.0,
         "use_linear_in_transformer": True,
     }  # fmt: skip
-    return _narrow_heads(supported.SVD_img2vid(_unet(2, [1, 1, 1, 1], [1] * 6, 1, **over)))
+    return _narrow_heads(supported.SVD_img2vid(unet_config(2, [1, 1, 1, 1], [1] * 6, 1, **over)))
 
 
 def wan_config() -> Any:

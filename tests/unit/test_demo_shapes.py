@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from demo.shapes import canvas, captions, judge, render, scenes
 from demo.shapes.scenes import Placed, Scene, Shape
 

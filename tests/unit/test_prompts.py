@@ -159,7 +159,7 @@ def test_values_that_do_not_fit_the_widgets_are_refused() -> None:
     for one in workflow["nodes"]:
         if one["type"] == "StepCacheApplyPAB":
             one["widgets_values"].pop()
-    with pytest.raises(PromptError, match="4 saved values, but .* 5 widgets"):
+    with pytest.raises(PromptError, match=r"4 saved values, but .* 5 widgets"):
         to_prompt(workflow, OBJECT_INFO)
 
 

@@ -1,0 +1,5 @@
+"""These tests run inside a genuine ComfyUI."""
+
+import host
+
+host.boot()
