@@ -66,11 +66,6 @@ class Session:
             raise StepCacheError("the model was called before the sampler announced an evaluation")
         return self._clock
 
-    @property
-    def has_started(self) -> bool:
-        """Whether an evaluation has begun."""
-        return self._clock is not None
-
     def start_evaluation(self, sigma: float) -> None:
         """Tell the time: the sampler is about to evaluate the model at `sigma`."""
         since = self._clock.step if self._clock else 0

@@ -52,6 +52,8 @@ class Run:
         except ConfigError as error:
             raise ConfigError(f"{names}: {error}") from error
         self._counter = StreamCounter()
+        self._is_announced = False
+        self._sigma: float | None = None
         self.report = Report(
             methods=[method.describe() for method in installation.methods],
             family=installation.family,
@@ -64,15 +66,22 @@ class Run:
 
     def start_evaluation(self, sigma: float) -> None:
         """The sampler is about to evaluate the model at this noise level."""
+        self._is_announced = True
+        self._begin(sigma)
+
+    def _begin(self, sigma: float) -> None:
+        self._sigma = sigma
         self._session.start_evaluation(sigma)
         self._counter.start_evaluation()
 
     @contextmanager
     def model_call(self, diffusion_model: nn.Module, call: ModelCall) -> Iterator[None]:
         """Patch the network for one call, and restore it whatever happens."""
-        if not self._session.has_started:
-            # A guider that answers without the host's PREDICT_NOISE: the options know the sigma.
-            self.start_evaluation(float(call.options["sigmas"].flatten()[0]))
+        if not self._is_announced:
+            # A guider that predicts without the host's PREDICT_NOISE: the options know the sigma.
+            sigma = float(call.options["sigmas"].flatten()[0])
+            if sigma != self._sigma:
+                self._begin(sigma)
         streams = call.streams(self._counter)
         modules = self._bind(diffusion_model)
         attention = {s: m for s, m in modules.items() if s.kind is not SiteKind.DEEP_BRANCH}

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+
 import cases
+import comfy.ops
 import pytest
 import torch
 import toys
+from comfy.ldm.wan.ar_model import CausalWanModel
+from comfy.patcher_extension import WrappersMP
 from comfy_extras.nodes_easycache import EasyCacheNode
-from stepcache.cache_core.errors import ConfigError, RuleConflictError
+from stepcache.cache_core.errors import ConfigError, RuleConflictError, UnsupportedModelError
 from stepcache.cache_core.methods import PAB, DeepCache
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.patching.installation import installation_of
@@ -110,3 +115,31 @@ def test_kinds_that_the_model_lacks_are_noted() -> None:
     assert last_report(patched).notes == (
         "Apply PAB: this model has no temporal_attention; that range has no effect",
     )
+
+
+def test_a_guider_that_bypasses_the_announcement_is_still_timed() -> None:
+    """Some packs' guiders predict without the host's wrapper; the sigma is in the options."""
+    patched = attach(toys.load("wan"), PAB(2, 2, 3, WHOLE_RUN))
+    expected = toys.sample(patched, "wan")
+    unannounced = patched.clone()
+    unannounced.wrappers[WrappersMP.PREDICT_NOISE] = {}
+    assert torch.equal(toys.sample(unannounced, "wan"), expected)
+    assert last_report(unannounced).strip_of("self_attention") == "CRCRCR"
+
+
+def test_a_model_with_state_in_its_attention_is_refused() -> None:
+    config = toys.supported.WAN21_T2V(toys.wan_config().unet_config)
+    network = CausalWanModel(
+        **{k: v for k, v in config.unet_config.items() if k != "image_model"},
+        dtype=torch.float32,
+        device=toys.CPU,
+        operations=comfy.ops.disable_weight_init,
+    )
+    model = toys.load("wan").clone()
+    causal = copy.copy(model.model)
+    causal.diffusion_model = network
+    model.model = causal
+    with pytest.raises(
+        UnsupportedModelError, match=r"Apply PAB: .*CausalWanModel.*keys and values"
+    ):
+        attach(model, PAB())

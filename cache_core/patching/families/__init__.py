@@ -8,9 +8,9 @@ from .family import Family
 from .flux import FLUX
 from .sd3 import SD3
 from .unet import UNET
-from .wan import WAN
+from .wan import CAUSAL_WAN, WAN
 
-FAMILIES: tuple[Family, ...] = (UNET, WAN, FLUX, SD3)
+FAMILIES: tuple[Family, ...] = (UNET, CAUSAL_WAN, WAN, FLUX, SD3)
 """Every known family; the first that recognises a model is taken."""
 
 

@@ -3,6 +3,15 @@
 from ...sites import SiteKind
 from .family import Family
 
+CAUSAL_WAN = Family(
+    name="Causal Wan",
+    model_class="comfy.ldm.wan.ar_model.CausalWanModel",
+    no_attention_because=(
+        "its attention writes keys and values that later frames read, so it must run at every "
+        "step. Connect the model past this node; it already samples in few steps"
+    ),
+)
+
 WAN = Family(
     name="Wan",
     model_class="comfy.ldm.wan.model.WanModel",
