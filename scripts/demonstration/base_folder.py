@@ -1,0 +1,54 @@
+"""The server's private base folder: the pack, the demo's nodes, nothing of the person's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from setup.errors import StepError
+from setup.layout import ROOT
+
+PACK_FILES = ("__init__.py", "pyproject.toml", "LICENSE")
+PACK_FOLDERS = {"nodes": "nodes", "cache_core": "cache_core", "web": "web"}
+EXAMPLES = {"workflows": "example_workflows"}
+UNUSED = shutil.ignore_patterns("__pycache__", "train", ".*")
+MODEL_PATHS = "model_paths.yaml"
+
+
+def fill_base_folder(base: Path, checkpoints: Path | None) -> None:
+    """Copy in what the server loads; packs that an earlier start left are replaced.
+
+    Args:
+        base: the folder given to `--base-directory`.
+        checkpoints: a folder in which the stock loaders look for checkpoints too.
+
+    Raises:
+        StepError: a file cannot be copied, e.g. for want of space.
+    """
+    packs = base / "custom_nodes"
+    try:
+        shutil.rmtree(packs, ignore_errors=True)
+        for name in ("models", "input", "output", "temp", "user"):
+            (base / name).mkdir(parents=True, exist_ok=True)
+        _copy_pack(packs / "ComfyUI-StepCache")
+        shutil.copytree(ROOT / "demo", packs / "stepcache_demo", ignore=UNUSED)
+        paths = {"stepcache": {"checkpoints": str(checkpoints)}} if checkpoints else {}
+        # JSON is YAML, and its quoting keeps the backslashes of Windows paths.
+        (base / MODEL_PATHS).write_text(json.dumps(paths), encoding="utf-8")
+    except OSError as error:
+        raise StepError(
+            "copying the pack for the server",
+            str(error),
+            "check the free space and the rights of the temporary folder, then run again",
+        ) from error
+
+
+def _copy_pack(pack: Path) -> None:
+    pack.mkdir(parents=True)
+    for name in PACK_FILES:
+        if (ROOT / name).is_file():
+            shutil.copy2(ROOT / name, pack / name)
+    for source, target in {**PACK_FOLDERS, **EXAMPLES}.items():
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, pack / target, ignore=UNUSED)

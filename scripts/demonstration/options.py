@@ -1,0 +1,68 @@
+"""What the demo can be told. Standard library only: it is read before anything is installed."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+EPILOG = """\
+examples:
+  python scripts/demo.py                  the demo's own small models: plain and each method
+  python scripts/demo.py --quick          the same with one round instead of three
+  python scripts/demo.py --serve          leave ComfyUI running, to open the workflows in a browser
+  python scripts/demo.py --model sd15.safetensors --steps 20
+"""
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line; ends the program on a wrong one.
+
+    Args:
+        arguments: without the program's name; those of this process by default.
+    """
+    parser = argparse.ArgumentParser(
+        prog="demo.py",
+        description="Compare every method with the plain run, in a genuine ComfyUI.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--comfyui", type=Path, metavar="DIR", help="use this ComfyUI and its Python")
+    add("--model", type=Path, metavar="FILE", help="compare on this checkpoint (.safetensors)")
+    add("--only", metavar="TEXT", help="only the models whose name contains this: unet, dit, clip")
+    add("--rounds", type=_at_least(1), default=3, help="paired repetitions (default 3)")
+    add("--quick", action="store_true", help="one round")
+    add("--seed", type=_at_least(0), default=1, help="seed of the first round (default 1)")
+    add("--steps", type=_at_least(1), help="sampler steps instead of the workflow's")
+    add("--width", type=_at_least(16), help="with --model: pixels (default 512)")
+    add("--height", type=_at_least(16), help="with --model: pixels (default 512)")
+    add("--prompt", help="with --model: what the picture shows")
+    add("--cpu", action="store_true", help="use the CPU even if there is a GPU")
+    add("--port", type=_port, help="port of the server (default: any free one)")
+    add("--serve", action="store_true", help="leave the server running until Ctrl-C")
+    add("--thumbnails", action="store_true", help="also write the pictures of workflows/")
+    options = parser.parse_args(arguments)
+    if options.model is None:
+        for name in ("width", "height", "prompt"):
+            if getattr(options, name) is not None:
+                parser.error(f"--{name} goes with --model; the demo's own models have one size")
+    if options.quick:
+        options.rounds = 1
+    return options
+
+
+def _at_least(lowest: int):
+    def number(text: str) -> int:
+        value = int(text)
+        if value < lowest:
+            raise argparse.ArgumentTypeError(f"{value} is below {lowest}")
+        return value
+
+    return number
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"{value} is not between 1 and 65535")
+    return value

@@ -1,0 +1,154 @@
+"""What the runs of a comparison amount to, and how it is written down."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from typing import Any
+
+from .client import Run
+from .measure import psnr, read_picture, ssim
+
+HEADINGS = (
+    "workflow",
+    "seconds",
+    "speedup",
+    "evals",
+    "computed",
+    "reused",
+    "PSNR dB",
+    "SSIM",
+    "extra MiB",
+    "pictures",
+)
+
+
+@dataclass(slots=True)
+class Series:
+    """All rounds of one workflow.
+
+    Args:
+        name: the workflow's file name without ending.
+        plain: the series that it is compared with; None for a plain run.
+        runs: one per round, in order.
+        failure: why it could not run, in the server's words.
+    """
+
+    name: str
+    plain: Series | None = None
+    runs: list[Run] = field(default_factory=list[Run])
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table; None where there is nothing to say.
+
+    Args:
+        seconds: median of the sampler's seconds.
+        speedup: median over the rounds of plain seconds / own seconds of that round.
+        evaluations: calls of the denoiser in a run.
+        computed, reused: site evaluations of the last run, all kinds together.
+        psnr, ssim: mean over all pictures against the plain picture of the same seed; dB, and
+            infinite for equal pictures.
+        extra_mib: most that was stored at a time, in MiB.
+        verdict: what the demo's judge says about the last round.
+    """
+
+    workflow: str
+    seconds: float | None = None
+    speedup: float | None = None
+    evaluations: int | None = None
+    computed: int | None = None
+    reused: int | None = None
+    psnr: float | None = None
+    ssim: float | None = None
+    extra_mib: float | None = None
+    verdict: str | None = None
+    failure: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, which has no infinity: equal pictures have PSNR null and SSIM 1."""
+        data = asdict(self)
+        if self.psnr is not None and math.isinf(self.psnr):
+            data["psnr"] = None
+        return data
+
+
+def summarise(series: Series) -> Row:
+    """Reduce the rounds of one workflow to medians and means."""
+    if not series.runs:
+        return Row(series.name, failure=series.failure)
+    last = series.runs[-1]
+    report = last.reports[-1] if last.reports else {}
+    peak = report.get("peak_bytes")
+    row: dict[str, Any] = {}
+    if series.plain is not None:
+        pairs = list(zip(series.plain.runs, series.runs, strict=False))
+        row["speedup"] = median(p.sampler_seconds / r.sampler_seconds for p, r in pairs)
+        row["psnr"], row["ssim"] = _likeness(pairs)
+    return Row(
+        series.name,
+        seconds=median(run.sampler_seconds for run in series.runs),
+        evaluations=report.get("evaluations", last.steps),
+        computed=report.get("computed"),
+        reused=report.get("reused"),
+        extra_mib=None if peak is None else peak / 2**20,
+        verdict=last.texts[-1].splitlines()[0] if last.texts else None,
+        failure=series.failure,
+        **row,
+    )
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as aligned text; a failure stands below the table."""
+    cells = [HEADINGS, *(_cells(row) for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(HEADINGS))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i in (0, len(widths) - 1) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    lines += [f"\n{row.workflow}: {row.failure}" for row in rows if row.failure]
+    return "\n".join(lines) + "\n"
+
+
+def show_psnr(value: float) -> str:
+    """Decibels, or "equal" for pictures without a difference."""
+    return "equal" if math.isinf(value) else f"{value:.1f}"
+
+
+def _likeness(pairs: Sequence[tuple[Run, Run]]) -> tuple[float, float]:
+    decibels: list[float] = []
+    similarities: list[float] = []
+    for plain, run in pairs:
+        for first, second in zip(plain.pictures, run.pictures, strict=True):
+            left, right = read_picture(first), read_picture(second)
+            decibels.append(psnr(left, right))
+            similarities.append(ssim(left, right))
+    finite = [value for value in decibels if math.isfinite(value)]
+    mean_psnr = sum(finite) / len(finite) if finite else math.inf
+    return mean_psnr, sum(similarities) / len(similarities)
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    def number(value: float | None, form: str) -> str:
+        return "-" if value is None else format(value, form)
+
+    return (
+        row.workflow,
+        number(row.seconds, ".2f"),
+        "-" if row.speedup is None else f"{row.speedup:.2f}x",
+        number(row.evaluations, "d"),
+        number(row.computed, "d"),
+        number(row.reused, "d"),
+        "-" if row.psnr is None else show_psnr(row.psnr),
+        number(row.ssim, ".4f"),
+        number(row.extra_mib, ".1f"),
+        row.verdict or ("failed, see below" if row.failure else "-"),
+    )

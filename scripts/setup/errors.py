@@ -1,0 +1,23 @@
+"""The one way in which set-up and demo stop: which step, why, what to do."""
+
+from __future__ import annotations
+
+
+class StepError(Exception):
+    """A step that failed.
+
+    Args:
+        step: what was being done, as the person saw it announced.
+        why: what was found; may have several lines, e.g. the end of a tool's output.
+        remedy: what the person can do about it.
+    """
+
+    def __init__(self, step: str, why: str, remedy: str) -> None:
+        super().__init__(step, why, remedy)
+        self.step = step
+        self.why = why
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        why = self.why.strip().replace("\n", "\n            ")
+        return f"FAILED      {self.step}\nwhy:        {why}\nwhat to do: {self.remedy}"

@@ -1,0 +1,134 @@
+"""What each of the two commands needs, and how it is brought about."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import comfyui_given, cpu_wheels
+from .comfyui_source import VERSION, ensure_comfyui
+from .environment import Environment, Stage, pip_install
+from .layout import HOSTS, VENV
+from .progress import StepLine
+from .stamps import is_stamped, write_stamp
+
+TORCH = Stage("torch", "PyTorch", (("torch",),), 3_000_000_000)
+TORCH_PACKAGES = ("torch", "torchvision", "torchaudio")
+TOOLS = ("pytest", "ruff", "basedpyright")
+DEMO_PACKAGES = ("numpy", "scipy", "pillow", "safetensors", "aiohttp")
+FAST_TESTS = Stage("fast-tests", "test tools", ((*TOOLS, *DEMO_PACKAGES),), 600_000_000)
+AUTHORS_PACKAGES = ("diffusers==0.42.1", "DeepCache==0.1.1")
+REFERENCE = Stage("reference", "the methods' own packages", (AUTHORS_PACKAGES,), 100_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Where things run.
+
+    Args:
+        python: the interpreter.
+        comfyui: the folder with ComfyUI's `main.py`; None if none is needed.
+        tools: a folder to put first on the module path; None if the interpreter has all.
+    """
+
+    python: Path
+    comfyui: Path | None
+    tools: Path | None = None
+
+
+def prepare_demo(comfyui: Path | None) -> Runtime:
+    """Everything that the demo needs.
+
+    Args:
+        comfyui: what `--comfyui` named.
+
+    Raises:
+        StepError: a step failed.
+    """
+    given = comfyui_given.given_comfyui(comfyui)
+    return _with_own_comfyui() if given is None else _with_given(given)
+
+
+def prepare_fast_tests() -> Runtime:
+    """Everything that the tests without a host need.
+
+    Raises:
+        StepError: a step failed.
+    """
+    environment = Environment(VENV)
+    environment.ensure([TORCH, FAST_TESTS])
+    return Runtime(environment.python, None)
+
+
+def prepare_all_tests(comfyui: Path | None) -> Runtime:
+    """Everything that all tests need.
+
+    Args:
+        comfyui: what `--comfyui` named.
+
+    Raises:
+        StepError: a step failed.
+    """
+    given = comfyui_given.given_comfyui(comfyui)
+    if given is not None:
+        runtime = _with_given(given)
+        return Runtime(runtime.python, given, _ensure_tools_beside(runtime.python))
+    runtime = _with_own_comfyui()
+    Environment(VENV).ensure([FAST_TESTS, REFERENCE])
+    return runtime
+
+
+def comfyui_stage(comfyui: Path) -> Stage:
+    """ComfyUI's own requirements, with its torch packages replaced by the pinned ones."""
+    lines = (comfyui / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    wanted = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    others = [line for line in wanted if re.split(r"[<>=~!\[; ]", line)[0] not in TORCH_PACKAGES]
+    return Stage(
+        "comfyui",
+        "ComfyUI's packages",
+        (("--no-deps", "torchvision", "torchaudio"), tuple(others)),
+        2_500_000_000,
+        cpu_wheels.repair,
+    )
+
+
+def _with_own_comfyui() -> Runtime:
+    environment = Environment(VENV)
+    environment.ensure([TORCH])
+    comfyui = ensure_comfyui(environment.python)
+    environment.ensure([comfyui_stage(comfyui)])
+    return Runtime(environment.python, comfyui)
+
+
+def _with_given(comfyui: Path) -> Runtime:
+    line = StepLine(f"using the ComfyUI in {comfyui}")
+    python = comfyui_given.python_of(comfyui)
+    version = comfyui_given.version_of(comfyui)
+    old = comfyui_given.is_older_than_tested(version)
+    line.done(f"version {version}" + (f", older than the tested {VERSION}" if old else ""))
+    return Runtime(python, comfyui)
+
+
+def _ensure_tools_beside(python: Path) -> Path:
+    """Test tools for a Python that is not ours: in a folder of ours, so that it stays as it is."""
+    folder = HOSTS / "test-tools"
+    stamp = folder / "stepcache-tools.json"
+    content = {**FAST_TESTS.content, "python": str(python), "tools": " ".join(TOOLS)}
+    if is_stamped(stamp, content):
+        return folder
+    line = StepLine(FAST_TESTS.title)
+    HOSTS.mkdir(exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=HOSTS, prefix="installing-") as scratch:
+        target = Path(scratch) / "tools"
+        into = ("--target", str(target))
+        pip_install(python, line, FAST_TESTS.title, (*into, *TOOLS))
+        alone = ("--no-deps", *AUTHORS_PACKAGES, "importlib_metadata", "zipp")
+        pip_install(python, line, REFERENCE.title, (*into, *alone))
+        target.replace(folder)
+    write_stamp(stamp, content)
+    line.done()
+    return folder
