@@ -34,6 +34,10 @@ def main() -> int:
     except StepError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        remedy = "check the free space and the rights of the folder output"
+        print(f"\n{StepError('writing the results', str(error), remedy)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nstopped; the server has ended", file=sys.stderr)
         return 130
@@ -88,28 +92,36 @@ def _demo(options: Namespace) -> int:
 async def _compare(
     address: str, groups: Sequence[Group], options: Namespace, output: Output
 ) -> Mapping[str, list[Series]]:
+    import aiohttp
     from setup.errors import StepError
 
     from demonstration.client import Client
     from demonstration.comparison import compare, missing_nodes
     from demonstration.server import log_tail
 
-    async with Client(address) as client:
-        missing = missing_nodes(groups, await client.object_info())
-        if missing:
-            tail = log_tail(output.log, ("Traceback", "IMPORT FAILED", "Cannot import"))
-            raise StepError(
-                "nodes of the pack and the demo",
-                f"the server has no {', '.join(missing)}; its log says\n{tail}",
-                f"read the lines above; the whole log is {output.log}",
-            )
-        return await compare(client, groups, options, output)
+    remedy = f"read the lines above; the whole log is {output.log}"
+    try:
+        async with Client(address) as client:
+            missing = missing_nodes(groups, await client.object_info())
+            if missing:
+                tail = log_tail(output.log, ("Traceback", "comfy_entrypoint", "Cannot import"))
+                raise StepError(
+                    "nodes of the pack and the demo",
+                    f"the server has no {', '.join(missing)}; its log says\n{tail}",
+                    remedy,
+                )
+            return await compare(client, groups, options, output)
+    except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+        why = f"the connection broke ({error!r}); the log ends with\n{log_tail(output.log)}"
+        raise StepError("ComfyUI server", why, remedy) from error
 
 
 def _has_gpu() -> bool:
     import torch
 
-    return torch.accelerator.is_available()
+    xpu = getattr(torch, "xpu", None)
+    has_xpu = xpu is not None and xpu.is_available()
+    return torch.cuda.is_available() or torch.backends.mps.is_available() or has_xpu
 
 
 if __name__ == "__main__":

@@ -10,8 +10,7 @@ from setup.errors import StepError
 from setup.layout import ROOT
 
 PACK_FILES = ("__init__.py", "pyproject.toml", "LICENSE")
-PACK_FOLDERS = {"nodes": "nodes", "cache_core": "cache_core", "web": "web"}
-EXAMPLES = {"workflows": "example_workflows"}
+PACK_FOLDERS = ("nodes", "cache_core", "web", "workflows")
 UNUSED = shutil.ignore_patterns("__pycache__", "train", ".*")
 MODEL_PATHS = "model_paths.yaml"
 
@@ -49,6 +48,6 @@ def _copy_pack(pack: Path) -> None:
     for name in PACK_FILES:
         if (ROOT / name).is_file():
             shutil.copy2(ROOT / name, pack / name)
-    for source, target in {**PACK_FOLDERS, **EXAMPLES}.items():
-        if (ROOT / source).is_dir():
-            shutil.copytree(ROOT / source, pack / target, ignore=UNUSED)
+    for name in PACK_FOLDERS:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, pack / name, ignore=UNUSED)

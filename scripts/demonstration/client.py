@@ -84,6 +84,8 @@ class Client:
 
         Raises:
             RunError: the prompt was refused or failed.
+            aiohttp.ClientError: the server is gone.
+            asyncio.TimeoutError: it said nothing for SILENCE_SECONDS.
         """
         body = {
             "prompt": prompt,
@@ -111,7 +113,7 @@ class Client:
             if message.type == aiohttp.WSMsgType.BINARY:
                 continue
             if message.type != aiohttp.WSMsgType.TEXT:
-                raise RunError("the server closed the connection; output/latest has its log")
+                raise aiohttp.ServerDisconnectedError("the server closed the websocket")
             event = json.loads(message.data)
             kind, data = event["type"], event["data"]
             if data.get("prompt_id") != prompt_id:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 EPILOG = """\
@@ -51,7 +52,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return options
 
 
-def _at_least(lowest: int):
+def _at_least(lowest: int) -> Callable[[str], int]:
     def number(text: str) -> int:
         value = int(text)
         if value < lowest:

@@ -55,6 +55,8 @@ class Row:
             infinite for equal pictures.
         extra_mib: most that was stored at a time, in MiB.
         verdict: what the demo's judge says about the last round.
+        nothing_reused_because: the report's words, if a method reused nothing.
+        failure: why there is nothing to say, in the server's words.
     """
 
     workflow: str
@@ -67,6 +69,7 @@ class Row:
     ssim: float | None = None
     extra_mib: float | None = None
     verdict: str | None = None
+    nothing_reused_because: str | None = None
     failure: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,13 +100,14 @@ def summarise(series: Series) -> Row:
         reused=report.get("reused"),
         extra_mib=None if peak is None else peak / 2**20,
         verdict=last.texts[-1].splitlines()[0] if last.texts else None,
+        nothing_reused_because=report.get("nothing_reused_because"),
         failure=series.failure,
         **row,
     )
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as aligned text; a failure stands below the table."""
+    """The rows as aligned text; what needs more words stands below the table."""
     cells = [HEADINGS, *(_cells(row) for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(HEADINGS))]
     lines = [
@@ -114,7 +118,11 @@ def table(rows: Sequence[Row]) -> str:
         for line in cells
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    lines += [f"\n{row.workflow}: {row.failure}" for row in rows if row.failure]
+    for row in rows:
+        if row.failure:
+            lines.append(f"\n{row.workflow}: {row.failure}")
+        elif row.nothing_reused_because:
+            lines.append(f"\n{row.workflow} reused nothing: {row.nothing_reused_because}")
     return "\n".join(lines) + "\n"
 
 

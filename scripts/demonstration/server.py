@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import tempfile
@@ -110,11 +111,12 @@ def free_port() -> int:
 
 
 def log_tail(log: Path, words: Sequence[str] = ()) -> str:
-    """The end of the log, from the first line with one of some words if there is one."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    """The end of the log, or what follows the first line with one of some words."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
     for number, line in enumerate(lines):
         if any(word in line for word in words):
-            return "\n".join(lines[max(0, number - LOG_LINES) : number + LOG_LINES])
+            return "\n".join(lines[number : number + LOG_LINES])
     return "\n".join(lines[-LOG_LINES:])
 
 
@@ -125,12 +127,6 @@ def _start(
     command += ["--base-directory", str(base), "--database-url", "sqlite:///:memory:"]
     command += ["--extra-model-paths-config", str(base / MODEL_PATHS)]
     command += ["--disable-auto-launch", "--disable-api-nodes", *options]
-    # Ctrl-C must reach the demo alone: the demo ends the server once it has tidied up.
-    own_group = (
-        {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-        if os.name == "nt"
-        else {"start_new_session": True}
-    )
     with log.open("wb") as file:
         return subprocess.Popen(
             command,
@@ -139,7 +135,9 @@ def _start(
             stdout=file,
             stderr=subprocess.STDOUT,
             env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
-            **own_group,
+            # Ctrl-C must reach the demo alone: the demo ends the server once it has tidied up.
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
+            start_new_session=True,
         )
 
 

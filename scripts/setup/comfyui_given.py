@@ -14,7 +14,10 @@ from .errors import StepError
 from .layout import OWN_COMFYUI, ROOT, python_in
 
 STEP = "the ComfyUI to use"
-NEEDED_MODULES = "import torch, torchvision, aiohttp, numpy, PIL"
+HAS_PACKAGES = (
+    "import sys, importlib.util as u; "
+    "sys.exit(not all(map(u.find_spec, ('torch', 'aiohttp', 'numpy', 'PIL'))))"
+)
 
 
 def given_comfyui(option: Path | None, variables: Mapping[str, str] = os.environ) -> Path | None:
@@ -68,7 +71,7 @@ def python_of(comfyui: Path) -> Path:
         Path(sys.executable),
     ]
     for python in places:
-        if python.is_file() and answers(python, NEEDED_MODULES):
+        if python.is_file() and answers(python, HAS_PACKAGES):
             return python
     looked = "\n".join(str(python) for python in places)
     raise StepError(

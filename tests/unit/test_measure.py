@@ -96,6 +96,12 @@ def test_a_failure_has_its_row_and_its_reason() -> None:
     assert text.endswith("dit_deepcache: DeepCache UNet: this model has no UNet\n")
 
 
+def test_a_run_without_reuse_says_why() -> None:
+    _, own = series_pair([1.0], [1.0])
+    own.runs[0].reports[0].update(reused=0, nothing_reused_because="the settings plan no reuse")
+    assert "unet_deepcache reused nothing: the settings plan no reuse" in table([summarise(own)])
+
+
 def test_table_columns_stand_below_each_other() -> None:
     plain, own = series_pair([1.0], [0.25])
     lines = table([summarise(plain), summarise(own)]).splitlines()

@@ -192,3 +192,12 @@ def test_values_out_of_range_are_refused(wrong: list[str]) -> None:
 
 def test_quick_is_one_round() -> None:
     assert parse(["--quick", "--rounds", "5"]).rounds == 1
+
+
+def test_the_log_is_quoted_from_the_telling_line_on_and_without_colours(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        "start\n\x1b[32m[INFO]\x1b[0m ready\nTraceback (most recent call last):\n  why\n"
+    )
+    assert server.log_tail(log, ["Traceback"]) == "Traceback (most recent call last):\n  why"
+    assert server.log_tail(log, ["nothing"]).startswith("start\n[INFO] ready\n")
