@@ -56,7 +56,6 @@ def find_groups(options: Namespace) -> list[Group]:
     else:
         text = options.only or ""
         wanted = [model for model in models if text in model and model != OWN_CHECKPOINT]
-        wanted.sort(key=lambda model: ("unet", "dit").index(model) if "_" not in model else 2)
     if not wanted or not set(wanted) <= set(members):
         raise StepError(
             "the workflows to run",

@@ -80,7 +80,8 @@ class Environment:
     def _create(self) -> None:
         step = f"virtual environment in {self.folder.name}"
         line = StepLine(step)
-        if self.folder.exists():
+        was_there = self.folder.exists()
+        if was_there:
             self._remove(step)
         require_free_space(step, self.folder.parent, 100_000_000)
         self.folder.mkdir()
@@ -95,7 +96,7 @@ class Environment:
             "then run the same command again",
         )
         self._unmark()
-        line.done()
+        line.done("made again, the one found was not whole" if was_there else "done")
 
     def _remove(self, step: str) -> None:
         is_ours = (self.folder / "pyvenv.cfg").exists() or (self.folder / UNFINISHED).exists()
