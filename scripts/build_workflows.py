@@ -187,16 +187,16 @@ def _shapes(model: str, method: Method | None, frames: int = 1) -> Graph:
             "ShapesUNetLoader", 0, "Load the demo's UNet", ["shapes_unet.safetensors"], None,
             (MODEL,),
         )  # fmt: skip
-        side, empty, size = 256, "EmptyLatentImage", [256, 256, 1]
+        guidance, empty, size = 2.5, "EmptyLatentImage", [256, 256, 1]
     else:
         (unshifted,) = graph.add(
             "UNETLoader", 0, "Load the demo's DiT", ["shapes_dit.safetensors", "default"], None,
             (MODEL,),
         )  # fmt: skip
         (loaded,) = graph.add("ModelSamplingSD3", 0, "Shift", [3.0], {"model": unshifted}, (MODEL,))
-        side = 128
         # A stored frame stands for four frames of a video, the first for one.
-        empty, size = "EmptyHunyuanLatentVideo", [side, side, 4 * (frames - 1) + 1, 1]
+        guidance, empty = 2.0, "EmptyHunyuanLatentVideo"
+        size = [128, 128, 4 * (frames - 1) + 1, 1]
     (latent,) = graph.add(empty, 0, "Size", size, None, (LATENT,))
     (positive,) = graph.add(
         "ShapesCaption", 1, "Caption", [CAPTION], None, (CONDITIONING,), height=140
@@ -204,7 +204,7 @@ def _shapes(model: str, method: Method | None, frames: int = 1) -> Graph:
     (negative,) = graph.add(
         "ShapesCaption", 1, "Empty caption", [""], None, (CONDITIONING,), height=140
     )
-    settings = [SEED, "fixed", 30, 3.0, "euler", "simple", 1.0]
+    settings = [SEED, "fixed", 30, guidance, "euler", "simple", 1.0]
     sampled = _sample(graph, loaded, (positive, negative), latent, settings, method)
     (pictures,) = graph.add("ShapesDecode", 4, "Decode", [], {"samples": sampled}, (IMAGE,))
     graph.add("SaveImage", 4, "Save", ["stepcache"], {"images": pictures}, height=320)

@@ -1,0 +1,188 @@
+"""Score a demo model on held-out captions: ``python -m demo.evaluate --model dit --count 500``.
+
+Samples through ComfyUI's own loaders and samplers, decodes, and lets the judge read the pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from .shapes import captions, scenes
+from .shapes.decoder import decode, load
+from .shapes.judge import Verdict, judge
+from .train.models import load_comfy
+
+MODELS = Path(__file__).resolve().parent / "models"
+DEFAULTS = {"dit": {"cfg": 3.0, "shift": 3.0}, "unet": {"cfg": 3.0, "shift": 0.0}}
+GRID_COLUMNS = 10
+ATTRIBUTES = ("kind", "colour", "size")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=sorted(DEFAULTS), required=True)
+    parser.add_argument("--models", type=Path, default=MODELS, help="folder of the weights")
+    parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--frames", type=int, default=1, help="latent frames (DiT)")
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--cfg", type=float)
+    parser.add_argument("--shift", type=float, help="DiT: flow shift (ModelSamplingSD3)")
+    parser.add_argument("--sampler", default="euler")
+    parser.add_argument("--scheduler", default="simple")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--batch", type=int, default=25)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--grid", type=Path, help="picture of the first 50 results")
+    parser.add_argument("--comfyui", help="ComfyUI folder (or set COMFYUI_PATH)")
+    options = parser.parse_args()
+    for key, value in DEFAULTS[options.model].items():
+        if getattr(options, key) is None:
+            setattr(options, key, value)
+    return options
+
+
+def load_model(options: argparse.Namespace) -> Any:
+    """The model as a workflow would load it."""
+    import comfy.sd
+
+    path = options.models / f"shapes_{options.model}.safetensors"
+    if options.model == "unet":
+        from .nodes.unet import load_unet
+
+        return load_unet(path)
+    model = comfy.sd.load_diffusion_model(str(path))
+    if options.shift:
+        from comfy_extras.nodes_model_advanced import ModelSamplingSD3
+
+        model = ModelSamplingSD3().patch(model, options.shift)[0]
+    return model
+
+
+def sample(model: Any, texts: list[str], options: argparse.Namespace, seed: int) -> torch.Tensor:
+    """Pictures (B * frames, 256, 256, 3) in [0, 1]."""
+    import comfy.sample
+
+    from .nodes.latents import canvases
+
+    count = len(texts)
+    if options.model == "unet":
+        latent = torch.zeros(count, 4, 32, 32)
+    else:
+        latent = torch.zeros(count, 16, options.frames, 16, 16)
+    positive = [[torch.cat([captions.encode(text) for text in texts]), {}]]
+    negative = [[captions.encode(""), {}]]
+    noise = comfy.sample.prepare_noise(latent, seed)
+    with torch.inference_mode():
+        samples = comfy.sample.sample(
+            model,
+            noise,
+            options.steps,
+            options.cfg,
+            options.sampler,
+            options.scheduler,
+            positive,
+            negative,
+            latent,
+            seed=seed,
+            disable_pbar=True,
+        )
+    return decode(load(options.models / "shapes_decoder.safetensors"), canvases(samples))
+
+
+def attribute_rates(texts: list[str], verdicts: list[Verdict]) -> dict[str, float]:
+    """Share of pictures whose ground, and of wanted shapes whose attribute, is right."""
+    right = dict.fromkeys(("readable", "ground", "places", *ATTRIBUTES), 0)
+    shapes = 0
+    for text, verdict in zip(texts, verdicts, strict=True):
+        wanted, seen = scenes.parse(text), verdict.seen
+        shapes += len(wanted.shapes)
+        if seen is None:
+            continue
+        right["readable"] += 1
+        right["ground"] += seen.ground == wanted.ground
+        by_place = {shape.place: shape for shape in seen.shapes}
+        right["places"] += set(by_place) == {shape.place for shape in wanted.shapes}
+        for shape in wanted.shapes:
+            found = by_place.get(shape.place)
+            for name in ATTRIBUTES:
+                right[name] += found is not None and getattr(found, name) == getattr(shape, name)
+    return {
+        name: round(value / (shapes if name in ATTRIBUTES else len(texts)), 4)
+        for name, value in right.items()
+    }
+
+
+def save_grid(pictures: torch.Tensor, verdicts: list[Verdict], path: Path) -> None:
+    """Half-size pictures, ten a row; wrong ones have a red bar underneath."""
+    rows = -(-len(pictures) // GRID_COLUMNS)
+    sheet = Image.new("RGB", (GRID_COLUMNS * 132, rows * 138), (70, 70, 70))
+    for i, (picture, verdict) in enumerate(zip(pictures, verdicts, strict=True)):
+        tile = Image.fromarray((picture.numpy() * 255).round().astype(np.uint8)).resize((128, 128))
+        x, y = i % GRID_COLUMNS * 132 + 2, i // GRID_COLUMNS * 138 + 2
+        sheet.paste(tile, (x, y))
+        if not verdict.correct:
+            sheet.paste((255, 40, 40), (x, y + 129, x + 128, y + 134))
+    sheet.save(path)
+
+
+def main() -> None:
+    options = arguments()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    load_comfy(options.comfyui, training=False)
+    model = load_model(options)
+    texts = scenes.held_out_captions(options.count)
+    verdicts: list[Verdict] = []
+    shown: list[torch.Tensor] = []
+    seconds = 0.0
+    for first in range(0, len(texts), options.batch):
+        part = texts[first : first + options.batch]
+        started = time.perf_counter()
+        pictures = sample(model, part, options, options.seed + first)
+        seconds += time.perf_counter() - started
+        for i, text in enumerate(part):
+            frames = pictures[i * options.frames : (i + 1) * options.frames]
+            judged = [judge(frame.numpy(), text) for frame in frames]
+            verdicts.append(next((one for one in judged if not one.correct), judged[0]))
+            shown.append(frames[0])
+    singles = [len(scenes.parse(text).shapes) == 1 for text in texts]
+    by_count = {
+        name: float(np.mean([verdicts[i].correct for i, s in enumerate(singles) if s == one]))
+        for name, one in (("one_shape", True), ("two_shapes", False))
+        if one in singles
+    }
+    report = {
+        "model": options.model,
+        "settings": {
+            name: getattr(options, name)
+            for name in ("steps", "cfg", "shift", "sampler", "scheduler", "seed", "frames")
+        },
+        "captions": len(texts),
+        "fully_correct": float(np.mean([verdict.correct for verdict in verdicts])),
+        **by_count,
+        "attributes": attribute_rates(texts, verdicts),
+        "seconds_per_picture": round(seconds / len(texts), 3),
+        "wrong": [
+            {"caption": text, "reason": verdict.reason}
+            for text, verdict in zip(texts, verdicts, strict=True)
+            if not verdict.correct
+        ],
+    }
+    print(json.dumps({key: value for key, value in report.items() if key != "wrong"}, indent=1))
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n")
+    if options.grid:
+        save_grid(torch.stack(shown[:50]), verdicts[:50], options.grid)
+
+
+if __name__ == "__main__":
+    main()

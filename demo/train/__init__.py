@@ -1,0 +1,1 @@
+"""Training of the demo models; nothing here is needed to run them."""
