@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import cases
 import comfy.ops
 import pytest
@@ -128,17 +126,11 @@ def test_a_guider_that_bypasses_the_announcement_is_still_timed() -> None:
 
 
 def test_a_model_with_state_in_its_attention_is_refused() -> None:
-    config = toys.supported.WAN21_T2V(toys.wan_config().unet_config)
-    network = CausalWanModel(
-        **{k: v for k, v in config.unet_config.items() if k != "image_model"},
-        dtype=torch.float32,
-        device=toys.CPU,
-        operations=comfy.ops.disable_weight_init,
+    model = toys.TOYS["wan"].make()
+    layout = {k: v for k, v in toys.wan_config().unet_config.items() if k != "image_model"}
+    model.model.diffusion_model = CausalWanModel(
+        **layout, dtype=torch.float32, device=toys.CPU, operations=comfy.ops.disable_weight_init
     )
-    model = toys.load("wan").clone()
-    causal = copy.copy(model.model)
-    causal.diffusion_model = network
-    model.model = causal
     with pytest.raises(
         UnsupportedModelError, match=r"Apply PAB: .*CausalWanModel.*keys and values"
     ):
