@@ -21,7 +21,7 @@ from .shapes.judge import Verdict, judge
 from .train.models import load_comfy
 
 MODELS = Path(__file__).resolve().parent / "models"
-DEFAULTS = {"dit": {"cfg": 3.0, "shift": 3.0}, "unet": {"cfg": 3.0, "shift": 0.0}}
+DEFAULTS = {"dit": {"cfg": 2.0, "shift": 3.0}, "unet": {"cfg": 2.5, "shift": 0.0}}
 GRID_COLUMNS = 10
 ATTRIBUTES = ("kind", "colour", "size")
 
