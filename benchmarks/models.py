@@ -53,10 +53,10 @@ def sd15() -> Bench:
 
 
 def wan() -> Bench:
-    """A Wan 2.1 text-to-video layout at the width of the 1.3 B model, four layers."""
+    """A Wan 2.1 text-to-video layout at the width of the 1.3 B model, two layers."""
     config = supported.WAN21_T2V({
         "model_type": "t2v", "patch_size": (1, 2, 2), "in_dim": 16, "dim": 1536, "ffn_dim": 8960,
-        "freq_dim": 256, "text_dim": 4096, "out_dim": 16, "num_heads": 12, "num_layers": 4,
+        "freq_dim": 256, "text_dim": 4096, "out_dim": 16, "num_heads": 12, "num_layers": 2,
         "image_model": "wan2.1",
     })  # fmt: skip
     return Bench("Wan-type DiT, width 1536", _patcher(config), (1, 16, 1, 32, 32), (128, 4096))

@@ -62,7 +62,7 @@ def pab(pairs: int) -> list[dict[str, Any]]:
     one_layer = 2 * 256 * 1536 * 4  # cond and uncond × tokens × width × bytes
     settings = ((2, 6, 6, 2), (3, 1, 3, 1))
     return [
-        _speedup(bench, PAB(s, 1, c, WHOLE_RUN), steps, pairs, kinds * 4 * one_layer)
+        _speedup(bench, PAB(s, 1, c, WHOLE_RUN), steps, pairs, kinds * 2 * one_layer)
         for s, c, steps, kinds in settings
     ]
 
