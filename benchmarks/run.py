@@ -21,6 +21,7 @@ host.boot(cpu=False)
 import measure  # noqa: E402
 import models  # noqa: E402
 import torch  # noqa: E402
+import toys  # noqa: E402
 from stepcache.cache_core.methods import PAB, DeepCache  # noqa: E402
 from stepcache.cache_core.patching import attach, last_report  # noqa: E402
 from stepcache.cache_core.schedules import PercentRange  # noqa: E402
@@ -41,6 +42,16 @@ def overhead(pairs: int) -> list[dict[str, Any]]:
             lambda b=bench: b.sample(b.model, 1), lambda b=bench, p=patched: b.sample(p, 1), pairs
         )
         rows.append({"model": bench.name, "bit_identical": same, "ratio": ratio.to_dict()})
+    tiny = toys.load("sd15")
+    patched = attach(attach(tiny, idle), DeepCache(1, 0))
+    steps = 10
+    added = measure.added_milliseconds(
+        lambda: toys.sample(tiny, "sd15", steps=steps),
+        lambda: toys.sample(patched, "sd15", steps=steps),
+        steps,
+        pairs,
+    )
+    rows.append({"model": "SD1.5 layout, tiny", "added_ms_per_evaluation": round(added, 3)})
     return rows
 
 

@@ -244,7 +244,6 @@ def build() -> dict[str, str]:
     graphs = {
         "unet_plain": _shapes("unet", None),
         "unet_deepcache": _shapes("unet", DEEPCACHE),
-        "unet_pab": _shapes("unet", PAB),
         "dit_plain": _shapes("dit", None),
         "dit_pab": _shapes("dit", PAB),
         "dit_clip_plain": _shapes("dit", None, frames=4),

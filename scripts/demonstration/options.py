@@ -31,7 +31,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--comfyui", type=Path, metavar="DIR", help="use this ComfyUI and its Python")
     add("--model", type=Path, metavar="FILE", help="compare on this checkpoint (.safetensors)")
     add("--only", metavar="TEXT", help="only the models whose name contains this: unet, dit, clip")
-    add("--rounds", type=_at_least(1), default=3, help="paired repetitions (default 3)")
+    add("--rounds", type=_at_least(1), default=9, help="paired repetitions (default 9)")
     add("--quick", action="store_true", help="one round")
     add("--seed", type=_at_least(0), default=1, help="seed of the first round (default 1)")
     add("--steps", type=_at_least(1), help="sampler steps instead of the workflow's")

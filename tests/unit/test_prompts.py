@@ -149,13 +149,13 @@ def test_notes_are_not_executed() -> None:
 def test_a_node_that_the_server_lacks_is_named() -> None:
     fewer = {kind: info for kind, info in OBJECT_INFO.items() if kind != "StepCacheApplyPAB"}
     with pytest.raises(PromptError, match="no node StepCacheApplyPAB"):
-        to_prompt(load("unet_pab"), fewer)
-    groups = find_groups(options(only="unet"))
+        to_prompt(load("dit_pab"), fewer)
+    groups = find_groups(options(only="dit"))
     assert missing_nodes(groups, fewer) == ["StepCacheApplyPAB"]
 
 
 def test_values_that_do_not_fit_the_widgets_are_refused() -> None:
-    workflow = load("unet_pab")
+    workflow = load("dit_pab")
     for one in workflow["nodes"]:
         if one["type"] == "StepCacheApplyPAB":
             one["widgets_values"].pop()
