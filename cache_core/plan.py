@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .clock import Timeline
@@ -20,10 +21,31 @@ class Plan:
 
     @classmethod
     def of(cls, schedule: Schedule, timeline: Timeline) -> Plan:
-        """Ask the schedule at every step."""
-        return cls(
-            tuple(schedule.may_reuse(timeline.clock(step)) for step in range(timeline.steps))
-        )
+        """Ask the schedule at every step. Step 0 computes: nothing can be stored before it."""
+        asked = tuple(schedule.may_reuse(timeline.clock(step)) for step in range(timeline.steps))
+        return cls((False, *asked[1:]))
+
+    def computing_at(self, steps: Iterable[int]) -> Plan:
+        """The same plan, except that these steps compute."""
+        computing = frozenset(steps)
+        return Plan(tuple(r and step not in computing for step, r in enumerate(self.reuse)))
+
+    def with_branches(self, guidance: Plan) -> Plan:
+        """The same plan where a second branch comes and goes.
+
+        Where both branches run, but only one ran when the value was computed, the other one has
+        nothing to reuse; then the step computes. Steps of one branch are not affected.
+
+        Args:
+            guidance: the plan of the guidance site; where it reuses, only one branch runs.
+        """
+        reuse: list[bool] = []
+        source = 0
+        for step, (wanted, is_single) in enumerate(zip(self.reuse, guidance.reuse, strict=True)):
+            reuse.append(wanted and (is_single or not guidance.reuse[source]))
+            if not reuse[-1]:
+                source = step
+        return Plan(tuple(reuse))
 
     @property
     def strip(self) -> str:
@@ -31,8 +53,8 @@ class Plan:
         return "".join("R" if reuse else "C" for reuse in self.reuse)
 
     def source(self, step: int) -> int:
-        """The newest step at or before `step` that computes; 0 where none does."""
-        while step > 0 and self.reuse[step]:
+        """The newest step at or before `step` that computes."""
+        while self.reuse[step]:
             step -= 1
         return step
 
@@ -43,8 +65,11 @@ class Plan:
 
         Args:
             step: the step that computes.
-            needs: outputs that the approximator combines; with 1, only the steps up to the next
-                computed one can use this output.
+            needs: outputs that the approximator combines, 0 for none; an output is of no use once
+                that many later ones have been computed.
         """
-        end = step + 2 if needs == 1 else None
-        return any(self.reuse[max(step - 1, 0) : end])
+        if needs == 0:
+            return False
+        if any(self.reuse[max(step - 1, 0) : step + 1]):
+            return True
+        return any(self.reuse[step + 1 : step + 1 + needs])

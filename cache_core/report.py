@@ -26,14 +26,14 @@ class Report:
         family: name of the model family.
         sampler: name of the sampler, if known.
         plans: per site kind the planned strip, C computes and R reuses.
-        notes: remarks made before sampling, e.g. kinds that this model does not have.
+        notes: remarks for the person, e.g. kinds that this model does not have.
     """
 
     methods: Sequence[str]
     family: str
     sampler: str
     plans: Mapping[str, str]
-    notes: Sequence[str] = ()
+    notes: list[str] = field(default_factory=list[str])
     evaluations: int = 0
     seconds: float = 0.0
     peak_nbytes: int = 0

@@ -1,4 +1,4 @@
-"""One composition of where, when and what; and which rule a site belongs to."""
+"""One composition of where, when and what; which rule a site has; what all do in a run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .approximators import Approximator
+from .clock import Timeline
 from .errors import RuleConflictError
+from .plan import Plan
 from .schedules import Schedule
-from .sites import Site, SiteSelector
+from .sites import Site, SiteKind, SiteSelector
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +22,23 @@ class Rule:
         when: the schedule of reuse.
         what: what stands in for computing.
         owner: the node or method that made the rule, named in reports and errors.
+        is_required: whether the method makes no sense on a model without such sites.
+        whole_steps: steps in which no deep branch may be skipped, because this rule has to see
+            every layer then.
     """
 
     where: SiteSelector
     when: Schedule
     what: Approximator
     owner: str
+    is_required: bool = False
+    whole_steps: frozenset[int] = frozenset()
 
 
 def assign(rules: Sequence[Rule], sites: Iterable[Site]) -> dict[Site, Rule]:
     """Give every claimed site its rule, in the order of `sites`.
+
+    A rule that can never reuse yields to one that can.
 
     Raises:
         RuleConflictError: two rules claim one site.
@@ -37,12 +46,33 @@ def assign(rules: Sequence[Rule], sites: Iterable[Site]) -> dict[Site, Rule]:
     assigned: dict[Site, Rule] = {}
     for site in sites:
         claims = [rule for rule in rules if rule.where.matches(site)]
-        if len(claims) > 1:
-            first, second = claims[0].owner, claims[1].owner
+        active = [rule for rule in claims if not rule.when.never_reuses]
+        if len(active) > 1:
+            first, second = active[0].owner, active[1].owner
             raise RuleConflictError(
                 f"{first} and {second} both claim {site}. One site can follow one rule only: "
                 f"remove one of the two nodes, or let them act on different kinds of layers"
             )
         if claims:
-            assigned[site] = claims[0]
+            assigned[site] = (active or claims)[0]
     return assigned
+
+
+def plans_of(rules: Iterable[Rule], timeline: Timeline) -> dict[Rule, Plan]:
+    """What every rule will do in a run, each with regard to the others.
+
+    Raises:
+        ConfigError: a schedule does not fit this run.
+    """
+    plans = {rule: Plan.of(rule.when, timeline) for rule in rules}
+    whole = frozenset[int]().union(*(rule.whole_steps for rule in plans))
+    for rule, plan in plans.items():
+        if rule.where.kind is SiteKind.DEEP_BRANCH:
+            plans[rule] = plan.computing_at(whole)
+    guidance = next((p for r, p in plans.items() if r.where.kind is SiteKind.GUIDANCE), None)
+    if guidance is None:
+        return plans
+    return {
+        rule: plan if plan is guidance else plan.with_branches(guidance)
+        for rule, plan in plans.items()
+    }

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-
-import numpy as np
 
 from .clock import Clock
 from .errors import ConfigError
@@ -22,6 +21,11 @@ class Schedule(ABC):
     @abstractmethod
     def may_reuse(self, clock: Clock) -> bool:
         """Whether a stored value may be used at this moment."""
+
+    @property
+    def never_reuses(self) -> bool:
+        """Whether reuse is ruled out whatever the time, so that another rule may take the site."""
+        return False
 
     def __and__(self, other: Schedule) -> Schedule:
         return Both(self, other)
@@ -40,6 +44,10 @@ class Both(Schedule):
     def may_reuse(self, clock: Clock) -> bool:
         return self.left.may_reuse(clock) and self.right.may_reuse(clock)
 
+    @property
+    def never_reuses(self) -> bool:
+        return self.left.never_reuses or self.right.never_reuses
+
 
 @dataclass(frozen=True, slots=True)
 class Either(Schedule):
@@ -51,6 +59,10 @@ class Either(Schedule):
     def may_reuse(self, clock: Clock) -> bool:
         return self.left.may_reuse(clock) or self.right.may_reuse(clock)
 
+    @property
+    def never_reuses(self) -> bool:
+        return self.left.never_reuses and self.right.never_reuses
+
 
 @dataclass(frozen=True, slots=True)
 class Never(Schedule):
@@ -59,6 +71,10 @@ class Never(Schedule):
     def may_reuse(self, clock: Clock) -> bool:
         return False
 
+    @property
+    def never_reuses(self) -> bool:
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class Interval(Schedule):
@@ -66,9 +82,11 @@ class Interval(Schedule):
 
     Args:
         interval: period in steps, >= 1; 1 never reuses.
+        phase: added to the step before counting; 1 for sources that count steps from 1.
     """
 
     interval: int
+    phase: int = 0
 
     def __post_init__(self) -> None:
         if self.interval < 1:
@@ -78,7 +96,11 @@ class Interval(Schedule):
             )
 
     def may_reuse(self, clock: Clock) -> bool:
-        return clock.step % self.interval != 0
+        return (clock.step + self.phase) % self.interval != 0
+
+    @property
+    def never_reuses(self) -> bool:
+        return self.interval == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,84 +169,79 @@ class TimestepRange(Schedule):
         return self.low < clock.timestep < self.high
 
 
+Window = PercentRange | TimestepRange
+"""Part of a run in which a method may reuse."""
+
+
 @dataclass(frozen=True, slots=True)
 class From(Schedule):
-    """Reuse in every step from `step` on, 0 or later."""
+    """Reuse in every step from a gate on.
+
+    Args:
+        step: the gate, 1 … number of steps; equal to the number of steps it never reuses.
+    """
 
     step: int
 
     def __post_init__(self) -> None:
-        if self.step < 0:
-            raise ConfigError(f"reuse from step {self.step}; expected 0 or more")
+        if self.step < 1:
+            raise ConfigError(f"gate_step is {self.step}; expected 1 or more")
 
     def may_reuse(self, clock: Clock) -> bool:
+        if self.step > clock.steps:
+            raise ConfigError(
+                f"gate_step {self.step} lies beyond this run of {clock.steps} steps; lower it, or "
+                f"sample more steps (a partial run counts its own steps only)"
+            )
         return clock.step >= self.step
 
 
 @dataclass(frozen=True, slots=True)
 class Mask(Schedule):
-    """One flag per step, True computes; steps past the end compute."""
+    """One flag per step of a run of exactly this length, True computes."""
 
     compute: tuple[bool, ...]
 
     def may_reuse(self, clock: Clock) -> bool:
-        return clock.step < len(self.compute) and not self.compute[clock.step]
+        if clock.steps != len(self.compute):
+            raise ConfigError(
+                f"the schedule is for {len(self.compute)} steps, this run has {clock.steps}; "
+                f"sample {len(self.compute)} steps, or take a schedule made for {clock.steps}"
+            )
+        return not self.compute[clock.step]
+
+    @property
+    def never_reuses(self) -> bool:
+        return all(self.compute)
 
 
 @dataclass(frozen=True, slots=True)
-class NonUniform(Schedule):
-    """DeepCache's non-uniform steps: dense around `center`, sparse away from it.
+class Broadcast(Schedule):
+    """Compute at chosen points of the run and reuse in the few steps after each.
 
     Args:
-        interval: mean period N, >= 1; ceil(steps / N) steps are computed.
-        center: step around which computing is densest, in steps.
-        power: how strongly the steps gather there, > 1.
+        starts: the points as a fraction of the steps, 0 ≤ start < 1.
+        count: steps that reuse after each, >= 0.
 
-    Source: DeepCache, horseee/DeepCache 1691a3a, ``sample_from_quad_center``. The reference lets
-    a negative base through numpy's complex power and truncates the real part; the principal root
-    is part of the published step lists, so it is kept here.
+    Source: PAB's MLP broadcast, NUS-HPC-AI-Lab/VideoSys 4cce477, which lists exact timesteps of one
+    schedule; fractions mean the same steps there and work for any other number of steps.
     """
 
-    interval: int
-    center: int
-    power: float
+    starts: tuple[float, ...]
+    count: int
 
     def __post_init__(self) -> None:
-        Interval(self.interval)
-        if self.power <= 1.0:
-            raise ConfigError(f"power is {self.power:g}; expected more than 1 (published: 1.2-1.5)")
-        if self.center < 0:
-            raise ConfigError(f"center is {self.center}; expected a step number, 0 or more")
+        if self.count < 0 or not all(0.0 <= start < 1.0 for start in self.starts):
+            raise ConfigError(
+                f"broadcast from {list(self.starts)} for {self.count} steps; expected starts from "
+                f"0 to below 1 and a count of 0 or more"
+            )
 
     def may_reuse(self, clock: Clock) -> bool:
-        return clock.step not in self.computed_steps(clock.steps)
+        # A start that falls between two steps means the later one; rounding is not a fraction.
+        first = [math.ceil(start * clock.steps - 1e-9) for start in self.starts]
+        return any(step < clock.step <= step + self.count for step in first)
 
-    def computed_steps(self, steps: int) -> tuple[int, ...]:
-        """The steps that compute in a run of `steps` steps.
-
-        Raises:
-            ConfigError: no list of the right length exists for this center and step count.
-        """
-        count = -(-steps // self.interval)
-        if count >= steps:
-            return tuple(range(steps))
-        power = self.power
-        while power > 1.0:
-            chosen = _gathered(steps, count, self.center, power)
-            if len(chosen) == count and chosen[-1] < steps:
-                return chosen
-            power -= 0.02
-        raise ConfigError(
-            f"no non-uniform list of {count} steps exists for {steps} steps with center "
-            f"{self.center} and power {self.power:g}; move the center by a step, inside the run, "
-            f"or use the uniform schedule"
-        )
-
-
-def _gathered(steps: int, count: int, center: int, power: float) -> tuple[int, ...]:
-    """One try of the reference's list: evenly spaced roots, raised back, truncated."""
-    first = complex(-center) ** (1 / power)
-    last = complex(steps - center) ** (1 / power)
-    points: list[complex] = np.linspace(first, last, count + 1).tolist()
-    offsets = sorted({int((point**power).real) for point in points})
-    return (0, *(offset + center for offset in offsets[1:-1]))
+    @property
+    def never_reuses(self) -> bool:
+        return not self.starts or self.count == 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from .approximators import BranchMean, Reuse
 from .clock import Clock, Timeline
 from .errors import StepCacheError
-from .plan import Plan
 from .report import Report
-from .rules import Rule
+from .rules import Rule, plans_of
 from .sites import Site
 from .store import Entry, Store
 from .streams import StreamKey
@@ -47,8 +47,7 @@ class Session:
         self._report = report
         self._store = Store()
         self._clock: Clock | None = None
-        schedules = {rule.when for rule in assigned.values()}
-        self._plans = {schedule: Plan.of(schedule, timeline) for schedule in schedules}
+        self._plans = plans_of(set(assigned.values()), timeline)
 
     @property
     def store(self) -> Store:
@@ -66,6 +65,10 @@ class Session:
             raise StepCacheError("the model was called before the sampler announced an evaluation")
         return self._clock
 
+    def rule_of(self, site: Site) -> Rule:
+        """The rule that a claimed site follows."""
+        return self._assigned[site]
+
     def start_evaluation(self, sigma: float) -> None:
         """Tell the time: the sampler is about to evaluate the model at `sigma`."""
         since = self._clock.step if self._clock else 0
@@ -76,10 +79,12 @@ class Session:
     def decide(self, site: Site, streams: Sequence[StreamKey]) -> Decision:
         """Compute or reuse? Reuse needs the schedule's leave and a fresh past of every stream."""
         rule = self._assigned[site]
-        plan = self._plans[rule.when]
+        plan = self._plans[rule]
         step = self.clock.step
         if not plan.reuse[step]:
             return Decision(reuse=False)
+        if rule.what.needs == 0:
+            return Decision(reuse=True)
         source = plan.source(step)
         for stream in streams:
             entry = self._store.get(site, stream)
@@ -107,14 +112,45 @@ class Session:
         self.record(site, streams, output, decision)
         return output
 
-    def recall(self, site: Site, streams: Sequence[StreamKey]) -> Value:
-        """The approximation for all streams, in memory of its own, counted as reused."""
-        what = self._assigned[site].what
-        entries = [self._entry(site, stream) for stream in streams]
-        for entry in entries:
+    def recall(self, site: Site, streams: Sequence[StreamKey], given: Value | None = None) -> Value:
+        """The approximation for all streams, in memory of its own, counted as reused.
+
+        Args:
+            given: what this step computed in any case, for approximators that build on it.
+        """
+        rule = self._assigned[site]
+        reuse = Reuse(self.clock, self._plans[rule], given)
+        if isinstance(rule.what, BranchMean) and rule.what.merges_branches(self.clock.step):
+            self._merge_branches(rule.what, site, streams)
+        values: list[Value] = []
+        for stream in streams:
+            if rule.what.needs == 0:
+                values.append(rule.what.approximate((), reuse)[0])
+                continue
+            entry = self._entry(site, stream)
+            value, entry.past = rule.what.approximate(entry.past, reuse)
+            values.append(value)
             entry.reuses += 1
-        self._report.count(site.kind.value, self.clock.step, reused=True, streams=len(streams))
-        return join([what.approximate(entry.past, self.clock) for entry in entries])
+        self._report.count(site.kind.value, reuse.clock.step, reused=True, streams=len(streams))
+        return join(values)
+
+    def _merge_branches(self, what: BranchMean, site: Site, streams: Sequence[StreamKey]) -> None:
+        """Replace the entries of two branches by their mean, the first time one is asked for.
+
+        Only ever two branches of one picture: with several prompts on one side every stream keeps
+        its own value, and so it does where there is no second branch.
+        """
+        found = {stream: self._store.partners(site, stream) for stream in streams}
+        entries = {stream: self._entry(site, stream) for stream in streams}
+        for stream, entry in entries.items():
+            if len(found[stream]) != 1:
+                continue
+            ((partner, other),) = found[stream].items()
+            if partner.cond == stream.cond or other.step != entry.step:
+                continue
+            self._store.put(site, stream, what.merge(entry.past, other.past), entry.step)
+            if partner not in entries:
+                self._store.drop(site, partner)
 
     def record(
         self, site: Site, streams: Sequence[StreamKey], output: Value, decision: Decision
@@ -124,7 +160,7 @@ class Session:
         self._report.count(
             site.kind.value, step, reused=False, streams=len(streams), forced=decision.forced
         )
-        if not self._plans[rule.when].is_needed_after(step, rule.what.needs):
+        if not self._plans[rule].is_needed_after(step, rule.what.needs):
             return
         for stream, part in zip(streams, split(output, len(streams)), strict=True):
             entry = self._store.get(site, stream)

@@ -12,7 +12,9 @@ class SiteKind(str, Enum):
     SELF_ATTENTION = "self_attention"
     TEMPORAL_ATTENTION = "temporal_attention"
     CROSS_ATTENTION = "cross_attention"
+    FEED_FORWARD = "feed_forward"
     DEEP_BRANCH = "deep_branch"
+    GUIDANCE = "guidance"
 
     def __str__(self) -> str:
         return self.value
@@ -25,7 +27,8 @@ class Site:
     Args:
         kind: what is computed there.
         index: position among the sites of this kind, in the order of the network; for a deep
-            branch the index into ``input_blocks`` of the last block that always runs.
+            branch the index into ``input_blocks`` of the last block that always runs. Guidance is
+            one site: what one branch of classifier-free guidance adds to the other.
         path: dotted module path below the diffusion model; empty where a site is no module.
     """
 
@@ -39,11 +42,19 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class SiteSelector:
-    """Chooses sites by kind and, optionally, by index."""
+    """Chooses sites by kind and, optionally, by index.
+
+    Args:
+        kind: what the sites compute.
+        indices: the chosen ones; None for all.
+        excluded: indices that are left out although they would be chosen.
+    """
 
     kind: SiteKind
     indices: frozenset[int] | None = None
+    excluded: frozenset[int] = frozenset()
 
     def matches(self, site: Site) -> bool:
         """Whether `site` is chosen."""
-        return site.kind is self.kind and (self.indices is None or site.index in self.indices)
+        is_chosen = self.indices is None or site.index in self.indices
+        return site.kind is self.kind and is_chosen and site.index not in self.excluded

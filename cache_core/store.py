@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
 from .sites import Site
@@ -72,6 +72,23 @@ class Store:
             if len(entries) > self._max_streams:
                 self._nbytes -= _entry_nbytes(entries.popitem(last=False)[1])
             self.peak_nbytes = max(self.peak_nbytes, self._nbytes)
+
+    def partners(self, site: Site, stream: StreamKey) -> dict[StreamKey, Entry]:
+        """Entries of other conditionings of the same picture: all but cond and uuid agree."""
+        with self._lock:
+            entries = self._entries.get(site) or OrderedDict[StreamKey, Entry]()
+            return {
+                key: entry
+                for key, entry in entries.items()
+                if key != stream and replace(key, cond=stream.cond, uuid=stream.uuid) == stream
+            }
+
+    def drop(self, site: Site, stream: StreamKey) -> None:
+        """Forget the entry of a stream, if there is one."""
+        with self._lock:
+            entries = self._entries.get(site)
+            if entries is not None:
+                self._nbytes -= _entry_nbytes(entries.pop(stream, None))
 
     def clear(self) -> None:
         """Drop everything."""

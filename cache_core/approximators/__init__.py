@@ -1,6 +1,25 @@
 """What is returned instead of computing: one file per approximator."""
 
-from .approximator import Approximator
+from .approximator import Approximator, Reuse
+from .branch_mean import BranchMean
+from .extrapolate import Extrapolate, ExtrapolateFromCalls
+from .guidance import Branch, CopyBranch, FrequencyDelta, SpectralDelta
 from .hold import Hold
+from .weights import Constant, Rising, Sloped, Weight
 
-__all__ = ["Approximator", "Hold"]
+__all__ = [
+    "Approximator",
+    "Branch",
+    "BranchMean",
+    "Constant",
+    "CopyBranch",
+    "Extrapolate",
+    "ExtrapolateFromCalls",
+    "FrequencyDelta",
+    "Hold",
+    "Reuse",
+    "Rising",
+    "Sloped",
+    "SpectralDelta",
+    "Weight",
+]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..clock import Clock
     from ..values import Value
+    from .approximator import Past, Reuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +16,8 @@ class Hold:
 
     needs: int = 1
 
-    def observe(self, past: tuple[Value, ...], output: Value) -> tuple[Value, ...]:
+    def observe(self, past: Past, output: Value) -> Past:
         return (output,)
 
-    def approximate(self, past: tuple[Value, ...], clock: Clock) -> Value:
-        return past[-1]
+    def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
+        return past[-1], past

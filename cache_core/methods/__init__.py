@@ -1,10 +1,21 @@
 """The published methods: name, parameters, paper."""
 
 from .deepcache import DeepCache
+from .fastercache import FasterCache
 from .method import Method
 from .pab import PAB
+from .smoothcache import SmoothCache
+from .tgate import TGate
 
-METHODS: tuple[type[Method], ...] = (DeepCache, PAB)
+METHODS: tuple[type[Method], ...] = (DeepCache, PAB, FasterCache, TGate, SmoothCache)
 """Every method, in the order in which the documentation lists them."""
 
-__all__ = ["METHODS", "PAB", "DeepCache", "Method"]
+__all__ = [
+    "METHODS",
+    "PAB",
+    "DeepCache",
+    "FasterCache",
+    "Method",
+    "SmoothCache",
+    "TGate",
+]

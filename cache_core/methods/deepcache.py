@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from ..approximators import Hold
 from ..errors import ConfigError
+from ..non_uniform import NonUniform
 from ..rules import Rule
-from ..schedules import Interval, NonUniform, PercentRange
+from ..schedules import Interval, PercentRange
 from ..sites import SiteKind, SiteSelector
 from .method import Method
 
@@ -62,5 +63,6 @@ class DeepCache(Method):
                 when=full_steps & PercentRange(self.start_percent, self.end_percent),
                 what=Hold(),
                 owner=self.name,
+                is_required=True,
             ),
         )

@@ -8,7 +8,7 @@ from typing import ClassVar
 from ..approximators import Hold
 from ..errors import ConfigError
 from ..rules import Rule
-from ..schedules import Interval, PercentRange, TimestepRange
+from ..schedules import Broadcast, Interval, TimestepRange, Window
 from ..sites import SiteKind, SiteSelector
 from .method import Method
 
@@ -25,9 +25,13 @@ class PAB(Method):
         temporal_attention: range of attention over time.
         cross_attention: range of attention to the prompt.
         window: when reuse is allowed, for all three kinds; timesteps as published, or percent.
+        feed_forward_starts: points of the run at which feed-forward layers compute and begin to be
+            reused, as fractions of its steps, 0 ≤ start < 1; none leaves them alone.
+        feed_forward_count: steps that reuse after each start, >= 0.
+        feed_forward_blocks: how many layers take part, counted from the first; >= 0.
 
     Raises:
-        ConfigError: a range below 1.
+        ConfigError: a range below 1, a start outside the run, a negative count.
 
     Source: arXiv 2408.12588, section 3; NUS-HPC-AI-Lab/VideoSys 4cce477,
     ``videosys/core/pab/pab_mgr.py``. The whole output after the projection and before the gate is
@@ -40,7 +44,10 @@ class PAB(Method):
     self_attention: int = 2
     temporal_attention: int = 4
     cross_attention: int = 6
-    window: PercentRange | TimestepRange = field(default=TimestepRange(100, 850))
+    window: Window = field(default=TimestepRange(100, 850))
+    feed_forward_starts: tuple[float, ...] = ()
+    feed_forward_count: int = 0
+    feed_forward_blocks: int = 0
 
     def __post_init__(self) -> None:
         for kind, interval in self._ranges().items():
@@ -49,12 +56,23 @@ class PAB(Method):
                     f"the range of {kind} is {interval}; expected 1 or more "
                     f"(1 never reuses, 2 computes every second step)"
                 )
+        if self.feed_forward_blocks < 0:
+            raise ConfigError(
+                f"feed_forward_blocks is {self.feed_forward_blocks}; expected 0 or more (0: none)"
+            )
+        Broadcast(self.feed_forward_starts, self.feed_forward_count)
 
     def rules(self) -> tuple[Rule, ...]:
-        return tuple(
+        attention = (
             Rule(SiteSelector(kind), Interval(interval) & self.window, Hold(), self.name)
             for kind, interval in self._ranges().items()
         )
+        broadcast = Broadcast(self.feed_forward_starts, self.feed_forward_count)
+        if broadcast.never_reuses or not self.feed_forward_blocks:
+            return tuple(attention)
+        blocks = frozenset(range(self.feed_forward_blocks))
+        where = SiteSelector(SiteKind.FEED_FORWARD, blocks)
+        return (*attention, Rule(where, broadcast, Hold(), self.name))
 
     def _ranges(self) -> dict[SiteKind, int]:
         return {

@@ -62,6 +62,7 @@ def attach(model: Any, method: RuleSource) -> Any:
     if previous is None:
         clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, wrappers.outer_sample)
         clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, wrappers.predict_noise)
+        clone.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, wrappers.calc_cond_batch)
         clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, wrappers.apply_model)
     return clone
 
@@ -71,28 +72,19 @@ def _check(
 ) -> tuple[str, ...]:
     """Refuse what cannot work; return notes on what will be inactive."""
     notes: list[str] = []
-    claimed = 0
+    claimed: set[SiteKind] = set()
     for rule in method.rules():
         kind = rule.where.kind
         of_kind = [site for site in sites if site.kind is kind]
-        matching = [site for site in of_kind if rule.where.matches(site)]
-        claimed += len(matching)
-        if kind is SiteKind.DEEP_BRANCH:
-            if not of_kind:
-                raise UnsupportedModelError(
-                    f"{method.name}: the model is {family.name} ({type(network).__name__}), which "
-                    f"has no skip connections to cut; expected a UNet such as SD1.5 or SDXL. "
-                    f"{_remedy(family)}"
-                )
-            if not matching:
-                (asked,) = rule.where.indices or {0}
-                raise ConfigError(
-                    f"{method.name}: branch {asked} does not exist in this model; it has "
-                    f"{len(of_kind)} input blocks, so the branch is 0 … {len(of_kind) - 1} "
-                    f"(0 skips the most)"
-                )
-        elif not matching:
+        missing = rule.where.indices and rule.where.indices - {site.index for site in of_kind}
+        if not of_kind and rule.is_required:
+            raise UnsupportedModelError(_has_no(kind, method, family, network))
+        if missing and rule.is_required:
+            raise ConfigError(_index_beyond(kind, max(missing), method, len(of_kind)))
+        if not of_kind and not rule.when.never_reuses:
             notes.append(f"{method.name}: this model has no {kind}; that range has no effect")
+        elif of_kind:
+            claimed.add(kind)
     if not claimed:
         reason = family.no_attention_because or "it has none of the layers that this method reuses"
         raise UnsupportedModelError(
@@ -101,7 +93,24 @@ def _check(
     return tuple(notes)
 
 
-def _remedy(family: Family) -> str:
+def _has_no(kind: SiteKind, method: RuleSource, family: Family, network: nn.Module) -> str:
+    model = f"{method.name}: the model is {family.name} ({type(network).__name__})"
+    if kind is SiteKind.DEEP_BRANCH:
+        lack = "which has no skip connections to cut; expected a UNet such as SD1.5 or SDXL"
+    else:
+        lack = f"which has no separate {kind}; expected a model with such layers (SD1.5, SDXL, Wan)"
     if family.no_attention_because:
-        return f"Of this model no part can be reused yet: {family.no_attention_because}"
-    return "Use Apply PAB on this model"
+        return f"{model}, {lack}. Nor can its layers be reused yet: {family.no_attention_because}"
+    return f"{model}, {lack}. Use Apply PAB on this model"
+
+
+def _index_beyond(kind: SiteKind, index: int, method: RuleSource, count: int) -> str:
+    if kind is SiteKind.DEEP_BRANCH:
+        return (
+            f"{method.name}: branch {index} does not exist in this model; it has {count} input "
+            f"blocks, so the branch is 0 … {count - 1} (0 skips the most)"
+        )
+    return (
+        f"{method.name}: {kind} {index} does not exist in this model, which has {count} such "
+        f"layers, 0 … {count - 1}; the settings are for another model"
+    )

@@ -9,18 +9,22 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..clock import Timeline
 from ..errors import ConfigError, UnsupportedModelError
-from ..plan import Plan
 from ..report import Report
+from ..rules import plans_of
 from ..session import Session
 from ..sites import Site, SiteKind
 from ..streams import StreamCounter
 from .attention import swap_attention
 from .deep_branch import swap_deep_branch
+from .guidance import Conds, Predict, predict_branches
 from .installation import Installation
 from .model_call import ModelCall
 from .module_swap import Swap
 from .sampling_scale import timeline_of
+
+_WITHOUT_MODULE = (SiteKind.DEEP_BRANCH, SiteKind.GUIDANCE)
 
 RUN_KEY = "stepcache_run"
 """Under this key the current run stands in ``transformer_options`` while sampling."""
@@ -48,7 +52,7 @@ class Run:
         names = " + ".join(method.name for method in installation.methods)
         timeline = timeline_of(model_patcher.get_model_object("model_sampling"), sigmas)
         try:
-            plans = _plans_by_kind(installation, timeline)
+            plans = _strips(installation, timeline)
         except ConfigError as error:
             raise ConfigError(f"{names}: {error}") from error
         self._counter = StreamCounter()
@@ -59,7 +63,7 @@ class Run:
             family=installation.family,
             sampler=sampler,
             plans=plans,
-            notes=installation.notes,
+            notes=list(installation.notes),
         )
         self._session = Session(installation.assigned, timeline, self.report)
         self._bind(model_patcher.model.diffusion_model)
@@ -74,27 +78,61 @@ class Run:
         self._session.start_evaluation(sigma)
         self._counter.start_evaluation()
 
+    def _tell_time(self, sigmas: torch.Tensor) -> None:
+        """For guiders that predict without the host's PREDICT_NOISE: the call knows the sigma."""
+        if self._is_announced:
+            return
+        sigma = float(sigmas.flatten()[0])
+        if sigma != self._sigma:
+            self._begin(sigma)
+
     @contextmanager
     def model_call(self, diffusion_model: nn.Module, call: ModelCall) -> Iterator[None]:
         """Patch the network for one call, and restore it whatever happens."""
-        if not self._is_announced:
-            # A guider that predicts without the host's PREDICT_NOISE: the options know the sigma.
-            sigma = float(call.options["sigmas"].flatten()[0])
-            if sigma != self._sigma:
-                self._begin(sigma)
+        self._tell_time(call.options["sigmas"])
         streams = call.streams(self._counter)
         modules = self._bind(diffusion_model)
-        attention = {s: m for s, m in modules.items() if s.kind is not SiteKind.DEEP_BRANCH}
+        whole_outputs = {s: m for s, m in modules.items() if s.kind not in _WITHOUT_MODULE}
         dispatchers = self._installation.dispatchers
         with Swap() as swap:
-            swap_attention(swap, call, self._session, streams, attention, dispatchers)
+            swap_attention(swap, call, self._session, streams, whole_outputs, dispatchers)
             for site, unet in modules.items():
                 if site.kind is SiteKind.DEEP_BRANCH:
                     swap_deep_branch(swap, call, self._session, streams, site, unet)
             yield
 
+    def guidance(
+        self,
+        model: Any,
+        conds: Conds,
+        x: torch.Tensor,
+        sigma: torch.Tensor,
+        options: Mapping[str, Any],
+        predict: Predict,
+    ) -> list[torch.Tensor]:
+        """One pass over the conditionings, of which a branch may be answered from memory."""
+        site = next((s for s in self._installation.assigned if s.kind is SiteKind.GUIDANCE), None)
+        # One list is the pass of another guidance (PAG, SLG) or CFG 1, three are another guider.
+        if site is None or len(conds) != 2 or None in conds:
+            return predict(conds)
+        self._tell_time(sigma)
+        return predict_branches(
+            self._session, site, self._counter, conds, x, sigma, model, options, predict,
+            self._note,
+        )  # fmt: skip
+
+    def _note(self, remark: str) -> None:
+        if remark not in self.report.notes:
+            self.report.notes.append(remark)
+
     def finish(self, outcome: str) -> None:
         """End the run: drop every value, leave the report in the mailbox."""
+        guidance = SiteKind.GUIDANCE.value
+        if guidance in self.report.plans and not self.report.strip_of(guidance).strip("."):
+            self._note(
+                "guidance: no step ran two branches (CFG 1, or a guider with another number of "
+                "branches); that part had no effect"
+            )
         self._session.finish(outcome)
         self._modules.clear()
         self._installation.mailbox.report = self.report
@@ -121,6 +159,15 @@ def _module_at(diffusion_model: nn.Module, site: Site) -> nn.Module:
         ) from error
 
 
-def _plans_by_kind(installation: Installation, timeline: Any) -> dict[str, str]:
-    schedules = {site.kind.value: rule.when for site, rule in installation.assigned.items()}
-    return {kind: Plan.of(schedule, timeline).strip for kind, schedule in schedules.items()}
+def _strips(installation: Installation, timeline: Timeline) -> dict[str, str]:
+    """Per kind what is planned: C all its sites compute, R all reuse, P some of them."""
+    plans = plans_of(set(installation.assigned.values()), timeline)
+    letters: dict[str, list[set[str]]] = {}
+    for site, rule in installation.assigned.items():
+        columns = letters.setdefault(site.kind.value, [set() for _ in range(timeline.steps)])
+        for column, letter in zip(columns, plans[rule].strip, strict=True):
+            column.add(letter)
+    return {
+        kind: "".join(column.pop() if len(column) == 1 else "P" for column in columns)
+        for kind, columns in letters.items()
+    }

@@ -1,4 +1,4 @@
-"""The three wrappers on a clone. They hold no state: it is found in the options they are given."""
+"""The four wrappers on a clone. They hold no state: it is found in the options they are given."""
 
 from __future__ import annotations
 
@@ -54,6 +54,21 @@ def apply_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
         return executor(*args, **kwargs)
     with run.model_call(executor.class_obj.diffusion_model, call):
         return executor(*call.args, **call.kwargs)
+
+
+def calc_cond_batch(
+    executor: Any, model: Any, conds: Any, x: Any, timestep: Any, options: Any, *args: Any
+) -> Any:
+    """CALC_COND_BATCH: one pass over all conditionings, of which guidance may leave one out."""
+    transformer_options: dict[str, Any] = options.get("transformer_options", {})
+    run: Run | None = transformer_options.get(RUN_KEY)
+
+    def predict(some: Any) -> Any:
+        return executor(model, some, x, timestep, options, *args)
+
+    if run is None:
+        return predict(conds)
+    return run.guidance(model, conds, x, timestep, transformer_options, predict)
 
 
 def _name_of(sampler: Any) -> str:

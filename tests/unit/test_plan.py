@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 from stepcache.cache_core.clock import Timeline
+from stepcache.cache_core.non_uniform import NonUniform
 from stepcache.cache_core.plan import Plan
-from stepcache.cache_core.schedules import From, Interval, Never, NonUniform, TimestepRange
+from stepcache.cache_core.schedules import From, Interval, Never, TimestepRange
 
 
 def run_at(timesteps: Sequence[float]) -> Timeline:

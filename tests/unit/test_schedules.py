@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from stepcache.cache_core.clock import Clock, Timeline
 from stepcache.cache_core.errors import ConfigError
+from stepcache.cache_core.non_uniform import NonUniform
 from stepcache.cache_core.schedules import (
     From,
     Interval,
     Mask,
     Never,
-    NonUniform,
     PercentRange,
     Schedule,
     StepRange,
@@ -42,7 +42,6 @@ def strip(schedule: Schedule, steps: int) -> str:
         (StepRange(2, 5), "CCRRRCCC"),
         (StepRange(0, 8), "RRRRRRRR"),
         (StepRange(3, 3), "CCCCCCCC"),
-        (From(0), "RRRRRRRR"),
         (From(6), "CCCCCCRR"),
         (From(8), "CCCCCCCC"),
     ],

@@ -17,9 +17,11 @@ class Family:
     Args:
         name: what people call it.
         model_class: qualified name of the host's class; subclasses are recognised too.
-        attention: pairs of a regular expression for the whole module path and the site kind. The
-            named modules have a forward of their own that returns the whole attention output,
+        layers: pairs of a regular expression for the whole module path and the site kind. The
+            named modules have a forward of their own that returns the layer's whole output,
             projections included, before gate and residual.
+        has_guidance: whether it is sampled with two branches; False for models into which guidance
+            is distilled.
         has_deep_branch: whether it is a UNet with input_blocks, middle_block and output_blocks.
         no_attention_because: why attention cannot be reused here, and what to do instead; None
             where it can.
@@ -27,8 +29,9 @@ class Family:
 
     name: str
     model_class: str
-    attention: tuple[tuple[str, SiteKind], ...] = ()
+    layers: tuple[tuple[str, SiteKind], ...] = ()
     has_deep_branch: bool = False
+    has_guidance: bool = True
     no_attention_because: str | None = None
 
     def recognises(self, diffusion_model: nn.Module) -> bool:
@@ -41,10 +44,12 @@ class Family:
         sites: list[Site] = []
         count = dict.fromkeys(SiteKind, 0)
         for path, _ in diffusion_model.named_modules():
-            for pattern, kind in self.attention:
+            for pattern, kind in self.layers:
                 if re.fullmatch(pattern, path):
                     sites.append(Site(kind, count[kind], path))
                     count[kind] += 1
+        if self.has_guidance:
+            sites.append(Site(SiteKind.GUIDANCE, 0))
         if self.has_deep_branch:
             sites += [
                 Site(SiteKind.DEEP_BRANCH, index) for index in range(branch_count(diffusion_model))

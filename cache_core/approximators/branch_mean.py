@@ -1,0 +1,40 @@
+"""After the gate, return the mean of what both branches computed last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .combine import combine
+
+if TYPE_CHECKING:
+    from ..values import Value
+    from .approximator import Past, Reuse
+
+
+@dataclass(frozen=True, slots=True)
+class BranchMean:
+    """T-GATE: hold each branch's output before the gate, and the mean of both from the gate on.
+
+    Args:
+        gate_step: first step of the single branch; the mean is that of the step before.
+
+    Source: arXiv 2404.02747, equation 6; HaozheLiu-ST/T-GATE ab2a88f, ``tgate_utils.py``.
+    """
+
+    gate_step: int
+    needs: int = 1
+
+    def observe(self, past: Past, output: Value) -> Past:
+        return (output,)
+
+    def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
+        return past[-1], past
+
+    def merges_branches(self, step: int) -> bool:
+        """Whether a reuse at this step means the mean of both branches."""
+        return step >= self.gate_step
+
+    def merge(self, one: Past, other: Past) -> Past:
+        """The common past of two branches."""
+        return (combine(one[-1], other[-1], lambda a, b: (a + b) / 2),)

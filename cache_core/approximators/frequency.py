@@ -1,0 +1,47 @@
+"""Low and high spatial frequencies of pictures: transforms over the last two axes, in float32."""
+
+# torch.fft has no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import torch
+
+RADIUS_DIVISOR = 5
+"""The low band is a disc whose radius is the shorter side of the picture divided by this.
+
+Source: arXiv 2410.19355, appendix; huggingface/diffusers 0.42.1, ``hooks/faster_cache.py``."""
+
+
+def low_pass(x: torch.Tensor) -> torch.Tensor:
+    """The part of `x` inside the low band; real, because the disc is symmetric.
+
+    Shapes: … height width, frames and channels wherever they stand.
+    """
+    spectrum = torch.fft.fftshift(torch.fft.fft2(x.float()), dim=(-2, -1))
+    return _inverse(spectrum * _disc(x))
+
+
+def spectrum_bands(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The centred spectrum of `x` inside the low band, and outside it."""
+    spectrum = torch.fft.fftshift(torch.fft.fft2(x.float()), dim=(-2, -1))
+    disc = _disc(x)
+    return spectrum * disc, spectrum * ~disc
+
+
+def unband(low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+    """The picture whose centred spectrum has these two parts."""
+    return _inverse(low + high)
+
+
+def _inverse(spectrum: torch.Tensor) -> torch.Tensor:
+    return torch.fft.ifft2(torch.fft.ifftshift(spectrum, dim=(-2, -1))).real
+
+
+def _disc(x: torch.Tensor) -> torch.Tensor:
+    height, width = x.shape[-2:]
+    down = torch.arange(height, device=x.device)[:, None] - height // 2
+    across = torch.arange(width, device=x.device)[None, :] - width // 2
+    radius = min(height, width) // RADIUS_DIVISOR
+    return down * down + across * across <= radius * radius

@@ -1,0 +1,124 @@
+"""What stands in for one branch of classifier-free guidance, given the other one's output.
+
+A value of the guidance site is the pair (branch that runs, branch that is left out) of network
+outputs, never of denoised pictures: those of two noise levels cannot be compared. Torch is imported
+where it is needed, because methods are built without it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from ..schedules import PercentRange, Schedule
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..values import Value
+    from .approximator import Past, Reuse
+
+Branch = Literal["cond", "uncond"]
+
+
+@dataclass(frozen=True, slots=True)
+class CopyBranch:
+    """T-GATE after its gate: both branches answer the same, so that guidance falls away.
+
+    Args:
+        kept: the branch that runs; as published "uncond", the null text.
+    """
+
+    kept: Branch = "uncond"
+    needs: int = 0
+
+    def observe(self, past: Past, output: Value) -> Past:
+        return past
+
+    def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
+        assert reuse.given is not None
+        return reuse.given, past
+
+
+@dataclass(frozen=True, slots=True)
+class FrequencyDelta:
+    """FasterCache's CFG-Cache: the last difference of the branches, its two bands weighted.
+
+    Keeps the low band and the rest of (uncond - cond) of the last step that ran both branches, as
+    two real tensors of the output's size. No transform is needed where it is reused.
+
+    Args:
+        low_gain: factor on the low band inside `low_window`, 1 outside.
+        high_gain: factor on the rest inside `high_window`, 1 outside.
+        low_window: early in the run, where the difference is layout.
+        high_window: late in the run, where it is detail.
+        compounds: multiply the kept bands once more at every reuse, as the released scripts do,
+            instead of once in all, as the paper says.
+
+    Source: arXiv 2410.19355, equations 3-5; Vchitect/FasterCache 02d05ef, ``scripts/``.
+    """
+
+    low_gain: float = 1.2
+    high_gain: float = 1.2
+    low_window: Schedule = field(default=PercentRange(0.0, 0.7))
+    high_window: Schedule = field(default=PercentRange(0.7, 1.0))
+    compounds: bool = False
+    kept: Branch = "cond"
+    needs: int = 1
+
+    def observe(self, past: Past, output: Value) -> Past:
+        from .frequency import low_pass
+
+        cond, uncond = _pair(output)
+        difference = uncond.float() - cond.float()
+        low = low_pass(difference)
+        return ((low, difference - low),)
+
+    def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
+        low, high = self._weighted(past, reuse)
+        cond = _tensor(reuse.given)
+        value = (cond.float() + (low + high)).to(cond.dtype)
+        return value, ((low, high),) if self.compounds else past
+
+    def _weighted(self, past: Past, reuse: Reuse) -> tuple[torch.Tensor, torch.Tensor]:
+        low, high = _pair(past[-1])
+        # The windows are predicates of the time like any schedule; here they say when to amplify.
+        low_gain = self.low_gain if self.low_window.may_reuse(reuse.clock) else 1.0
+        high_gain = self.high_gain if self.high_window.may_reuse(reuse.clock) else 1.0
+        return low * low_gain, high * high_gain
+
+
+@dataclass(frozen=True, slots=True)
+class SpectralDelta(FrequencyDelta):
+    """The same in the published form, which keeps spectra and transforms back at every reuse.
+
+    Equal to FrequencyDelta but for rounding, with twice the memory. Kept to be compared with.
+
+    Source: huggingface/diffusers 0.42.1, ``hooks/faster_cache.py``.
+    """
+
+    def observe(self, past: Past, output: Value) -> Past:
+        from .frequency import spectrum_bands
+
+        cond, uncond = (spectrum_bands(branch) for branch in _pair(output))
+        return ((uncond[0] - cond[0], uncond[1] - cond[1]),)
+
+    def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
+        from .frequency import spectrum_bands, unband
+
+        low, high = self._weighted(past, reuse)
+        cond = _tensor(reuse.given)
+        cond_low, cond_high = spectrum_bands(cond)
+        value = unband(low + cond_low, high + cond_high).to(cond.dtype)
+        return value, ((low, high),) if self.compounds else past
+
+
+def _tensor(value: Value | None) -> torch.Tensor:
+    assert value is not None and not isinstance(value, tuple)
+    return value
+
+
+def _pair(value: Value) -> tuple[torch.Tensor, torch.Tensor]:
+    assert isinstance(value, tuple)
+    one, other = value
+    return _tensor(one), _tensor(other)

@@ -1,0 +1,71 @@
+"""SmoothCache: a schedule per kind of layer, made beforehand, applied as it is."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ..approximators import Hold
+from ..errors import ConfigError
+from ..rules import Rule
+from ..schedules import Mask
+from ..sites import SiteKind, SiteSelector
+from .method import Method
+
+Rows = tuple[tuple[SiteKind, int | None, tuple[bool, ...]], ...]
+"""(kind, index among the layers of this kind or None for all of them, True computes per step)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmoothCache(Method):
+    """Training-free reuse of layer outputs by a calibrated schedule.
+
+    Args:
+        rows: the schedule; a row for one layer wins over the row for its kind.
+        label: where it comes from, for reports.
+
+    Raises:
+        ConfigError: no rows, rows of different lengths, or two rows for the same layers.
+
+    Source: arXiv 2411.10510, section 3; Roblox/SmoothCache edeb4ed, ``SmoothCache/``.
+    """
+
+    name: ClassVar[str] = "SmoothCache Schedule"
+    paper: ClassVar[str] = "arXiv 2411.10510"
+
+    rows: Rows
+    label: str = "schedule"
+
+    def __post_init__(self) -> None:
+        lengths = {len(compute) for _, _, compute in self.rows}
+        if len(lengths) != 1 or 0 in lengths:
+            raise ConfigError(
+                f"{self.label} has rows of {sorted(lengths)} steps; expected one length for all"
+            )
+        places = [(kind, index) for kind, index, _ in self.rows]
+        if len(set(places)) < len(places):
+            raise ConfigError(f"{self.label} has two rows for the same layers; expected one each")
+
+    def rules(self) -> tuple[Rule, ...]:
+        alone: dict[SiteKind, set[int]] = defaultdict(set)
+        for kind, index, _ in self.rows:
+            if index is not None:
+                alone[kind].add(index)
+        return tuple(
+            Rule(
+                SiteSelector(kind, excluded=frozenset(alone[kind]))
+                if index is None
+                else SiteSelector(kind, frozenset({index})),
+                Mask(compute),
+                Hold(),
+                self.name,
+                is_required=True,
+            )
+            for kind, index, compute in self.rows
+        )
+
+    def describe(self) -> str:
+        computed = sum(sum(compute) for _, _, compute in self.rows)
+        total = sum(len(compute) for _, _, compute in self.rows)
+        return f"{self.name} ({self.label}, computes {100 * computed / total:.0f} %)"

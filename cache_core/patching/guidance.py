@@ -1,0 +1,119 @@
+"""Classifier-free guidance with one branch: the other one is left out and answered from memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ..session import Session
+from ..sites import Site
+from ..streams import StreamCounter, StreamKey
+
+COND, UNCOND = 0, 1
+"""Positions of the branches in the host's list of conditionings."""
+
+KEEPS_COND = (
+    "the conditional branch finishes the picture instead of the unconditional one, because more "
+    "than one prompt tells them apart (an image, a ControlNet, areas)"
+)
+
+_TEXT = frozenset({
+    "cross_attn", "pooled_output", "attention_mask", "t5xxl_ids", "t5xxl_weights",
+    "conditioning_llama3", "conditioning_lyrics", "model_conds", "uuid",
+})  # fmt: skip
+"""What a prompt alone makes different in a conditioning entry."""
+
+Conds = Sequence[Any]
+Predict = Callable[[Conds], list[torch.Tensor]]
+
+
+def predict_branches(
+    session: Session,
+    site: Site,
+    counter: StreamCounter,
+    conds: Conds,
+    x: torch.Tensor,
+    sigma: torch.Tensor,
+    model: Any,
+    options: Mapping[str, Any],
+    predict: Predict,
+    note: Callable[[str], None],
+) -> list[torch.Tensor]:
+    """Both branches' denoised latents, of which one may come from the session.
+
+    What is carried from step to step is network output. The host answers in denoised latents, which
+    are ``a(sigma) x + b(sigma) output`` for every kind of prediction; x is the same for both
+    branches, so their difference divided by b is that of their outputs, and the branch that runs
+    may count as zero.
+
+    Args:
+        conds: two lists of conditioning entries, cond and uncond.
+        x: noisy latents, shape (batch, channels, …).
+        sigma: noise level per row, shape (batch,).
+        model: the host's model.
+        options: ``transformer_options``.
+        predict: asks the host; a missing list leaves that branch out.
+        note: takes a remark for the report.
+    """
+    (stream,) = counter.number([_stream(conds, x, options)])
+    decision = session.decide(site, [stream])
+    what: Any = session.rule_of(site).what
+    kept = COND if what.kept == "cond" else UNCOND
+    if kept == UNCOND and not _tell_apart_by_text_only(conds):
+        kept = COND
+        note(KEEPS_COND)
+    left_out = UNCOND if kept == COND else COND
+    slope = _slope(model.model_sampling, sigma, x)
+    if not decision.reuse:
+        answers = predict(conds)
+        difference = (answers[left_out] - answers[kept]) / slope
+        session.record(site, [stream], (torch.zeros_like(difference), difference), decision)
+        return answers
+    answers = predict([None if i == left_out else entries for i, entries in enumerate(conds)])
+    difference = session.recall(site, [stream], given=torch.zeros_like(x))
+    assert isinstance(difference, torch.Tensor)
+    answers[left_out] = (answers[kept] + difference * slope).to(x.dtype)
+    return answers
+
+
+def _stream(conds: Conds, x: torch.Tensor, options: Mapping[str, Any]) -> StreamKey:
+    window = options.get("context_window")
+    replaced = frozenset(
+        (name, key) for name, table in options.get("patches_replace", {}).items() for key in table
+    )
+    return StreamKey(
+        cond=UNCOND,
+        uuid=tuple(tuple(entry.get("uuid") for entry in entries) for entries in conds),
+        window=tuple(window.index_list) if window is not None else None,
+        signature=replaced,
+        layout=(tuple(x.shape), x.dtype, x.device),
+    )
+
+
+def _slope(model_sampling: Any, sigma: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """b(sigma) of denoised = a(sigma) x + b(sigma) output, shape (batch, 1, …); never zero."""
+    zero = x.new_zeros((sigma.shape[0], *(1 for _ in x.shape[1:])))
+    slope = model_sampling.calculate_denoised(sigma, zero + 1, zero)
+    # At sigma 0 the output does not matter and both branches answer x: any slope but 0 will do.
+    return torch.where(slope == 0, torch.ones_like(slope), slope)
+
+
+def _tell_apart_by_text_only(conds: Conds) -> bool:
+    """Whether each branch is one prompt, and nothing but the text makes them differ.
+
+    Otherwise the null branch cannot finish the picture: it lacks the control, the area or the image
+    that only the other side has.
+    """
+    if any(len(entries) != 1 for entries in conds):
+        return False
+    cond, uncond = (entries[0] for entries in conds)
+    others = (set(cond) | set(uncond)) - _TEXT
+    return all(_is_same(cond.get(name), uncond.get(name)) for name in others)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    # Tensors by identity: nodes hand one image to both sides, and comparing values would wait for
+    # the device.
+    return one is other or (isinstance(one, (bool, int, float, str)) and one == other)
