@@ -23,8 +23,12 @@ class Rule:
         what: what stands in for computing.
         owner: the node or method that made the rule, named in reports and errors.
         is_required: whether the method makes no sense on a model without such sites.
+        remedy: what to do about a model that lacks required sites; empty where Apply PAB is the
+            answer.
         whole_steps: steps in which no deep branch may be skipped, because this rule has to see
             every layer then.
+        rests_on: kind of which a value must have been stored by the step that this rule builds on;
+            None where it stands alone.
     """
 
     where: SiteSelector
@@ -32,7 +36,9 @@ class Rule:
     what: Approximator
     owner: str
     is_required: bool = False
+    remedy: str = ""
     whole_steps: frozenset[int] = frozenset()
+    rests_on: SiteKind | None = None
 
 
 def assign(rules: Sequence[Rule], sites: Iterable[Site]) -> dict[Site, Rule]:
@@ -64,7 +70,11 @@ def plans_of(rules: Iterable[Rule], timeline: Timeline) -> dict[Rule, Plan]:
     Raises:
         ConfigError: a schedule does not fit this run.
     """
-    plans = {rule: Plan.of(rule.when, timeline) for rule in rules}
+    plans = {
+        # As many outputs as are combined have to be computed before the first reuse.
+        rule: Plan.of(rule.when, timeline).computing_at(range(rule.what.needs))
+        for rule in rules
+    }
     whole = frozenset[int]().union(*(rule.whole_steps for rule in plans))
     for rule, plan in plans.items():
         if rule.where.kind is SiteKind.DEEP_BRANCH:

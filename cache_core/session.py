@@ -10,7 +10,7 @@ from .clock import Clock, Timeline
 from .errors import StepCacheError
 from .report import Report
 from .rules import Rule, plans_of
-from .sites import Site
+from .sites import Site, SiteKind
 from .store import Entry, Store
 from .streams import StreamKey
 from .values import Value, join, split
@@ -20,6 +20,7 @@ MAX_EVALUATIONS_PER_STEP = 3
 up to three; an adaptive sampler that stays longer inside a step gets a fresh value instead."""
 
 NOT_STORED = "nothing stored yet for this conditioning, size or window"
+NOT_SETTLED = "the step that should have stored what this builds on did not run"
 TOO_OLD = "the step that should have computed it did not run"
 TOO_OFTEN = "the sampler evaluated this step more often than a stored value may serve"
 
@@ -83,9 +84,11 @@ class Session:
         step = self.clock.step
         if not plan.reuse[step]:
             return Decision(reuse=False)
+        source = plan.source(step)
+        if rule.rests_on is not None and not self._holds(rule.rests_on, source):
+            return Decision(reuse=False, forced=NOT_SETTLED)
         if rule.what.needs == 0:
             return Decision(reuse=True)
-        source = plan.source(step)
         for stream in streams:
             entry = self._store.get(site, stream)
             if entry is None or len(entry.past) < rule.what.needs:
@@ -160,7 +163,7 @@ class Session:
         self._report.count(
             site.kind.value, step, reused=False, streams=len(streams), forced=decision.forced
         )
-        if not self._plans[rule].is_needed_after(step, rule.what.needs):
+        if not self._plans[rule].is_needed_after(step, rule.what.remembers):
             return
         for stream, part in zip(streams, split(output, len(streams)), strict=True):
             entry = self._store.get(site, stream)
@@ -171,6 +174,11 @@ class Session:
         """End the run: drop every value and close the report."""
         self._report.finish(outcome, self._store.peak_nbytes)
         self._store.clear()
+
+    def _holds(self, kind: SiteKind, since: int) -> bool:
+        """Whether a site of this kind has stored a value in the step `since` or later."""
+        sites = (site for site in self._assigned if site.kind is kind)
+        return any(self._store.newest_step(site) >= since for site in sites)
 
     def _entry(self, site: Site, stream: StreamKey) -> Entry:
         entry = self._store.get(site, stream)

@@ -83,6 +83,12 @@ class Store:
                 if key != stream and replace(key, cond=stream.cond, uuid=stream.uuid) == stream
             }
 
+    def newest_step(self, site: Site) -> int:
+        """The latest step in which a value of this site was stored, -1 if none is."""
+        with self._lock:
+            entries = self._entries.get(site)
+            return max((entry.step for entry in entries.values()), default=-1) if entries else -1
+
     def drop(self, site: Site, stream: StreamKey) -> None:
         """Forget the entry of a stream, if there is one."""
         with self._lock:

@@ -37,6 +37,11 @@ class Approximator(Protocol):
         """How many computed outputs must be stored before this can stand in; 0 stores nothing."""
         ...
 
+    @property
+    def remembers(self) -> int:
+        """How many of the latest outputs shape the answer; what is older need not be stored."""
+        ...
+
     def observe(self, past: Past, output: Value) -> Past:
         """The past after one more computed output, oldest first."""
         ...

@@ -24,6 +24,7 @@ class BranchMean:
 
     gate_step: int
     needs: int = 1
+    remembers: int = 1
 
     def observe(self, past: Past, output: Value) -> Past:
         return (output,)

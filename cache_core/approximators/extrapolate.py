@@ -27,6 +27,7 @@ class Extrapolate:
 
     weight: Weight = field(default=Rising())
     needs: int = 2
+    remembers: int = 2
 
     def observe(self, past: Past, output: Value) -> Past:
         return (*past, output)[-2:]

@@ -31,6 +31,7 @@ class CopyBranch:
 
     kept: Branch = "uncond"
     needs: int = 0
+    remembers: int = 0
 
     def observe(self, past: Past, output: Value) -> Past:
         return past
@@ -65,6 +66,7 @@ class FrequencyDelta:
     compounds: bool = False
     kept: Branch = "cond"
     needs: int = 1
+    remembers: int = 1
 
     def observe(self, past: Past, output: Value) -> Past:
         from .frequency import low_pass

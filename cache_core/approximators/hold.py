@@ -15,6 +15,7 @@ class Hold:
     """Zero-order hold: what PAB, DeepCache, SmoothCache and T-GATE's self-attention do."""
 
     needs: int = 1
+    remembers: int = 1
 
     def observe(self, past: Past, output: Value) -> Past:
         return (output,)

@@ -2,7 +2,7 @@
 
 from .deepcache import DeepCache
 from .fastercache import FasterCache
-from .method import Method
+from .method import CUSTOM, Method, Preset
 from .pab import PAB
 from .smoothcache import SmoothCache
 from .tgate import TGate
@@ -11,11 +11,13 @@ METHODS: tuple[type[Method], ...] = (DeepCache, PAB, FasterCache, TGate, SmoothC
 """Every method, in the order in which the documentation lists them."""
 
 __all__ = [
+    "CUSTOM",
     "METHODS",
     "PAB",
     "DeepCache",
     "FasterCache",
     "Method",
+    "Preset",
     "SmoothCache",
     "TGate",
 ]

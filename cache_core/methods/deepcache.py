@@ -11,7 +11,7 @@ from ..non_uniform import NonUniform
 from ..rules import Rule
 from ..schedules import Interval, PercentRange
 from ..sites import SiteKind, SiteSelector
-from .method import Method
+from .method import CUSTOM, Method, Preset
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class DeepCache(Method):
         power: how strongly a non-uniform list gathers there, > 1.
         start_percent: progress before which every step is full, 0 … 1.
         end_percent: progress after which every step is full, 0 … 1.
+        preset: name of published settings, if they are.
 
     Raises:
         ConfigError: a parameter is outside its range.
@@ -45,6 +46,7 @@ class DeepCache(Method):
     power: float = 1.4
     start_percent: float = 0.0
     end_percent: float = 1.0
+    preset: Preset = CUSTOM
 
     def __post_init__(self) -> None:
         if self.branch < 0:
@@ -57,12 +59,11 @@ class DeepCache(Method):
             if self.uniform
             else NonUniform(self.interval, self.center, self.power)
         )
-        return (
-            Rule(
-                where=SiteSelector(SiteKind.DEEP_BRANCH, frozenset({self.branch})),
-                when=full_steps & PercentRange(self.start_percent, self.end_percent),
-                what=Hold(),
-                owner=self.name,
-                is_required=True,
-            ),
+        rule = Rule(
+            where=SiteSelector(SiteKind.DEEP_BRANCH, frozenset({self.branch})),
+            when=full_steps & PercentRange(self.start_percent, self.end_percent),
+            what=Hold(),
+            owner=self.name,
+            is_required=True,
         )
+        return self.preset.bind([rule])

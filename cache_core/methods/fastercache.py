@@ -17,7 +17,7 @@ from ..errors import ConfigError
 from ..rules import Rule
 from ..schedules import Interval, PercentRange, Schedule, Window
 from ..sites import SiteKind, SiteSelector
-from .method import Method
+from .method import CUSTOM, Method, Preset
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class FasterCache(Method):
         compounds: amplify again at every reuse, as the released scripts do.
         rule: "published", or "diffusers" for that library's reading: attention is reused only in
             steps of one branch and extrapolated from reused outputs too, and spectra are kept.
+        preset: name of published settings, if they are.
 
     Raises:
         ConfigError: a parameter is outside its range.
@@ -69,6 +70,7 @@ class FasterCache(Method):
     high_window: Window = field(default=PercentRange(0.7, 1.0))
     compounds: bool = False
     rule: Literal["published", "diffusers"] = "published"
+    preset: Preset = CUSTOM
 
     def __post_init__(self) -> None:
         intervals = {str(kind): n for kind, n in self._ranges().items()}
@@ -87,10 +89,9 @@ class FasterCache(Method):
     def rules(self) -> tuple[Rule, ...]:
         guidance: Schedule = Interval(self.guidance_interval, self.guidance_phase)
         guidance = guidance & self.guidance_window
-        return (
-            *(self._attention_rule(kind, n, guidance) for kind, n in self._ranges().items()),
-            Rule(SiteSelector(SiteKind.GUIDANCE), guidance, self._delta(), self.name),
-        )
+        attention = [self._attention_rule(kind, n, guidance) for kind, n in self._ranges().items()]
+        one_branch = Rule(SiteSelector(SiteKind.GUIDANCE), guidance, self._delta(), self.name)
+        return self.preset.bind([*attention, one_branch])
 
     def _attention_rule(self, kind: SiteKind, interval: int, guidance: Schedule) -> Rule:
         when: Schedule = Interval(interval, self.attention_phase) & self.attention_window

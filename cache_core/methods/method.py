@@ -1,12 +1,14 @@
-"""The base of every method."""
+"""The base of every method, and settings that have a name."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import fields
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 from ..rules import Rule
+from ..sites import SiteKind
 
 
 class Method(ABC):
@@ -28,3 +30,39 @@ class Method(ABC):
         """Name and parameters, for reports."""
         values = (f"{field.name} {getattr(self, field.name)}" for field in fields(self))  # type: ignore[arg-type]
         return f"{self.name} ({', '.join(values)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """The name of published settings, and what they were published for.
+
+    Args:
+        name: what people choose.
+        kinds: layers that the published model has and the settings are about. A model that lacks
+            one of them is refused: on it the numbers would mean something else.
+    """
+
+    name: str
+    kinds: frozenset[SiteKind] = frozenset()
+
+    def __str__(self) -> str:
+        return self.name
+
+    def bind(self, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+        """A method's rules, named after the preset, and required where it was published."""
+        if self == CUSTOM:
+            return tuple(rules)
+        return tuple(
+            self._required(rule) if rule.where.kind in self.kinds else rule
+            for rule in (replace(r, owner=f'{r.owner}, preset "{self.name}"') for r in rules)
+        )
+
+    def _required(self, rule: Rule) -> Rule:
+        if rule.is_required:
+            return rule
+        remedy = f'Choose the preset "{CUSTOM}" and set what this model has'
+        return replace(rule, is_required=True, remedy=remedy)
+
+
+CUSTOM = Preset("custom")
+"""Settings of one's own."""

@@ -10,7 +10,7 @@ from ..errors import ConfigError
 from ..rules import Rule
 from ..schedules import Broadcast, Interval, TimestepRange, Window
 from ..sites import SiteKind, SiteSelector
-from .method import Method
+from .method import CUSTOM, Method, Preset
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class PAB(Method):
             reused, as fractions of its steps, 0 ≤ start < 1; none leaves them alone.
         feed_forward_count: steps that reuse after each start, >= 0.
         feed_forward_blocks: how many layers take part, counted from the first; >= 0.
+        preset: name of published settings, if they are.
 
     Raises:
         ConfigError: a range below 1, a start outside the run, a negative count.
@@ -48,6 +49,7 @@ class PAB(Method):
     feed_forward_starts: tuple[float, ...] = ()
     feed_forward_count: int = 0
     feed_forward_blocks: int = 0
+    preset: Preset = CUSTOM
 
     def __post_init__(self) -> None:
         for kind, interval in self._ranges().items():
@@ -63,16 +65,16 @@ class PAB(Method):
         Broadcast(self.feed_forward_starts, self.feed_forward_count)
 
     def rules(self) -> tuple[Rule, ...]:
-        attention = (
+        attention = [
             Rule(SiteSelector(kind), Interval(interval) & self.window, Hold(), self.name)
             for kind, interval in self._ranges().items()
-        )
+        ]
         broadcast = Broadcast(self.feed_forward_starts, self.feed_forward_count)
         if broadcast.never_reuses or not self.feed_forward_blocks:
-            return tuple(attention)
+            return self.preset.bind(attention)
         blocks = frozenset(range(self.feed_forward_blocks))
         where = SiteSelector(SiteKind.FEED_FORWARD, blocks)
-        return (*attention, Rule(where, broadcast, Hold(), self.name))
+        return self.preset.bind([*attention, Rule(where, broadcast, Hold(), self.name)])
 
     def _ranges(self) -> dict[SiteKind, int]:
         return {

@@ -9,12 +9,10 @@ from typing import ClassVar
 from ..approximators import Hold
 from ..errors import ConfigError
 from ..rules import Rule
+from ..schedule_file import Rows
 from ..schedules import Mask
 from ..sites import SiteKind, SiteSelector
 from .method import Method
-
-Rows = tuple[tuple[SiteKind, int | None, tuple[bool, ...]], ...]
-"""(kind, index among the layers of this kind or None for all of them, True computes per step)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +59,7 @@ class SmoothCache(Method):
                 Hold(),
                 self.name,
                 is_required=True,
+                remedy="Take a schedule that was made for this model",
             )
             for kind, index, compute in self.rows
         )

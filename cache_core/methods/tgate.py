@@ -10,7 +10,7 @@ from ..errors import ConfigError
 from ..rules import Rule
 from ..schedules import From, Interval, Schedule, StepRange
 from ..sites import SiteKind, SiteSelector
-from .method import Method
+from .method import CUSTOM, Method, Preset
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class TGate(Method):
             >= 1, 1 never reuses. The paper's k, ``sp_interval`` of the reference.
         gated_interval: the same after the gate, ``fi_interval``.
         kept: the branch that runs after the gate; published is "uncond", the null text.
+        preset: name of published settings, if they are.
 
     Raises:
         ConfigError: a parameter is outside its range.
@@ -42,6 +43,7 @@ class TGate(Method):
     self_interval: int = 5
     gated_interval: int = 1
     kept: Branch = "uncond"
+    preset: Preset = CUSTOM
 
     def __post_init__(self) -> None:
         if not 0 <= self.warm_up < max(self.gate_step, 1):
@@ -62,12 +64,16 @@ class TGate(Method):
         # Every layer has to be seen at the last guided step, and to replay from the first gated
         # one: the reference runs both in full beside DeepCache too.
         whole = frozenset({self.gate_step - 1, self.gate_step})
-        return (
+        return self.preset.bind([
             Rule(
                 SiteSelector(SiteKind.CROSS_ATTENTION), gated, mean, self.name,
                 is_required=True, whole_steps=whole,
             ),
             Rule(SiteSelector(SiteKind.SELF_ATTENTION), self_attention, mean, self.name),
             Rule(SiteSelector(SiteKind.TEMPORAL_ATTENTION), self_attention, mean, self.name),
-            Rule(SiteSelector(SiteKind.GUIDANCE), gated, CopyBranch(self.kept), self.name),
-        )  # fmt: skip
+            Rule(
+                SiteSelector(SiteKind.GUIDANCE), gated, CopyBranch(self.kept), self.name,
+                # The null branch without the frozen attention would draw another picture.
+                rests_on=SiteKind.CROSS_ATTENTION,
+            ),
+        ])  # fmt: skip

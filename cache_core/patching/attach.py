@@ -78,9 +78,9 @@ def _check(
         of_kind = [site for site in sites if site.kind is kind]
         missing = rule.where.indices and rule.where.indices - {site.index for site in of_kind}
         if not of_kind and rule.is_required:
-            raise UnsupportedModelError(_has_no(kind, method, family, network))
+            raise UnsupportedModelError(_has_no(rule, family, network))
         if missing and rule.is_required:
-            raise ConfigError(_index_beyond(kind, max(missing), method, len(of_kind)))
+            raise ConfigError(_index_beyond(rule, max(missing), len(of_kind)))
         if not of_kind and not rule.when.never_reuses:
             notes.append(f"{method.name}: this model has no {kind}; that range has no effect")
         elif of_kind:
@@ -93,24 +93,27 @@ def _check(
     return tuple(notes)
 
 
-def _has_no(kind: SiteKind, method: RuleSource, family: Family, network: nn.Module) -> str:
-    model = f"{method.name}: the model is {family.name} ({type(network).__name__})"
+def _has_no(rule: Rule, family: Family, network: nn.Module) -> str:
+    kind = rule.where.kind
+    model = f"{rule.owner}: the model is {family.name} ({type(network).__name__})"
     if kind is SiteKind.DEEP_BRANCH:
         lack = "which has no skip connections to cut; expected a UNet such as SD1.5 or SDXL"
     else:
-        lack = f"which has no separate {kind}; expected a model with such layers (SD1.5, SDXL, Wan)"
+        such = "SVD" if kind is SiteKind.TEMPORAL_ATTENTION else "SD1.5, SDXL, Wan"
+        lack = f"which has no separate {kind}; expected a model with such layers ({such})"
     if family.no_attention_because:
         return f"{model}, {lack}. Nor can its layers be reused yet: {family.no_attention_because}"
-    return f"{model}, {lack}. Use Apply PAB on this model"
+    return f"{model}, {lack}. {rule.remedy or 'Use Apply PAB on this model'}"
 
 
-def _index_beyond(kind: SiteKind, index: int, method: RuleSource, count: int) -> str:
+def _index_beyond(rule: Rule, index: int, count: int) -> str:
+    kind = rule.where.kind
     if kind is SiteKind.DEEP_BRANCH:
         return (
-            f"{method.name}: branch {index} does not exist in this model; it has {count} input "
+            f"{rule.owner}: branch {index} does not exist in this model; it has {count} input "
             f"blocks, so the branch is 0 … {count - 1} (0 skips the most)"
         )
     return (
-        f"{method.name}: {kind} {index} does not exist in this model, which has {count} such "
-        f"layers, 0 … {count - 1}; the settings are for another model"
+        f"{rule.owner}: {kind} {index} does not exist in this model, which has {count} such "
+        f"layers, 0 … {count - 1}; the settings are for another model. {rule.remedy}"
     )

@@ -55,6 +55,7 @@ class Run:
             plans = _strips(installation, timeline)
         except ConfigError as error:
             raise ConfigError(f"{names}: {error}") from error
+        _refuse_neighbours(installation, model_patcher.model_options)
         self._counter = StreamCounter()
         self._is_announced = False
         self._sigma: float | None = None
@@ -171,3 +172,22 @@ def _strips(installation: Installation, timeline: Timeline) -> dict[str, str]:
         kind: "".join(column.pop() if len(column) == 1 else "P" for column in columns)
         for kind, columns in letters.items()
     }
+
+
+def _refuse_neighbours(installation: Installation, model_options: Mapping[str, Any]) -> None:
+    """Refuse what cannot work beside us.
+
+    ComfyUI's EasyCache answers for the network branch by branch from what each said last. With a
+    branch left out in between, those two answers belong to different steps.
+    """
+    easycache = model_options.get("transformer_options", {}).get("easycache")
+    if getattr(easycache, "name", "") != "EasyCache":
+        return
+    for site, rule in installation.assigned.items():
+        carries = rule.what.needs > 0 and not rule.when.never_reuses
+        if site.kind is SiteKind.GUIDANCE and carries:
+            raise ConfigError(
+                f"{rule.owner}: the model also carries EasyCache, which would mix branches of "
+                f"different steps into the difference that this node keeps. Remove EasyCache, or "
+                f"set guidance_interval to 1"
+            )

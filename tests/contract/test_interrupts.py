@@ -46,7 +46,7 @@ def _raise_out_of_memory(*_: Any) -> None:
 @pytest.mark.parametrize("step", range(STEPS))
 def test_an_interrupt_at_any_step_leaves_nothing(case: cases.Case, step: int) -> None:
     model = toys.load(case.model)
-    patched = attach(model, case.reusing())
+    patched = attach(model, case.reusing(STEPS))
     whole = toys.sample(patched, case.model, steps=STEPS)
     marks = observe.fingerprint(model)
 
@@ -66,7 +66,7 @@ def test_an_interrupt_at_any_step_leaves_nothing(case: cases.Case, step: int) ->
 @pytest.mark.parametrize("evaluation", range(STEPS))
 def test_an_error_inside_any_call_leaves_nothing(case: cases.Case, evaluation: int) -> None:
     model = toys.load(case.model)
-    patched = attach(model, case.reusing())
+    patched = attach(model, case.reusing(STEPS))
     whole = toys.sample(patched, case.model, steps=STEPS)
     marks = observe.fingerprint(model)
     with pytest.raises(torch.OutOfMemoryError):

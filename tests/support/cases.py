@@ -8,10 +8,12 @@ from functools import partial
 from typing import Any
 
 import pytest
-from stepcache.cache_core.methods import PAB, DeepCache
+from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, TGate
 from stepcache.cache_core.schedules import PercentRange
+from stepcache.cache_core.sites import SiteKind
 
 WHOLE_RUN = PercentRange(0.0, 1.0)
+STEPS = 6
 
 
 @dataclass(frozen=True)
@@ -19,35 +21,98 @@ class Case:
     """One method on one model.
 
     Args:
-        reusing: settings that reuse in a short run.
-        idle: settings that never reuse.
+        method: its name in test names.
+        make_reusing: settings that reuse in a run of so many steps.
+        make_idle: settings that never reuse in such a run.
+        has_one_length: whether the settings are for exactly that many steps.
+        keeps_answers: whether a question asked again gets the same answer to the last bit. Not so
+            where guidance ends, and where an unconditional branch is rebuilt by transforms.
     """
 
+    method: str
     model: str
-    reusing: Callable[[], Any]
-    idle: Callable[[], Any]
+    make_reusing: Callable[[int], Any]
+    make_idle: Callable[[int], Any]
+    has_one_length: bool = False
+    keeps_answers: bool = True
 
     def __str__(self) -> str:
-        return f"{type(self.reusing()).__name__}-{self.model}"
+        return f"{self.method}-{self.model}"
+
+    def reusing(self, steps: int = STEPS) -> Any:
+        return self.make_reusing(steps)
+
+    def idle(self, steps: int = STEPS) -> Any:
+        return self.make_idle(steps)
 
 
 def _pab(model: str) -> Case:
-    return Case(model, lambda: PAB(2, 3, 3, WHOLE_RUN), lambda: PAB(1, 1, 1, WHOLE_RUN))
+    reusing = PAB(2, 3, 3, WHOLE_RUN, (0.0,), 2, 2)
+    return Case("PAB", model, lambda _: reusing, lambda _: PAB(1, 1, 1, WHOLE_RUN))
 
 
 def _deepcache(model: str, branch: int) -> Case:
-    return Case(model, lambda: DeepCache(3, branch), lambda: DeepCache(1, branch))
+    return Case("DeepCache", model, lambda _: DeepCache(3, branch), lambda _: DeepCache(1, branch))
+
+
+def _fastercache(model: str) -> Case:
+    both = {"attention_window": WHOLE_RUN, "guidance_window": WHOLE_RUN}
+    reusing = FasterCache(2, 2, 2, guidance_interval=3, **both)
+    idle = FasterCache(1, 1, 1, guidance_interval=1)
+    return Case("FasterCache", model, lambda _: reusing, lambda _: idle, keeps_answers=False)
+
+
+def _fastercache_attention(model: str) -> Case:
+    reusing = FasterCache(2, 2, 2, attention_window=WHOLE_RUN, guidance_interval=1)
+    idle = FasterCache(1, 1, 1, guidance_interval=1)
+    return Case("FasterCache attention", model, lambda _: reusing, lambda _: idle)
+
+
+def _tgate(model: str) -> Case:
+    return Case(
+        "TGate", model, lambda _: TGate(3, 0, 2, 2), lambda steps: TGate(steps, 0, 1, 1),
+        keeps_answers=False,
+    )  # fmt: skip
+
+
+def _smoothcache(model: str) -> Case:
+    def make(computes: Callable[[int], bool], steps: int) -> SmoothCache:
+        row = tuple(computes(step) for step in range(steps))
+        other = tuple(computes(step + 1) or step == 0 for step in range(steps))
+        return SmoothCache(
+            ((SiteKind.SELF_ATTENTION, None, row), (SiteKind.FEED_FORWARD, None, other))
+        )
+
+    return Case(
+        "SmoothCache", model, lambda steps: make(lambda step: step % 2 == 0, steps),
+        lambda steps: make(lambda _: True, steps), has_one_length=True,
+    )  # fmt: skip
 
 
 UNETS = ("sd15", "sdxl", "svd", "shapes_unet")
 ATTENTION_MODELS = (*UNETS, "wan", "shapes_dit")
-CASES = [_pab(name) for name in ATTENTION_MODELS] + [_deepcache(name, 0) for name in UNETS]
-REFUSALS = [(DeepCache(), name) for name in ("wan", "shapes_dit", "sd3", "flux")] + [
-    (PAB(), name) for name in ("sd3", "flux")
+CASES = [
+    *(_pab(name) for name in ATTENTION_MODELS),
+    *(_deepcache(name, 0) for name in UNETS),
+    *(_fastercache(name) for name in ATTENTION_MODELS),
+    *(_fastercache_attention(name) for name in ("sd15", "svd", "wan")),
+    *(_tgate(name) for name in ATTENTION_MODELS),
+    *(_smoothcache(name) for name in ATTENTION_MODELS),
+]
+ROW = (SiteKind.SELF_ATTENTION, None, (True, False))
+REFUSALS = [
+    *((DeepCache(), name) for name in ("wan", "shapes_dit", "sd3", "flux")),
+    *((PAB(), name) for name in ("sd3", "flux")),
+    *((TGate(), name) for name in ("sd3", "flux")),
+    *((SmoothCache((ROW,)), name) for name in ("sd3", "flux")),
+    (FasterCache(), "flux"),
 ]
 SAMPLERS = ("euler", "heun", "dpmpp_2m", "dpmpp_sde", "uni_pc", "dpm_adaptive", "lcm")
 
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
+each_case_that_keeps_answers = pytest.mark.parametrize(
+    "case", [case for case in CASES if case.keeps_answers], ids=str
+)
 each_fast_case = pytest.mark.parametrize(
     "case", [c for c in CASES if c.model in ("sd15", "wan")], ids=str
 )
@@ -61,7 +126,7 @@ each_unet_variant = pytest.mark.parametrize(
     [
         case(name)
         for name in ("sd2", "inpaint", "refiner")
-        for case in (_pab, partial(_deepcache, branch=4))
+        for case in (_pab, partial(_deepcache, branch=4), _fastercache, _tgate, _smoothcache)
     ],
     ids=str,
 )

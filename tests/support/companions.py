@@ -36,7 +36,7 @@ class Companion:
         return self.name
 
 
-def _node(module: str, name: str, **inputs: Any) -> Callable[[Any], Any]:
+def node(module: str, name: str, **inputs: Any) -> Callable[[Any], Any]:
     """A node of ComfyUI's own, applied to a model."""
 
     def apply(model: Any) -> Any:
@@ -75,7 +75,7 @@ def _input_block(model: Any) -> Any:
     return clone
 
 
-def _control_net(conds: Conds) -> Conds:
+def control_net(conds: Conds) -> Conds:
     network = comfy.cldm.cldm.ControlNet(
         **{**toys.sd15_config().unet_config, "hint_channels": 3},
         dtype=torch.float32,
@@ -95,7 +95,7 @@ def _area(conds: Conds) -> Conds:
     return [*corner, *positive], negative
 
 
-def _two_positives(conds: Conds) -> Conds:
+def two_positives(conds: Conds) -> Conds:
     positive, negative = conds
     return [*positive, [positive[0][0] * 0.5, dict(positive[0][1])]], negative
 
@@ -123,28 +123,28 @@ LONG_CLIP = torch.zeros(1, 16, 8, 8, 8)
 COMPANIONS = [
     Companion("cfg 1", EVERY, options={"cfg": 1.0}),
     Companion("batch 2", EVERY, options={"batch": 2}),
-    Companion("two positive prompts", EVERY, change=_two_positives),
+    Companion("two positive prompts", EVERY, change=two_positives),
     Companion("area prompt", UNETS, change=_area),
-    Companion("ControlNet", UNETS, change=_control_net),
-    Companion("FreeU", UNETS, _node("nodes_freelunch", "FreeU", b1=1.1, b2=1.2, s1=0.9, s2=0.2)),
+    Companion("ControlNet", UNETS, change=control_net),
+    Companion("FreeU", UNETS, node("nodes_freelunch", "FreeU", b1=1.1, b2=1.2, s1=0.9, s2=0.2)),
     Companion("IP-Adapter", UNETS, _ip_adapter),
     Companion("input block patches", UNETS, _input_block),
     Companion(
         "ControlNet, FreeU, IP-Adapter and input patches",
         UNETS,
         lambda model: _input_block(_ip_adapter(COMPANIONS[5].patch(model))),
-        _control_net,
+        control_net,
     ),
     Companion(
         "perturbed attention",
         UNETS,
-        _node("nodes_pag", "PerturbedAttentionGuidance", scale=3.0),
+        node("nodes_pag", "PerturbedAttentionGuidance", scale=3.0),
     ),
     Companion("context windows", ("wan",), _context_windows, options={"latent": LONG_CLIP}),
     Companion(
         "skip-layer guidance",
         ("wan",),
-        _node(
+        node(
             "nodes_slg", "SkipLayerGuidanceDiT", double_layers="1", single_layers="1", scale=3.0,
             start_percent=0.0, end_percent=1.0, rescaling_scale=0.0,
         ),

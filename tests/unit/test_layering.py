@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "sites", "clock", "streams", "values"}),
-    frozenset({"schedules", "non_uniform", "plan", "approximators", "store"}),
+    frozenset({"schedules", "non_uniform", "schedule_file", "plan", "approximators", "store"}),
     frozenset({"rules"}),
     frozenset({"session", "report"}),
     frozenset({"methods"}),
@@ -29,8 +29,8 @@ FLOORS: tuple[frozenset[str], ...] = (
 """The rooms of cache_core from the ground up. A room may know its own floor and those below."""
 
 WITHOUT_TORCH = (
-    "errors", "sites", "clock", "streams", "schedules", "non_uniform", "plan", "approximators", "rules",
-    "report", "methods",
+    "errors", "sites", "clock", "streams", "schedules", "non_uniform", "schedule_file", "plan",
+    "approximators", "rules", "report", "methods",
 )  # fmt: skip
 
 HOST = frozenset(

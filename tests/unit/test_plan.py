@@ -9,7 +9,7 @@ import pytest
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.non_uniform import NonUniform
 from stepcache.cache_core.plan import Plan
-from stepcache.cache_core.schedules import From, Interval, Never, TimestepRange
+from stepcache.cache_core.schedules import Interval, Never, StepRange, TimestepRange
 
 
 def run_at(timesteps: Sequence[float]) -> Timeline:
@@ -84,9 +84,9 @@ def test_the_source_of_a_step_is_the_newest_step_that_computes() -> None:
     assert [planned.source(step) for step in range(5)] == [0, 0, 0, 3, 3]
 
 
-def test_the_source_is_step_0_where_none_computes() -> None:
-    planned = Plan.of(From(0), Timeline.even(3))
-    assert planned.strip == "RRR"
+def test_step_0_computes_whatever_the_schedule_says() -> None:
+    planned = Plan.of(StepRange(0, 3), Timeline.even(3))
+    assert planned.strip == "CRR", "nothing can be stored before step 0"
     assert [planned.source(step) for step in range(3)] == [0, 0, 0]
 
 
@@ -101,3 +101,62 @@ def test_nothing_is_needed_in_a_plan_that_never_reuses() -> None:
     planned = Plan.of(Never(), Timeline.even(4))
     assert planned.strip == "CCCC"
     assert not any(planned.is_needed_after(step) for step in range(4))
+
+
+def test_an_output_is_needed_until_enough_later_ones_were_computed() -> None:
+    planned = plan("CCCCRCC")
+    assert [planned.is_needed_after(step, needs=2) for step in range(4)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    assert not any(planned.is_needed_after(step, needs=0) for step in range(7))
+
+
+def test_steps_can_be_made_to_compute() -> None:
+    assert plan("CRRRRR").computing_at({0, 2, 3}).strip == "CRCCRR"
+
+
+def test_a_branch_that_was_away_has_nothing_to_reuse() -> None:
+    # Steps 3 and 4 run one branch; the value of step 3 is of no use to the other one at step 5.
+    guidance = plan("CCCRRCRR")
+    assert plan("CRRCRRCR").with_branches(guidance).strip == "CRRCRCCR"
+    assert plan("CRRRRRRR").with_branches(guidance).strip == "CRRRRRRR", "both ran at step 0"
+    assert plan("CCCCCCCC").with_branches(guidance).strip == "CCCCCCCC"
+
+
+PHASE_OF_SCRIPTS = 1
+"""The released scripts count steps from 1."""
+
+
+@pytest.mark.parametrize(
+    ("first", "interval", "first_attention", "attention", "cfg_trace", "attention_trace"),
+    [
+        # Latte: CFG from c = 18 in fives, attention from c = 16 at even c.
+        (
+            17, 5, 15, Interval(2),
+            "FFFFFFFFFFFFFFFFFccFccccFccccFccccFccccFccccFccccF",
+            "CCCCCCCCCCCCCCCrCrCCCrCrCrCrCCCrCrCrCrCCCrCrCrCrCC",
+        ),
+        # CogVideoX: the same for CFG, attention from c = 18 unless c mod 3 = 0.
+        (
+            17, 5, 17, Interval(3, PHASE_OF_SCRIPTS),
+            "FFFFFFFFFFFFFFFFFccFccccFccccFccccFccccFccccFccccF",
+            "CCCCCCCCCCCCCCCCCCrCCrrCCrCrrCrrCrCCrrCCrCrrCrrCrC",
+        ),
+    ],
+)  # fmt: skip
+def test_fastercache_as_the_scripts_run_it(
+    first: int,
+    interval: int,
+    first_attention: int,
+    attention: Interval,
+    cfg_trace: str,
+    attention_trace: str,
+) -> None:
+    line = Timeline.even(50)
+    guidance = Plan.of(StepRange(first, 50) & Interval(interval, PHASE_OF_SCRIPTS), line)
+    assert guidance.strip.replace("C", "F").replace("R", "c") == cfg_trace
+    planned = Plan.of(StepRange(first_attention, 50) & attention, line).with_branches(guidance)
+    assert planned.strip.replace("R", "r") == attention_trace

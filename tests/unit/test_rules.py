@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from stepcache.cache_core.approximators import Hold
+from stepcache.cache_core.approximators import CopyBranch, Extrapolate, Hold
+from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.errors import RuleConflictError
-from stepcache.cache_core.rules import Rule, assign
-from stepcache.cache_core.schedules import Interval
+from stepcache.cache_core.rules import Rule, assign, plans_of
+from stepcache.cache_core.schedules import From, Interval, Schedule
 from stepcache.cache_core.sites import Site, SiteKind, SiteSelector
 
 SELF = [Site(SiteKind.SELF_ATTENTION, i, f"blocks.{i}.attn1") for i in range(3)]
@@ -56,3 +57,49 @@ def test_two_rules_for_one_site_are_refused_and_both_owners_named() -> None:
     assert message.startswith("Apply PAB and Apply T-GATE both claim ")
     assert "self_attention 1 (blocks.1.attn1)" in message
     assert "remove one" in message
+
+
+def test_all_but_some_sites_can_be_chosen() -> None:
+    rest = Rule(
+        SiteSelector(SiteKind.SELF_ATTENTION, excluded=frozenset({1})), Interval(2), Hold(), ""
+    )
+    assert list(assign([rest], SELF)) == [SELF[0], SELF[2]]
+
+
+def test_a_rule_that_never_reuses_yields_to_one_that_does() -> None:
+    idle = Rule(SiteSelector(SiteKind.SELF_ATTENTION), Interval(1), Hold(), "Apply FasterCache")
+    active = rule(SiteKind.SELF_ATTENTION, 1, owner="Apply PAB")
+    for order in ([idle, active], [active, idle]):
+        assert assign(order, SELF) == {SELF[0]: idle, SELF[1]: active, SELF[2]: idle}
+    assert assign([idle, idle], SELF) == dict.fromkeys(SELF, idle)
+
+
+def strips(*rules: Rule, steps: int = 8) -> list[str]:
+    return [plan.strip for plan in plans_of(rules, Timeline.even(steps)).values()]
+
+
+def test_as_many_steps_compute_first_as_are_combined() -> None:
+    where = SiteSelector(SiteKind.SELF_ATTENTION)
+    assert strips(Rule(where, Interval(3), Extrapolate(), "")) == ["CCRCRRCR"]
+
+
+def test_a_gate_makes_the_deep_branch_run_in_full_around_it() -> None:
+    gate = Rule(
+        SiteSelector(SiteKind.CROSS_ATTENTION), From(4), Hold(), "", whole_steps=frozenset({3, 4})
+    )
+    deep = Rule(SiteSelector(SiteKind.DEEP_BRANCH), Interval(5), Hold(), "")
+    assert strips(gate, deep) == ["CCCCRRRR", "CRRCCCRR"]
+
+
+@pytest.mark.parametrize(
+    ("guidance", "attention"),
+    [
+        # Both branches run at 0, 3 and 6; what step 2 computed is cond's alone, so 3 computes.
+        (Interval(3), "CRCCCRCR"),
+        (From(5), "CRCRCRCR"),
+    ],
+)
+def test_attention_goes_by_the_branches_that_ran(guidance: Schedule, attention: str) -> None:
+    both = Rule(SiteSelector(SiteKind.GUIDANCE), guidance, CopyBranch(), "")
+    held = Rule(SiteSelector(SiteKind.SELF_ATTENTION), Interval(2), Hold(), "")
+    assert strips(both, held)[1] == attention

@@ -7,6 +7,7 @@ from stepcache.cache_core.clock import Clock, Timeline
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.non_uniform import NonUniform
 from stepcache.cache_core.schedules import (
+    Broadcast,
     From,
     Interval,
     Mask,
@@ -50,12 +51,76 @@ def test_schedules_that_count_steps(schedule: Schedule, expected: str) -> None:
     assert strip(schedule, 8) == expected
 
 
-def test_a_mask_computes_where_it_says_so_and_past_its_end() -> None:
-    mask = Mask((True, False, False, True, False))
-    assert strip(mask, 5) == "CRRCR"
-    assert strip(mask, 8) == "CRRCRCCC"
-    assert strip(mask, 3) == "CRR"
-    assert strip(Mask(()), 3) == "CCC"
+def test_a_mask_computes_where_it_says_so() -> None:
+    assert strip(Mask((True, False, False, True, False)), 5) == "CRRCR"
+
+
+@pytest.mark.parametrize("steps", [3, 8])
+def test_a_mask_is_for_one_number_of_steps(steps: int) -> None:
+    with pytest.raises(ConfigError, match=f"for 5 steps, this run has {steps}"):
+        strip(Mask((True, False, False, True, False)), steps)
+
+
+def test_a_gate_lies_inside_the_run() -> None:
+    with pytest.raises(ConfigError, match="gate_step 9 lies beyond this run of 8 steps"):
+        strip(From(9), 8)
+    with pytest.raises(ConfigError, match="gate_step is 0; expected 1 or more"):
+        From(0)
+
+
+@pytest.mark.parametrize(
+    ("starts", "count", "expected"),
+    [
+        ((0.2,), 2, "CCCRRCCCCC"),
+        ((0.2, 0.6), 1, "CCCRCCCRCC"),
+        ((0.0,), 3, "CRRRCCCCCC"),
+        ((0.9,), 3, "CCCCCCCCCC"),
+        # Between two steps: from the later one on.
+        ((0.15,), 1, "CCCRCCCCCC"),
+        ((0.5,), 0, "CCCCCCCCCC"),
+        ((), 3, "CCCCCCCCCC"),
+    ],
+)
+def test_a_broadcast_reuses_after_its_starts(
+    starts: tuple[float, ...], count: int, expected: str
+) -> None:
+    assert strip(Broadcast(starts, count), 10) == expected
+
+
+def test_fractions_of_the_steps_are_the_published_timesteps() -> None:
+    # Latte, 50 DDIM steps, MLP at t = 720, 640, 560, 480, 400: the steps 14, 18, 22, 26, 30.
+    starts = tuple(1 - t / 1000 for t in (720, 640, 560, 480, 400))
+    reused = [i for i, letter in enumerate(strip(Broadcast(starts, 2), 50)) if letter == "R"]
+    assert reused == [15, 16, 19, 20, 23, 24, 27, 28, 31, 32]
+
+
+@pytest.mark.parametrize(("starts", "count"), [((1.0,), 1), ((-0.1,), 1), ((0.5,), -1)])
+def test_a_broadcast_outside_the_run_is_refused(starts: tuple[float, ...], count: int) -> None:
+    with pytest.raises(ConfigError, match="expected starts from 0 to below 1"):
+        Broadcast(starts, count)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "is_idle"),
+    [
+        (Never(), True),
+        (Interval(1), True),
+        (Interval(2), False),
+        (Interval(1) & From(2), True),
+        (Interval(1) | From(2), False),
+        (Interval(1) | Never(), True),
+        (Mask((True, True)), True),
+        (Mask((True, False)), False),
+        (Broadcast((0.5,), 0), True),
+        (Broadcast((0.5,), 1), False),
+    ],
+)
+def test_a_schedule_knows_whether_it_can_ever_reuse(schedule: Schedule, is_idle: bool) -> None:
+    assert schedule.never_reuses == is_idle
+
+
+def test_an_interval_may_count_from_one() -> None:
+    assert strip(Interval(3, phase=1), 8) == "RRCRRCRR"
 
 
 @pytest.mark.parametrize(

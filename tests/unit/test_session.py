@@ -132,18 +132,19 @@ def test_a_step_that_computes_does_so_at_each_of_its_evaluations() -> None:
 
 def test_a_plan_without_a_first_computed_step_computes_at_first() -> None:
     bench = Bench(Mask((False, False)), steps=2)
+    assert bench.report.plans[SITE.kind.value] == "CR"
     bench.evaluate(0)
     assert bench.numbers(COND) == [0]
     bench.evaluate(1)
     assert bench.numbers(COND) == [0]
-    assert bench.forced == {NOT_STORED: 1}
+    assert bench.forced == {}
 
 
 def test_what_was_computed_out_of_plan_serves_three_evaluations_too() -> None:
-    bench = Bench(Mask((False,)), steps=1)
+    bench = Bench(Mask((True, False)), steps=2)
     seen: list[float] = []
     for _ in range(5):
-        bench.evaluate(0)
+        bench.evaluate(1)
         seen += bench.numbers(COND)
     assert seen == [0, 0, 0, 0, 40]
     assert bench.forced == {NOT_STORED: 1, TOO_OFTEN: 1}

@@ -5,26 +5,29 @@ from __future__ import annotations
 import pytest
 import torch
 from session_bench import COND, NEXT_SITE, SITE, UNCOND, Bench
-from stepcache.cache_core.clock import Clock
+from stepcache.cache_core.approximators import Reuse
 from stepcache.cache_core.errors import StepCacheError
 from stepcache.cache_core.schedules import Interval, Mask
 from stepcache.cache_core.session import NOT_STORED
 from stepcache.cache_core.streams import StreamKey
 from stepcache.cache_core.values import Value
 
+Past = tuple[Value, ...]
+
 
 class Mean:
     """An approximator that needs the last two outputs."""
 
     needs = 2
+    remembers = 2
 
-    def observe(self, past: tuple[Value, ...], output: Value) -> tuple[Value, ...]:
+    def observe(self, past: Past, output: Value) -> Past:
         return (*past, output)[-2:]
 
-    def approximate(self, past: tuple[Value, ...], clock: Clock) -> Value:
+    def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
         first, second = past
         assert isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)
-        return (first + second) / 2
+        return (first + second) / 2, past
 
 
 def test_an_approximator_waits_for_as_many_outputs_as_it_needs() -> None:
@@ -35,7 +38,7 @@ def test_an_approximator_waits_for_as_many_outputs_as_it_needs() -> None:
         seen += bench.numbers(COND)
     # Computed at evaluations 0, 1 and 3: between them the mean of 0 and 10, then of 10 and 30.
     assert seen == [0, 10, 5, 30, 20]
-    assert bench.forced == {NOT_STORED: 1}
+    assert bench.forced == {}
     assert bench.session.store.nbytes == 2 * 2 * 4
 
 
