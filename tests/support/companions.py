@@ -91,7 +91,7 @@ def control_net(conds: Conds) -> Conds:
 
 def _area(conds: Conds) -> Conds:
     positive, negative = conds
-    corner = [[positive[0][0] * 0.5, {**positive[0][1], "area": (8, 8, 0, 0), "strength": 1.0}]]
+    corner = [[positive[0][0] * 0.5, {**positive[0][1], "area": (16, 8, 0, 0), "strength": 1.0}]]
     return [*corner, *positive], negative
 
 
