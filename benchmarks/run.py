@@ -22,11 +22,22 @@ import measure  # noqa: E402
 import models  # noqa: E402
 import torch  # noqa: E402
 import toys  # noqa: E402
-from stepcache.cache_core.methods import PAB, DeepCache  # noqa: E402
+from stepcache.cache_core.methods import (  # noqa: E402
+    PAB,
+    DeepCache,
+    FasterCache,
+    SmoothCache,
+    TGate,
+)
 from stepcache.cache_core.patching import attach, last_report  # noqa: E402
 from stepcache.cache_core.schedules import PercentRange  # noqa: E402
+from stepcache.cache_core.sites import SiteKind  # noqa: E402
 
 WHOLE_RUN = PercentRange(0.0, 1.0)
+WAN_LAYERS = 2
+WAN_LAYER_BYTES = 2 * 256 * 1536 * 4
+"""One layer's output: cond and uncond × tokens × width × bytes."""
+WAN_PICTURE_BYTES = 16 * 32 * 32 * 4
 
 
 def overhead(pairs: int) -> list[dict[str, Any]]:
@@ -70,12 +81,53 @@ def deepcache(pairs: int) -> list[dict[str, Any]]:
 def pab(pairs: int) -> list[dict[str, Any]]:
     """PAB on a wide Wan-type DiT."""
     bench = models.wan()
-    one_layer = 2 * 256 * 1536 * 4  # cond and uncond × tokens × width × bytes
+    one_kind = WAN_LAYERS * WAN_LAYER_BYTES
     settings = ((2, 6, 6, 2), (3, 1, 3, 1))
     return [
-        _speedup(bench, PAB(s, 1, c, WHOLE_RUN), steps, pairs, kinds * 2 * one_layer)
+        _speedup(bench, PAB(s, 1, c, WHOLE_RUN), steps, pairs, kinds * one_kind)
         for s, c, steps, kinds in settings
     ]
+
+
+def fastercache(pairs: int) -> list[dict[str, Any]]:
+    """FasterCache on a wide Wan-type DiT: each half alone, and both."""
+    bench = models.wan()
+    windows = {"attention_window": WHOLE_RUN, "guidance_window": WHOLE_RUN}
+    attention = 2 * WAN_LAYERS * WAN_LAYER_BYTES  # two outputs of every layer
+    bands = 2 * WAN_PICTURE_BYTES
+    return [
+        _speedup(bench, FasterCache(1, 1, 1, guidance_interval=5, **windows), 5, pairs, bands),
+        _speedup(bench, FasterCache(2, 1, 1, guidance_interval=1, **windows), 6, pairs, attention),
+        _speedup(
+            bench, FasterCache(2, 1, 1, guidance_interval=5, **windows), 10, pairs,
+            # The branch that comes back every fifth step keeps one output only.
+            3 * attention // 4 + bands,
+        ),
+    ]  # fmt: skip
+
+
+def tgate(pairs: int) -> list[dict[str, Any]]:
+    """T-GATE on a wide Wan-type DiT: version 1, and version 2."""
+    bench = models.wan()
+    one_kind = WAN_LAYERS * WAN_LAYER_BYTES
+    return [
+        _speedup(bench, TGate(2, 0, 1, 1), 5, pairs, one_kind),
+        _speedup(bench, TGate(4, 0, 2, 1), 8, pairs, 2 * one_kind),
+    ]
+
+
+def smoothcache(pairs: int) -> list[dict[str, Any]]:
+    """SmoothCache on a wide Wan-type DiT: attention alone, and feed-forward too."""
+    bench = models.wan()
+    row = (True, False, False, True, False, True)
+    kinds = (SiteKind.SELF_ATTENTION, SiteKind.FEED_FORWARD)
+    return [
+        _speedup(
+            bench, SmoothCache(tuple((kind, None, row) for kind in chosen), "benchmark"), len(row),
+            pairs, len(chosen) * WAN_LAYERS * WAN_LAYER_BYTES,
+        )
+        for chosen in (kinds[:1], kinds)
+    ]  # fmt: skip
 
 
 def _speedup(
@@ -101,7 +153,14 @@ def _speedup(
     }
 
 
-BENCHMARKS = {"overhead": (overhead, 15), "deepcache": (deepcache, 5), "pab": (pab, 5)}
+BENCHMARKS = {
+    "overhead": (overhead, 15),
+    "deepcache": (deepcache, 5),
+    "pab": (pab, 5),
+    "fastercache": (fastercache, 5),
+    "tgate": (tgate, 5),
+    "smoothcache": (smoothcache, 5),
+}
 """What is timed, and in how many pairs unless asked otherwise."""
 
 

@@ -1,0 +1,147 @@
+"""Scores caches by what they break: two trained models, held-out captions, an exact judge.
+
+See README.md beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from collections.abc import Callable
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "support")]
+sys.path.append(str(HERE.parent / "scripts"))
+
+import host  # noqa: E402
+import pack  # noqa: E402
+
+pack.load()
+host.boot(cpu=False)
+
+import quality_hosts as hosts  # noqa: E402
+import torch  # noqa: E402
+from quality_records import Record, rows_of, write_json  # noqa: E402
+from quality_runs import Subject, score  # noqa: E402
+from quality_settings import SETTINGS, Setting  # noqa: E402
+from stepcache.cache_core.patching import attach  # noqa: E402
+
+RESULT = HERE / "results" / "quality.json"
+METHOD = (
+    "Held-out captions; caption, seed and starting noise are the same for every setting. "
+    "fully_correct: share of pictures in which the judge finds every word of the caption and "
+    "nothing else. broken, repaired: pictures that only the plain run, only the cached run got "
+    "right. psnr (dB) and ssim: means over decoded 8-bit pictures against the plain run of the "
+    "same precision; identical pictures have no PSNR and are counted. speedup: plain ÷ cached "
+    "seconds of a whole sampling run without decoding, timed one right after the other in one "
+    "process on every n-th batch (see pairs), order swapped, median. bfloat16 rows: our default "
+    "settings once more, and the host's caches at the threshold whose probed speedup was nearest "
+    "to that of our setting (see matches; threshold null: too little speedup to match); bfloat16 "
+    "because EasyCache of this host corrupts the sampler's latent in float32."
+)
+
+
+def score_ours(
+    subject: Subject, settings: list[Setting], arguments: argparse.Namespace
+) -> dict[str, Record]:
+    """Score our settings on one model; the records by method and label."""
+    records: dict[str, Record] = {}
+    for one in settings:
+        method = one.make()
+        record = subject.record(one.name, one.label, method.describe())
+        print(f"{one.model}/{one.name} {one.label}, {subject.precision}", flush=True)
+        score(subject, record, _attached(method), arguments.count, arguments.pair_every)
+        records[one.name] = record
+    return records
+
+
+def _attached(method: Any) -> Callable[[Any], Any]:
+    return lambda model: attach(model, method)
+
+
+def score_hosts(
+    subject: Subject, names: list[str], ours: dict[str, Record], arguments: argparse.Namespace
+) -> None:
+    """Score the host's caches, each as fast as each of our default settings."""
+    for name in names:
+        cache = hosts.HostCache(name, subject, arguments.work)
+        for method, record in ours.items():
+            target = record.row(subject.plain)["speedup"]["median"]
+            print(f"{subject.name}/{name} as fast as {method} ({target:.3f}×)", flush=True)
+            threshold = cache.match(method, target)
+            if threshold is None:
+                print("  too little speedup to match", flush=True)
+                continue
+            label = f"threshold {threshold}"
+            result = subject.record(name, label, f"{name} (reuse_{label}, 0.15-0.95)")
+            score(
+                subject, result, lambda m, c=cache, t=threshold: c.patch(m, t),
+                arguments.count, arguments.pair_every,
+            )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Everything that is asked for and not done yet."""
+
+    def is_wanted(model: str, name: str) -> bool:
+        return fnmatch(f"{model}/{name}".lower(), arguments.only.lower())
+
+    for model in ("dit", "unet"):
+        every = [one for one in SETTINGS if one.model == model]
+        ours = [one for one in every if is_wanted(model, one.name)]
+        theirs = [name for name in hosts.NODES if is_wanted(model, name)]
+        if ours:
+            subject = Subject(model, "float32", arguments.work, arguments.batch)
+            score_ours(subject, ours, arguments)
+        if ours or theirs:
+            subject = Subject(model, hosts.PRECISION, arguments.work, arguments.batch)
+            # A host cache is compared with all our methods, so these are needed first.
+            chosen = [one for one in (every if theirs else ours) if one.label == "default"]
+            records = score_ours(subject, chosen, arguments)
+            score_hosts(subject, theirs, records, arguments)
+
+
+def merge(work: Path) -> None:
+    """Write the table of all records in the work folder."""
+    machine = {
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
+        "torch": torch.__version__,
+        "system": platform.system(),
+        "architecture": platform.machine(),
+    }
+    rows = rows_of(work / "records")
+    matches = hosts.matches_of(work)
+    write_json(RESULT, {"machine": machine, "method": METHOD, "matches": matches, "rows": rows})
+    for row in rows:
+        speed = f"{row['speedup']['median']:.3f}×" if "speedup" in row else ""
+        print(
+            f"{row['model']:4} {row['precision']:8} {row['method']:11} {row['label']:17} "
+            f"{row['captions']:4} {100 * row['fully_correct']:6.1f} % {speed:>8} "
+            f"{row.get('psnr') or '':>6} {row.get('ssim', ''):>7}"
+        )
+    print(f"wrote {RESULT}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=500, help="captions per setting")
+    parser.add_argument("--only", default="*", metavar="MODEL/NAME", help='such as "dit/PAB*"')
+    parser.add_argument("--batch", type=int, default=25, help="captions sampled at once")
+    parser.add_argument("--pair-every", type=int, default=4, help="time every n-th batch in a pair")
+    parser.add_argument("--threads", type=int, help="of the processor; otherwise all")
+    parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "quality")
+    parser.add_argument("--merge-only", action="store_true", help="only write the table")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    if not arguments.merge_only:
+        run(arguments)
+    merge(arguments.work)
+
+
+if __name__ == "__main__":
+    main()
