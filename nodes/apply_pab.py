@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..cache_core.methods import PAB
+from ..cache_core.methods import CUSTOM, PAB
+from ..cache_core.methods.presets import PAB_PRESETS
 from ..cache_core.patching import attach
 from . import inputs
 
@@ -24,11 +25,17 @@ class ApplyPAB(io.ComfyNode):
             ),
             inputs=[
                 io.Model.Input("model"),
-                _range("self_attention", 2, "within the picture or video; it changes fastest"),
-                _range("temporal_attention", 4, "across frames; video models with separate layers"),
-                _range("cross_attention", 6, "to the prompt; it changes slowest"),
+                inputs.attention_range(
+                    "self_attention", 2, "within the picture or video; it changes fastest"
+                ),
+                inputs.attention_range(
+                    "temporal_attention", 4, "across frames; video models with separate layers"
+                ),
+                inputs.attention_range("cross_attention", 6, "to the prompt; it changes slowest"),
                 inputs.start_percent(0.15),
                 inputs.end_percent(0.9),
+                *_feed_forward(),
+                inputs.preset(PAB_PRESETS, optional=True),
             ],
             outputs=[io.Model.Output()],
         )
@@ -42,25 +49,58 @@ class ApplyPAB(io.ComfyNode):
         cross_attention: int,
         start_percent: float,
         end_percent: float,
+        feed_forward_start: float = 0.3,
+        feed_forward_count: int = 0,
+        feed_forward_blocks: int = 5,
+        preset: str = CUSTOM.name,
     ) -> io.NodeOutput:
-        method = inputs.build(
+        method = inputs.choose(PAB, PAB_PRESETS, preset) or inputs.build(
             PAB,
             self_attention=self_attention,
             temporal_attention=temporal_attention,
             cross_attention=cross_attention,
             window=inputs.window(PAB, start_percent, end_percent),
+            feed_forward_starts=(feed_forward_start,),
+            feed_forward_count=feed_forward_count,
+            feed_forward_blocks=feed_forward_blocks,
         )
         return io.NodeOutput(attach(model, method))
 
 
-def _range(kind: str, default: int, what: str) -> io.Int.Input:
-    return io.Int.Input(
-        kind,
-        default=default,
-        min=1,
-        max=100,
-        tooltip=(
-            f"Attention {what}. Compute it every this many steps and reuse it in between: higher "
-            f"is faster and less exact, 1 never reuses."
+def _feed_forward() -> list[io.Input]:
+    """Optional, so that prompts saved before they existed still run."""
+    return [
+        inputs.percent(
+            "feed_forward_start",
+            0.3,
+            "Feed-forward layers compute at this point of the steps, and are reused in the few "
+            "steps after it. 0 is the first step.",
+            high=0.99,
+            optional=True,
+            advanced=True,
         ),
-    )
+        io.Int.Input(
+            "feed_forward_count",
+            default=0,
+            min=0,
+            max=100,
+            tooltip=(
+                "How many steps after that point reuse the feed-forward layers. 0 never reuses "
+                "them; published: 2."
+            ),
+            optional=True,
+            advanced=True,
+        ),
+        io.Int.Input(
+            "feed_forward_blocks",
+            default=5,
+            min=0,
+            max=1000,
+            tooltip=(
+                "How many feed-forward layers take part, counted from the first of the network. "
+                "More than the model has means all of them; published: 5-7."
+            ),
+            optional=True,
+            advanced=True,
+        ),
+    ]

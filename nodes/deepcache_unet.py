@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..cache_core.methods import DeepCache
+from ..cache_core.methods import CUSTOM, DeepCache
+from ..cache_core.methods.presets import DEEPCACHE_PRESETS
 from ..cache_core.patching import attach
 from . import inputs
 
@@ -75,6 +76,8 @@ class DeepCacheUNet(io.ComfyNode):
                 ),
                 inputs.start_percent(0.0),
                 inputs.end_percent(1.0),
+                # Optional, so that prompts saved before it existed still run.
+                inputs.preset(DEEPCACHE_PRESETS, optional=True),
             ],
             outputs=[io.Model.Output()],
         )
@@ -90,8 +93,9 @@ class DeepCacheUNet(io.ComfyNode):
         power: float,
         start_percent: float,
         end_percent: float,
+        preset: str = CUSTOM.name,
     ) -> io.NodeOutput:
-        method = inputs.build(
+        method = inputs.choose(DeepCache, DEEPCACHE_PRESETS, preset) or inputs.build(
             DeepCache,
             interval=interval,
             branch=branch,

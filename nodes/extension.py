@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .apply_fastercache import ApplyFasterCache
 from .apply_pab import ApplyPAB
 from .deepcache_unet import DeepCacheUNet
+from .smoothcache_schedule import SmoothCacheSchedule
 from .step_cache_report import StepCacheReport
+from .tgate_gate import TGateGate
 
-NODES: tuple[type[io.ComfyNode], ...] = (DeepCacheUNet, ApplyPAB, StepCacheReport)
+NODES: tuple[type[io.ComfyNode], ...] = (
+    DeepCacheUNet,
+    ApplyPAB,
+    ApplyFasterCache,
+    TGateGate,
+    SmoothCacheSchedule,
+    StepCacheReport,
+)
 
 
 class StepCacheExtension(ComfyExtension):

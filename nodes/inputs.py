@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from comfy_api.latest import io
 
 from ..cache_core.errors import ConfigError
-from ..cache_core.methods import Method
+from ..cache_core.methods import CUSTOM, Method
 from ..cache_core.schedules import PercentRange
 
 CATEGORY = "Step Cache"
@@ -17,34 +18,85 @@ MethodT = TypeVar("MethodT", bound=Method)
 
 def start_percent(default: float) -> io.Float.Input:
     """Where in the run reuse may begin."""
-    return io.Float.Input(
+    return percent(
         "start_percent",
-        default=default,
-        min=0.0,
-        max=1.0,
-        step=0.01,
-        tooltip=(
-            "Before this point of the run every step is computed: the first steps decide the "
-            "composition. 0 is the start. On the 0-1000 timestep scale of the papers this is "
-            "1000 × (1 - value): 0.15 is timestep 850. Flow models count before their shift."
-        ),
+        default,
+        "Before this point of the run every step is computed: the first steps decide the "
+        "composition. 0 is the start. On the 0-1000 timestep scale of the papers this is "
+        "1000 × (1 - value): 0.15 is timestep 850. Flow models count before their shift.",
     )
 
 
 def end_percent(default: float) -> io.Float.Input:
     """Where in the run reuse ends."""
-    return io.Float.Input(
+    return percent(
         "end_percent",
+        default,
+        "After this point of the run every step is computed: the last steps draw fine detail. "
+        "1 is the end. On the 0-1000 timestep scale of the papers this is "
+        "1000 × (1 - value): 0.9 is timestep 100. Flow models count before their shift.",
+    )
+
+
+def percent(
+    name: str,
+    default: float,
+    tooltip: str,
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+    **options: bool,
+) -> io.Float.Input:
+    """A point of the run."""
+    return io.Float.Input(
+        name, default=default, min=low, max=high, step=0.01, tooltip=tooltip, **options
+    )
+
+
+def attention_range(kind: str, default: int, what: str) -> io.Int.Input:
+    """How often one kind of attention is computed."""
+    return io.Int.Input(
+        kind,
         default=default,
-        min=0.0,
-        max=1.0,
-        step=0.01,
+        min=1,
+        max=100,
         tooltip=(
-            "After this point of the run every step is computed: the last steps draw fine detail. "
-            "1 is the end. On the 0-1000 timestep scale of the papers this is "
-            "1000 × (1 - value): 0.9 is timestep 100. Flow models count before their shift."
+            f"Attention {what}. Compute it every this many steps and reuse it in between: higher "
+            f"is faster and less exact, 1 never reuses."
         ),
     )
+
+
+def preset(published: Mapping[str, Any], **options: bool) -> io.Combo.Input:
+    """Published settings in place of those on the node."""
+    return io.Combo.Input(
+        "preset",
+        options=[CUSTOM.name, *published],
+        default=CUSTOM.name,
+        tooltip=(
+            "custom: the values on this node. Anything else: the published settings of that name; "
+            "every other value on this node is then ignored, and the report shows the real ones. "
+            "A preset works on models with the same kinds of layers and is refused on others."
+        ),
+        **options,
+    )
+
+
+def choose(method: type[MethodT], published: Mapping[str, MethodT], preset: str) -> MethodT | None:
+    """The method with published settings, or None where the node's own values count.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    if preset == CUSTOM.name:
+        return None
+    if preset not in published:
+        known = ", ".join((CUSTOM.name, *published))
+        raise ConfigError(
+            f"{method.name}: there is no preset {preset!r}; expected one of: {known}. Choose one "
+            f"from the list"
+        )
+    return published[preset]
 
 
 def build(method: type[MethodT], **settings: Any) -> MethodT:
@@ -59,8 +111,11 @@ def build(method: type[MethodT], **settings: Any) -> MethodT:
         raise ConfigError(f"{method.name}: {error}") from error
 
 
-def window(method: type[Method], start: float, end: float) -> PercentRange:
+def window(method: type[Method], start: float, end: float, what: str = "") -> PercentRange:
     """The window between two percent inputs.
+
+    Args:
+        what: what the window is about, on nodes that have several.
 
     Raises:
         ConfigError: it is empty; the message begins with the node's name.
@@ -68,4 +123,5 @@ def window(method: type[Method], start: float, end: float) -> PercentRange:
     try:
         return PercentRange(start, end)
     except ConfigError as error:
-        raise ConfigError(f"{method.name}: {error}") from error
+        about = f" ({what})" if what else ""
+        raise ConfigError(f"{method.name}{about}: {error}") from error

@@ -5,111 +5,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workflow_graph import Graph, Output
+
 WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
-WIDTH, GAP = 320, 60
 CAPTION = "a large red circle left of a small blue square on a grey ground"
 PROMPT = "a lighthouse on a cliff at sunset, oil painting, detailed"
 NEGATIVE = "blurry, low quality"
 SEED = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One output of a node in a graph."""
-
-    node: int
-    slot: int
-    type: str
-
-
-@dataclass(slots=True)
-class Graph:
-    """A workflow under construction; nodes are stacked in columns, from the left."""
-
-    nodes: list[dict[str, Any]] = field(default_factory=list)
-    links: list[list[Any]] = field(default_factory=list)
-    heights: dict[int, int] = field(default_factory=dict)
-
-    def add(
-        self,
-        kind: str,
-        column: int,
-        title: str,
-        widgets: list[Any] | None = None,
-        inputs: dict[str, Output] | None = None,
-        outputs: tuple[tuple[str, str], ...] = (),
-        height: int = 0,
-    ) -> list[Output]:
-        """Add a node.
-
-        Args:
-            kind: its class in ComfyUI.
-            column: where it stands, from 0.
-            title: what stands above it.
-            widgets: values of its widgets, in the order of the node's inputs.
-            inputs: what is linked to its sockets.
-            outputs: name and type of each of its outputs.
-            height: height in pixels; by default what its sockets and widgets need.
-
-        Returns:
-            Its outputs.
-        """
-        number = len(self.nodes) + 1
-        widgets, inputs = widgets or [], inputs or {}
-        height = height or 40 + 24 * (max(len(inputs), len(outputs)) + len(widgets))
-        top = self.heights.get(column, 0)
-        self.heights[column] = top + height + GAP
-        sockets = [
-            {"name": name, "type": source.type, "link": self._link(source, number, slot)}
-            for slot, (name, source) in enumerate(inputs.items())
-        ]
-        self.nodes.append(
-            {
-                "id": number,
-                "type": kind,
-                "pos": [column * (WIDTH + GAP), top],
-                "size": [WIDTH, height],
-                "flags": {},
-                "order": number - 1,
-                "mode": 0,
-                "inputs": sockets,
-                "outputs": [{"name": n, "type": t, "links": []} for n, t in outputs],
-                "title": title,
-                "properties": {"Node name for S&R": kind},
-                "widgets_values": widgets,
-            }
-        )
-        return [Output(number, slot, type) for slot, (_, type) in enumerate(outputs)]
-
-    def note(self, column: int, text: str) -> None:
-        """Add a note for the reader."""
-        self.add("MarkdownNote", column, "Try this", [text], height=220)
-
-    def to_json(self) -> str:
-        """The workflow as the front end saves it."""
-        workflow = {
-            "last_node_id": len(self.nodes),
-            "last_link_id": len(self.links),
-            "nodes": self.nodes,
-            "links": self.links,
-            "groups": [],
-            "config": {},
-            "extra": {},
-            "version": 0.4,
-        }
-        return json.dumps(workflow, indent=1) + "\n"
-
-    def _link(self, source: Output, target: int, slot: int) -> int:
-        number = len(self.links) + 1
-        self.links.append([number, source.node, source.slot, target, slot, source.type])
-        self.nodes[source.node - 1]["outputs"][source.slot]["links"].append(number)
-        return number
 
 
 MODEL = ("MODEL", "MODEL")
@@ -128,24 +35,63 @@ class Method:
     note: str
 
 
+STRIPS = "\n- the report shows which steps were computed (C) and reused (R)"
 DEEPCACHE = Method(
     "StepCacheDeepCacheUNet",
     "DeepCache UNet",
-    [3, 0, "uniform", 15, 1.4, 0.0, 1.0],
+    [3, 0, "uniform", 15, 1.4, 0.0, 1.0, "custom"],
     "**DeepCache** runs the whole UNet on every third step and only its shallow part in between.\n"
     "\n- interval 2: nearer to the plain picture; 5: faster"
-    "\n- branch: higher keeps more of the network fresh"
-    "\n- the report shows which steps were computed (C) and reused (R)",
+    "\n- branch: higher keeps more of the network fresh" + STRIPS,
 )
 PAB = Method(
     "StepCacheApplyPAB",
     "Apply PAB",
-    [2, 4, 6, 0.15, 0.9],
+    [2, 4, 6, 0.15, 0.9, 0.3, 0, 5, "custom"],
     "**Pyramid Attention Broadcast** reuses attention in the middle of the run: self attention "
     "every 2nd, cross attention every 6th step is computed.\n"
     "\n- 1 never reuses a kind"
-    "\n- a wider window (start nearer 0, end nearer 1) is faster and less exact"
-    "\n- the report shows which steps were computed (C) and reused (R)",
+    "\n- a wider window (start nearer 0, end nearer 1) is faster and less exact" + STRIPS,
+)
+FASTERCACHE = Method(
+    "StepCacheApplyFasterCache",
+    "Apply FasterCache",
+    ["custom", 2, 2, 1, 0.3, 1.0, 5, 0.33, 1.0, 1.2, 1.2, 0.7],
+    "**FasterCache** leaves out the empty prompt in four of five steps after the first third, and "
+    "continues attention from its last two outputs on every second step.\n"
+    "\n- guidance_interval 3: nearer to the plain picture"
+    "\n- self_attention 1: only the guidance half of the method" + STRIPS,
+)
+GUIDANCE_ONLY = Method(
+    "StepCacheApplyFasterCache",
+    "Apply FasterCache",
+    ["custom", 1, 1, 1, 0.3, 1.0, 5, 0.33, 1.0, 1.2, 1.2, 0.7],
+    "**Two methods on one model:** FasterCache leaves out the empty prompt (its attention ranges "
+    "are 1), PAB reuses attention.",
+)
+TGATE = Method(
+    "StepCacheTGate",
+    "TGATE Gate",
+    ["custom", 15, 2, 5, 1, "uncond (as published)"],
+    "**T-GATE** guides the first 15 steps. Then attention to the prompt is frozen and one branch "
+    "finishes the picture.\n"
+    "\n- a later gate: nearer to the plain picture; earlier (published: 10 of 25): faster"
+    "\n- the gate must be below the sampler's steps" + STRIPS,
+)
+TGATE_BESIDE_DEEPCACHE = Method(
+    "StepCacheTGate",
+    "TGATE Gate",
+    ["custom", 15, 0, 1, 1, "uncond (as published)"],
+    "**Two methods on one model:** T-GATE ends guidance at step 15, DeepCache runs the whole UNet "
+    "on every third step. The two steps at the gate are whole ones.",
+)
+SMOOTHCACHE = Method(
+    "StepCacheSmoothCache",
+    "SmoothCache Schedule",
+    ["FORA: every 2nd step", 30],
+    "**SmoothCache** follows a schedule of steps for each kind of layer. This one is the uniform "
+    "baseline; schedules of your own go into models/smoothcache.\n"
+    "\n- steps must equal the sampler's" + STRIPS,
 )
 PLAIN_NOTE = (
     "The plain run: the picture that the cached ones are compared with.\n\nBetween loader and "
@@ -159,18 +105,19 @@ def _sample(
     prompts: tuple[Output, Output],
     latent: Output,
     settings: list[Any],
-    method: Method | None,
+    methods: tuple[Method, ...],
 ) -> Output:
-    """From a model to a sampled latent; with a method also its node, a report, and its note."""
-    if method is not None:
+    """From a model to a sampled latent; with methods also their nodes and notes, and a report."""
+    for method in methods:
         (model,) = graph.add(
             method.kind, 2, method.title, method.widgets, {"model": model}, (MODEL,)
         )
-    graph.note(2, method.note if method else PLAIN_NOTE)
+    for note in [method.note for method in methods] or [PLAIN_NOTE]:
+        graph.note(2, note)
     positive, negative = prompts
     inputs = {"model": model, "positive": positive, "negative": negative, "latent_image": latent}
     (sampled,) = graph.add("KSampler", 3, "KSampler", settings, inputs, (LATENT,), height=300)
-    if method is not None:
+    if methods:
         outputs = (("latent", "LATENT"), ("text", "STRING"), ("json", "STRING"))
         report_inputs = {"model": model, "latent": sampled}
         sampled, *_ = graph.add(
@@ -179,7 +126,7 @@ def _sample(
     return sampled
 
 
-def _shapes(model: str, method: Method | None, frames: int = 1) -> Graph:
+def _shapes(model: str, *methods: Method, frames: int = 1) -> Graph:
     """A workflow for one of the demo's models; needs the demo's nodes."""
     graph = Graph()
     if model == "unet":
@@ -205,7 +152,7 @@ def _shapes(model: str, method: Method | None, frames: int = 1) -> Graph:
         "ShapesCaption", 1, "Empty caption", [""], None, (CONDITIONING,), height=140
     )
     settings = [SEED, "fixed", 30, guidance, "euler", "simple", 1.0]
-    sampled = _sample(graph, loaded, (positive, negative), latent, settings, method)
+    sampled = _sample(graph, loaded, (positive, negative), latent, settings, methods)
     (pictures,) = graph.add("ShapesDecode", 4, "Decode", [], {"samples": sampled}, (IMAGE,))
     graph.add("SaveImage", 4, "Save", ["stepcache"], {"images": pictures}, height=320)
     graph.add(
@@ -215,7 +162,7 @@ def _shapes(model: str, method: Method | None, frames: int = 1) -> Graph:
     return graph
 
 
-def _checkpoint(method: Method | None) -> Graph:
+def _checkpoint(*methods: Method) -> Graph:
     """A workflow for a whole checkpoint of the reader's own; stock nodes and one of the pack's."""
     graph = Graph()
     loaded, clip, vae = graph.add(
@@ -231,7 +178,7 @@ def _checkpoint(method: Method | None) -> Graph:
         height=160,
     )  # fmt: skip
     settings = [SEED, "fixed", 30, 7.0, "euler", "normal", 1.0]
-    sampled = _sample(graph, loaded, (positive, negative), latent, settings, method)
+    sampled = _sample(graph, loaded, (positive, negative), latent, settings, methods)
     (pictures,) = graph.add(
         "VAEDecode", 4, "Decode", [], {"samples": sampled, "vae": vae}, (IMAGE,)
     )
@@ -242,15 +189,25 @@ def _checkpoint(method: Method | None) -> Graph:
 def build() -> dict[str, str]:
     """Every workflow: file name without ending -> its text."""
     graphs = {
-        "unet_plain": _shapes("unet", None),
+        "unet_plain": _shapes("unet"),
         "unet_deepcache": _shapes("unet", DEEPCACHE),
-        "dit_plain": _shapes("dit", None),
+        "unet_fastercache": _shapes("unet", FASTERCACHE),
+        "unet_tgate": _shapes("unet", TGATE),
+        "unet_tgate_deepcache": _shapes("unet", TGATE_BESIDE_DEEPCACHE, DEEPCACHE),
+        "dit_plain": _shapes("dit"),
         "dit_pab": _shapes("dit", PAB),
-        "dit_clip_plain": _shapes("dit", None, frames=4),
+        "dit_fastercache": _shapes("dit", FASTERCACHE),
+        "dit_tgate": _shapes("dit", TGATE),
+        "dit_smoothcache": _shapes("dit", SMOOTHCACHE),
+        "dit_fastercache_pab": _shapes("dit", GUIDANCE_ONLY, PAB),
+        "dit_clip_plain": _shapes("dit", frames=4),
         "dit_clip_pab": _shapes("dit", PAB, frames=4),
-        "checkpoint_plain": _checkpoint(None),
+        "checkpoint_plain": _checkpoint(),
         "checkpoint_deepcache": _checkpoint(DEEPCACHE),
         "checkpoint_pab": _checkpoint(PAB),
+        "checkpoint_fastercache": _checkpoint(FASTERCACHE),
+        "checkpoint_tgate": _checkpoint(TGATE),
+        "checkpoint_smoothcache": _checkpoint(SMOOTHCACHE),
     }
     return {name: graph.to_json() for name, graph in graphs.items()}
 

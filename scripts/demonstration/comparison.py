@@ -15,7 +15,16 @@ from setup.progress import StepLine
 
 from .client import Client, Run, RunError
 from .output import Output
-from .prompts import SAMPLERS, Prompt, PromptError, node_types, to_prompt, with_inputs, with_seed
+from .prompts import (
+    SAMPLERS,
+    STEPPED,
+    Prompt,
+    PromptError,
+    node_types,
+    to_prompt,
+    with_inputs,
+    with_seed,
+)
 from .results import Series
 
 WORKFLOWS = ROOT / "workflows"
@@ -148,7 +157,7 @@ def _prepare(group: Group, object_info: Mapping[str, Any], options: Namespace) -
 def _adapt(prompt: Prompt, options: Namespace) -> Prompt:
     """What the person asked for, in place of what the file says."""
     if options.steps is not None:
-        prompt = with_inputs(prompt, {"steps": options.steps}, SAMPLERS)
+        prompt = with_inputs(prompt, {"steps": options.steps}, STEPPED)
     if options.model is None:
         return prompt
     file = {"ckpt_name": options.model.name}

@@ -13,6 +13,8 @@ NOTES = frozenset({"Note", "MarkdownNote"})
 WIDGET_TYPES = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
 SEEDS = frozenset({"seed", "noise_seed"})
 SAMPLERS = frozenset({"KSampler", "KSamplerAdvanced", "SamplerCustom", "SamplerCustomAdvanced"})
+STEPPED = SAMPLERS | {"StepCacheSmoothCache"}
+"""Nodes that are told the number of steps, which must be the same on all of them."""
 
 
 class PromptError(ValueError):

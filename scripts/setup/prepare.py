@@ -21,7 +21,22 @@ TOOLS = ("pytest", "ruff", "basedpyright")
 DEMO_PACKAGES = ("numpy", "scipy", "pillow", "safetensors", "aiohttp")
 FAST_TESTS = Stage("fast-tests", "test tools", ((*TOOLS, *DEMO_PACKAGES),), 600_000_000)
 AUTHORS_PACKAGES = ("diffusers==0.42.1", "DeepCache==0.1.1")
-REFERENCE = Stage("reference", "the methods' own packages", (AUTHORS_PACKAGES,), 100_000_000)
+ALONE = ("--no-deps", "tgate==1.0.0", "dit-smoothcache==0.1.1")
+"""They run as they are; tgate's accelerate is for something else."""
+FIRST_TGATE = "tgate-0.1.2"
+"""One name cannot be installed in two versions: the first is in a folder of its own."""
+
+
+def _first_tgate(folder: Path) -> tuple[str, ...]:
+    return ("--no-deps", "--target", str(folder / FIRST_TGATE), "tgate==0.1.2")
+
+
+REFERENCE = Stage(
+    "reference",
+    "the methods' own packages",
+    (AUTHORS_PACKAGES, ALONE, _first_tgate(VENV)),
+    100_000_000,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +131,12 @@ def _ensure_tools_beside(python: Path) -> Path:
     """Test tools for a Python that is not ours: in a folder of ours, so that it stays as it is."""
     folder = HOSTS / "test-tools"
     stamp = folder / "stepcache-tools.json"
-    content = {**FAST_TESTS.content, "python": str(python), "tools": " ".join(TOOLS)}
+    content = {
+        **FAST_TESTS.content,
+        "python": str(python),
+        "tools": " ".join(TOOLS),
+        "authors": " ".join((*AUTHORS_PACKAGES, *ALONE, FIRST_TGATE)),
+    }
     if is_stamped(stamp, content):
         return folder
     line = StepLine(FAST_TESTS.title)
@@ -126,8 +146,9 @@ def _ensure_tools_beside(python: Path) -> Path:
         target = Path(scratch) / "tools"
         into = ("--target", str(target))
         pip_install(python, line, FAST_TESTS.title, (*into, *TOOLS))
-        alone = ("--no-deps", *AUTHORS_PACKAGES, "importlib_metadata", "zipp")
-        pip_install(python, line, REFERENCE.title, (*into, *alone))
+        packages = (*ALONE, *AUTHORS_PACKAGES, "importlib_metadata", "zipp")
+        for arguments in ((*into, *packages), _first_tgate(target)):
+            pip_install(python, line, REFERENCE.title, arguments)
         target.replace(folder)
     write_stamp(stamp, content)
     line.done()

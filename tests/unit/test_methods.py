@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, fields, is_dataclass
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from typing import Any
 
 import pytest
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.errors import ConfigError
-from stepcache.cache_core.methods import METHODS, PAB, DeepCache, Method
+from stepcache.cache_core.methods import (
+    METHODS,
+    PAB,
+    DeepCache,
+    FasterCache,
+    Method,
+    SmoothCache,
+    TGate,
+)
 from stepcache.cache_core.plan import Plan
+from stepcache.cache_core.rules import plans_of
 from stepcache.cache_core.schedules import PercentRange, TimestepRange
 from stepcache.cache_core.sites import Site, SiteKind
+
+CROSS = SiteKind.CROSS_ATTENTION
+ROW = (CROSS, None, (True, False) * 10)
+DEFAULT = {method: SmoothCache((ROW,)) if method is SmoothCache else method() for method in METHODS}
+"""Every method with its defaults; SmoothCache has none without a schedule."""
 
 every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.__name__)
 
@@ -28,23 +42,27 @@ def test_names_are_unique() -> None:
 
 @every_method
 def test_defaults_are_valid_and_reuse_something(method: type[Method]) -> None:
-    rules = method().rules()
-    assert rules
+    rules = DEFAULT[method].rules()
     line = Timeline.even(20)
-    assert all("R" in Plan.of(rule.when, line).strip for rule in rules)
+    active = [rule for rule in rules if not rule.when.never_reuses]
+    assert active
+    assert all("R" in plan.strip for plan in plans_of(active, line).values())
 
 
 @every_method
 def test_a_method_names_itself_in_its_rules_and_its_description(method: type[Method]) -> None:
-    assert {rule.owner for rule in method().rules()} == {method.name}
-    assert method().describe().startswith(f"{method.name} (")
+    assert {rule.owner for rule in DEFAULT[method].rules()} == {method.name}
+    assert DEFAULT[method].describe().startswith(f"{method.name} (")
 
 
 @every_method
 def test_a_description_tells_every_parameter(method: type[Method]) -> None:
     assert is_dataclass(method)
-    description = method().describe()
-    assert all(f"{field.name} " in description for field in fields(method))
+    description = DEFAULT[method].describe()
+    if method is SmoothCache:
+        assert description == "SmoothCache Schedule (schedule, computes 50 %)"
+    else:
+        assert all(f"{field.name} " in description for field in fields(method))
 
 
 @every_method
@@ -56,11 +74,12 @@ def test_a_method_says_where_it_was_published(method: type[Method]) -> None:
 @every_method
 def test_a_method_is_frozen_and_equal_settings_are_equal(method: type[Method]) -> None:
     assert is_dataclass(method)
-    made = method()
+    made = DEFAULT[method]
     with pytest.raises(FrozenInstanceError):
         setattr(made, fields(method)[0].name, 7)
-    assert made == method()
-    assert len({made, method()}) == 1
+    same = replace(made)  # type: ignore[type-var]
+    assert made == same and made is not same
+    assert len({made, same}) == 1
 
 
 @pytest.mark.parametrize(
@@ -76,6 +95,22 @@ def test_a_method_is_frozen_and_equal_settings_are_equal(method: type[Method]) -
         (PAB, {"self_attention": 0}, "range of self_attention is 0; expected 1 or more"),
         (PAB, {"temporal_attention": 0}, "range of temporal_attention is 0; expected 1 or more"),
         (PAB, {"cross_attention": 0}, "range of cross_attention is 0; expected 1 or more"),
+        (PAB, {"feed_forward_blocks": -1}, "feed_forward_blocks is -1; expected 0 or more"),
+        (PAB, {"feed_forward_count": -1}, "a count of 0 or more"),
+        (PAB, {"feed_forward_starts": (1.0,)}, "expected starts from 0 to below 1"),
+        (FasterCache, {"self_attention": 0}, "range of self_attention is 0; expected 1 or more"),
+        (FasterCache, {"guidance_interval": 0}, "range of guidance is 0; expected 1 or more"),
+        (FasterCache, {"low_gain": 0.0}, "low_gain is 0; expected more than 0"),
+        (FasterCache, {"high_gain": float("nan")}, "high_gain is nan; expected more than 0"),
+        (TGate, {"gate_step": 0}, "gate_step 0; expected 0 … 0"),
+        (TGate, {"warm_up": 10, "gate_step": 10}, "expected 0 … 9: the warm-up ends before"),
+        (TGate, {"warm_up": -1}, "warm_up is -1"),
+        (TGate, {"self_interval": 0}, "interval is 0; expected 1 or more"),
+        (TGate, {"gated_interval": 0}, "interval is 0; expected 1 or more"),
+        (TGate, {"kept": "both"}, "expected 'cond' or 'uncond'"),
+        (SmoothCache, {"rows": ()}, "expected one length for all"),
+        (SmoothCache, {"rows": (ROW, (CROSS, None, (True,)))}, "expected one length for all"),
+        (SmoothCache, {"rows": (ROW, ROW)}, "two rows for the same layers"),
     ],
 )
 def test_parameters_out_of_range_are_refused(
@@ -89,7 +124,8 @@ def test_parameters_out_of_range_are_refused(
 def test_pab_defaults_are_a_published_configuration() -> None:
     assert PAB().describe() == (
         "Apply PAB (self_attention 2, temporal_attention 4, cross_attention 6, "
-        "window timesteps 850-100)"
+        "window timesteps 850-100, feed_forward_starts (), feed_forward_count 0, "
+        "feed_forward_blocks 0, preset custom)"
     )
 
 

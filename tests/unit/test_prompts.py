@@ -60,6 +60,7 @@ OBJECT_INFO = {
         power=["FLOAT", {}],
         start_percent=["FLOAT", {}],
         end_percent=["FLOAT", {}],
+        preset=COMBO,
     ),
     "StepCacheApplyPAB": node(
         **links("model"),
@@ -68,7 +69,36 @@ OBJECT_INFO = {
         cross_attention=["INT", {}],
         start_percent=["FLOAT", {}],
         end_percent=["FLOAT", {}],
+        feed_forward_start=["FLOAT", {}],
+        feed_forward_count=["INT", {}],
+        feed_forward_blocks=["INT", {}],
+        preset=COMBO,
     ),
+    "StepCacheApplyFasterCache": node(
+        **links("model"),
+        preset=COMBO,
+        self_attention=["INT", {}],
+        temporal_attention=["INT", {}],
+        cross_attention=["INT", {}],
+        attention_start_percent=["FLOAT", {}],
+        attention_end_percent=["FLOAT", {}],
+        guidance_interval=["INT", {}],
+        guidance_start_percent=["FLOAT", {}],
+        guidance_end_percent=["FLOAT", {}],
+        low_gain=["FLOAT", {}],
+        high_gain=["FLOAT", {}],
+        switch_percent=["FLOAT", {}],
+    ),
+    "StepCacheTGate": node(
+        **links("model"),
+        preset=COMBO,
+        gate_step=["INT", {}],
+        warm_up=["INT", {}],
+        self_interval=["INT", {}],
+        gated_interval=["INT", {}],
+        after_gate=COMBO,
+    ),
+    "StepCacheSmoothCache": node(**links("model"), schedule=COMBO, steps=["INT", {}]),
     "StepCacheReport": node(**links("model", "latent"), outputs=3),
     "ShapesDecode": node(**links("samples")),
     "VAEDecode": node(**links("samples", "vae")),
@@ -152,6 +182,7 @@ def test_a_node_that_the_server_lacks_is_named() -> None:
         to_prompt(load("dit_pab"), fewer)
     groups = find_groups(options(only="dit"))
     assert missing_nodes(groups, fewer) == ["StepCacheApplyPAB"]
+    assert missing_nodes(groups, OBJECT_INFO) == []
 
 
 def test_values_that_do_not_fit_the_widgets_are_refused() -> None:
@@ -159,7 +190,7 @@ def test_values_that_do_not_fit_the_widgets_are_refused() -> None:
     for one in workflow["nodes"]:
         if one["type"] == "StepCacheApplyPAB":
             one["widgets_values"].pop()
-    with pytest.raises(PromptError, match=r"4 saved values, but .* 5 widgets"):
+    with pytest.raises(PromptError, match=r"8 saved values, but .* 9 widgets"):
         to_prompt(workflow, OBJECT_INFO)
 
 

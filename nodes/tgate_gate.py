@@ -1,0 +1,110 @@
+"""Node "TGATE Gate"."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..cache_core.methods import TGate
+from ..cache_core.methods.presets import TGATE_PRESETS
+from ..cache_core.patching import attach
+from . import inputs
+
+UNCOND = "uncond (as published)"
+COND = "cond"
+
+
+class TGateGate(io.ComfyNode):
+    """Attaches T-GATE to a model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StepCacheTGate",
+            display_name=TGate.name,
+            category=inputs.CATEGORY,
+            description=(
+                "From one step on, the prompt is no longer asked and only one branch runs: half "
+                "the work. For UNets and Wan, with CFG above 1. Paper: arXiv 2404.02747."
+            ),
+            inputs=[
+                io.Model.Input("model"),
+                inputs.preset(TGATE_PRESETS),
+                io.Int.Input(
+                    "gate_step",
+                    default=10,
+                    min=1,
+                    max=10000,
+                    tooltip=(
+                        "Number of guided steps. From this step on attention to the prompt is "
+                        "frozen and guidance ends: lower is faster, higher stays closer to the "
+                        "plain picture. It must be below the steps of the run to have an effect; "
+                        "a gate beyond them is refused."
+                    ),
+                ),
+                io.Int.Input(
+                    "warm_up",
+                    default=2,
+                    min=0,
+                    max=9999,
+                    tooltip=(
+                        "So many first steps compute self-attention in any case. It must be below "
+                        "gate_step."
+                    ),
+                ),
+                io.Int.Input(
+                    "self_interval",
+                    default=5,
+                    min=1,
+                    max=100,
+                    tooltip=(
+                        "Between warm-up and gate, self-attention is computed every this many "
+                        "steps, where it matters least. 1 never reuses, which is version 1 of the "
+                        "method."
+                    ),
+                ),
+                io.Int.Input(
+                    "gated_interval",
+                    default=1,
+                    min=1,
+                    max=100,
+                    tooltip=(
+                        "After the gate, self-attention is computed every this many steps. "
+                        "Published: 1, which never reuses."
+                    ),
+                    advanced=True,
+                ),
+                io.Combo.Input(
+                    "after_gate",
+                    options=[UNCOND, COND],
+                    default=UNCOND,
+                    tooltip=(
+                        "Which branch finishes the picture. uncond: the negative prompt, which no "
+                        "longer matters by then, as published. cond: the positive prompt. With "
+                        "ControlNet, areas or an image as prompt it is always cond."
+                    ),
+                    advanced=True,
+                ),
+            ],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls,
+        model: io.Model.Type,
+        preset: str,
+        gate_step: int,
+        warm_up: int,
+        self_interval: int,
+        gated_interval: int,
+        after_gate: str,
+    ) -> io.NodeOutput:
+        method = inputs.choose(TGate, TGATE_PRESETS, preset) or inputs.build(
+            TGate,
+            gate_step=gate_step,
+            warm_up=warm_up,
+            self_interval=self_interval,
+            gated_interval=gated_interval,
+            kept="cond" if after_gate == COND else "uncond",
+        )
+        return io.NodeOutput(attach(model, method))

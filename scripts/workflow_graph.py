@@ -1,0 +1,102 @@
+"""A workflow under construction, in the form in which the front end saves it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+WIDTH, GAP = 320, 60
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of a node in a graph."""
+
+    node: int
+    slot: int
+    type: str
+
+
+@dataclass(slots=True)
+class Graph:
+    """A workflow under construction; nodes are stacked in columns, from the left."""
+
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    links: list[list[Any]] = field(default_factory=list)
+    heights: dict[int, int] = field(default_factory=dict)
+
+    def add(
+        self,
+        kind: str,
+        column: int,
+        title: str,
+        widgets: list[Any] | None = None,
+        inputs: dict[str, Output] | None = None,
+        outputs: tuple[tuple[str, str], ...] = (),
+        height: int = 0,
+    ) -> list[Output]:
+        """Add a node.
+
+        Args:
+            kind: its class in ComfyUI.
+            column: where it stands, from 0.
+            title: what stands above it.
+            widgets: values of its widgets, in the order of the node's inputs.
+            inputs: what is linked to its sockets.
+            outputs: name and type of each of its outputs.
+            height: height in pixels; by default what its sockets and widgets need.
+
+        Returns:
+            Its outputs.
+        """
+        number = len(self.nodes) + 1
+        widgets, inputs = widgets or [], inputs or {}
+        height = height or 40 + 24 * (max(len(inputs), len(outputs)) + len(widgets))
+        top = self.heights.get(column, 0)
+        self.heights[column] = top + height + GAP
+        sockets = [
+            {"name": name, "type": source.type, "link": self._link(source, number, slot)}
+            for slot, (name, source) in enumerate(inputs.items())
+        ]
+        self.nodes.append(
+            {
+                "id": number,
+                "type": kind,
+                "pos": [column * (WIDTH + GAP), top],
+                "size": [WIDTH, height],
+                "flags": {},
+                "order": number - 1,
+                "mode": 0,
+                "inputs": sockets,
+                "outputs": [{"name": n, "type": t, "links": []} for n, t in outputs],
+                "title": title,
+                "properties": {"Node name for S&R": kind},
+                "widgets_values": widgets,
+            }
+        )
+        return [Output(number, slot, type) for slot, (_, type) in enumerate(outputs)]
+
+    def note(self, column: int, text: str) -> None:
+        """Add a note for the reader."""
+        self.add("MarkdownNote", column, "Try this", [text], height=220)
+
+    def to_json(self) -> str:
+        """The workflow as the front end saves it."""
+        workflow = {
+            "last_node_id": len(self.nodes),
+            "last_link_id": len(self.links),
+            "nodes": self.nodes,
+            "links": self.links,
+            "groups": [],
+            "config": {},
+            "extra": {},
+            "version": 0.4,
+        }
+        return json.dumps(workflow, indent=1) + "\n"
+
+    def _link(self, source: Output, target: int, slot: int) -> int:
+        number = len(self.links) + 1
+        self.links.append([number, source.node, source.slot, target, slot, source.type])
+        self.nodes[source.node - 1]["outputs"][source.slot]["links"].append(number)
+        return number
