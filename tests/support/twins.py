@@ -1,8 +1,8 @@
-"""One UNet twice, with the same weights: ComfyUI's class and diffusers' class."""
+"""One network twice, with the same weights: ComfyUI's class and diffusers' class."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import comfy.model_patcher
@@ -12,7 +12,8 @@ import comfy.utils
 import torch
 import toys
 from comfy.patcher_extension import WrappersMP
-from diffusers import UNet2DConditionModel
+from diffusers import UNet2DConditionModel, WanTransformer3DModel
+from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 
 CROSS, PLAIN = "CrossAttnDownBlock2D", "DownBlock2D"
 LAYOUTS = {"SD order": (CROSS, CROSS, PLAIN), "SDXL order": (PLAIN, CROSS, CROSS)}
@@ -21,7 +22,7 @@ UP = {CROSS: "CrossAttnUpBlock2D", PLAIN: "UpBlock2D"}
 
 @dataclass(frozen=True)
 class Call:
-    """What the network was asked in one evaluation, cond and uncond in one batch."""
+    """What the network was asked at once, for one branch of guidance or two, and its answer."""
 
     x: torch.Tensor
     timestep: torch.Tensor
@@ -29,7 +30,25 @@ class Call:
     answer: torch.Tensor
 
 
-def twins(layout: str) -> tuple[Any, UNet2DConditionModel]:
+@dataclass(frozen=True)
+class Evaluation:
+    """What one evaluation knew: the noisy latents, and the denoised ones of both branches."""
+
+    x: torch.Tensor
+    sigma: torch.Tensor
+    cond: torch.Tensor
+    uncond: torch.Tensor
+
+
+@dataclass
+class Record:
+    """One run: every question to the network, and every evaluation; without churn one of each."""
+
+    calls: list[Call] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
+
+
+def unet_twins(layout: str) -> tuple[Any, UNet2DConditionModel]:
     """A ComfyUI patcher and a diffusers UNet that compute the same function."""
     down = LAYOUTS[layout]
     reference = UNet2DConditionModel(
@@ -58,18 +77,47 @@ def twins(layout: str) -> tuple[Any, UNet2DConditionModel]:
     return patcher, reference
 
 
-def record_calls(model: Any, steps: int) -> list[Call]:
-    """Sample with Euler and CFG; return every question to the network and its answer."""
-    clone = model.clone()
-    calls: list[Call] = []
+def wan_twins() -> tuple[Any, WanTransformer3DModel]:
+    """The toy Wan, and diffusers' class with its weights."""
+    patcher = toys.load("wan")
+    network = patcher.model.diffusion_model
+    config = toys.wan_config().unet_config
+    reference = WanTransformer3DModel(
+        patch_size=config["patch_size"], num_attention_heads=config["num_heads"],
+        attention_head_dim=config["dim"] // config["num_heads"], in_channels=config["in_dim"],
+        out_channels=config["out_dim"], text_dim=config["text_dim"], freq_dim=config["freq_dim"],
+        ffn_dim=config["ffn_dim"], num_layers=config["num_layers"], cross_attn_norm=True,
+        qk_norm="rms_norm_across_heads", rope_max_seq_len=32,
+    ).eval()  # fmt: skip
+    weights = {name: weight.clone() for name, weight in network.state_dict().items()}
+    reference.load_state_dict(convert_wan_transformer_to_diffusers(weights))
+    return patcher, reference
 
-    def record(
+
+def record_run(model: Any, name: str, steps: int) -> Record:
+    """Sample with Euler and CFG, and write down what the network was asked and what came of it.
+
+    Args:
+        model: a patcher.
+        name: the toy whose latents and conditionings fit it.
+        steps: sampler steps.
+    """
+    clone = model.clone()
+    record = Record()
+
+    def called(
         executor: Any, x: Any, timestep: Any, context: Any, *args: Any, **kwargs: Any
     ) -> Any:
         answer = executor(x, timestep, context, *args, **kwargs)
-        calls.append(Call(x.clone(), timestep.clone(), context.clone(), answer.clone()))
+        record.calls.append(Call(x.clone(), timestep.clone(), context.clone(), answer.clone()))
         return answer
 
-    clone.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "record_calls", record)
-    toys.sample(clone, "sd15", steps=steps)
-    return calls
+    def evaluated(about: dict[str, Any]) -> torch.Tensor:
+        names = ("input", "sigma", "cond_denoised", "uncond_denoised")
+        record.evaluations.append(Evaluation(*(about[name].clone() for name in names)))
+        return about["denoised"]
+
+    clone.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "record_run", called)
+    clone.set_model_sampler_post_cfg_function(evaluated)
+    toys.sample(clone, name, steps=steps)
+    return record
