@@ -49,7 +49,7 @@ class SmoothCacheSchedule(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "steps",
-                    default=30,
+                    default=20,
                     min=1,
                     max=10000,
                     tooltip=(

@@ -10,20 +10,36 @@ import pytest
 import stepcache
 import toys
 from stepcache.cache_core.errors import ConfigError, StepCacheError, UnsupportedModelError
+from stepcache.cache_core.methods.presets import PAB_PRESETS
+from stepcache.cache_core.patching.installation import KEY
+from stepcache.cache_core.sites import SiteKind
 from stepcache.nodes.apply_pab import ApplyPAB
 from stepcache.nodes.deepcache_unet import DeepCacheUNet
 from stepcache.nodes.extension import NODES
+from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
 from stepcache.nodes.step_cache_report import StepCacheReport
 
 PROMISED = {
     "StepCacheDeepCacheUNet": {
         "model": None, "interval": 3, "branch": 0, "schedule": "uniform", "center": 15,
-        "power": 1.4, "start_percent": 0.0, "end_percent": 1.0,
+        "power": 1.4, "start_percent": 0.0, "end_percent": 1.0, "preset": "custom",
     },
     "StepCacheApplyPAB": {
         "model": None, "self_attention": 2, "temporal_attention": 4, "cross_attention": 6,
-        "start_percent": 0.15, "end_percent": 0.9,
+        "start_percent": 0.15, "end_percent": 0.9, "feed_forward_start": 0.3,
+        "feed_forward_count": 0, "feed_forward_blocks": 5, "preset": "custom",
     },
+    "StepCacheApplyFasterCache": {
+        "model": None, "preset": "custom", "self_attention": 2, "temporal_attention": 2,
+        "cross_attention": 1, "attention_start_percent": 0.3, "attention_end_percent": 1.0,
+        "guidance_interval": 5, "guidance_start_percent": 0.33, "guidance_end_percent": 1.0,
+        "low_gain": 1.2, "high_gain": 1.2, "switch_percent": 0.7,
+    },
+    "StepCacheTGate": {
+        "model": None, "preset": "custom", "gate_step": 10, "warm_up": 2, "self_interval": 5,
+        "gated_interval": 1, "after_gate": "uncond (as published)",
+    },
+    "StepCacheSmoothCache": {"model": None, "schedule": "FORA: every 2nd step", "steps": 20},
     "StepCacheReport": {"model": None, "latent": None},
 }  # fmt: skip
 """Input names and defaults. Saved workflows depend on them: they are added to, never changed."""
@@ -87,15 +103,33 @@ def test_bad_input_is_refused_in_words(node: Any, inputs: dict[str, Any], words:
     assert str(refusal.value).startswith(words)
 
 
+@pytest.mark.parametrize("preset", list(PAB_PRESETS))
+def test_a_preset_fits_or_is_refused_with_the_way_out(preset: str) -> None:
+    try:
+        patched = _run(ApplyPAB, model=toys.load("sd15"), preset=preset).result[0]
+    except UnsupportedModelError as refusal:
+        assert preset in str(refusal) and 'preset "custom"' in str(refusal)
+        assert SiteKind.TEMPORAL_ATTENTION in PAB_PRESETS[preset].preset.kinds
+    else:
+        (method,) = patched.model_options["transformer_options"][KEY].methods
+        assert method is PAB_PRESETS[preset]
+
+
+def test_a_schedule_for_another_number_of_steps_is_refused_before_sampling() -> None:
+    patched = _run(SmoothCacheSchedule, model=toys.load("sd15"), steps=20).result[0]
+    with pytest.raises(ConfigError, match=r"^SmoothCache Schedule: .*20 steps, this run has 8"):
+        toys.sample(patched, "sd15", steps=8)
+
+
 def test_deepcache_on_a_transformer_names_model_and_remedy() -> None:
     with pytest.raises(UnsupportedModelError, match=r"^DeepCache UNet: .*WanModel.*Apply PAB"):
         _run(DeepCacheUNet, model=toys.load("wan"))
 
 
-@pytest.mark.parametrize("node", [DeepCacheUNet, ApplyPAB])
+@pytest.mark.parametrize("node", NODES[:-1], ids=lambda node: node.__name__)
 def test_defaults_act(node: Any) -> None:
     patched = _run(node, model=toys.load("sd15")).result[0]
-    latent = {"samples": toys.sample(patched, "sd15", steps=8)}
+    latent = {"samples": toys.sample(patched, "sd15", steps=20)}
     data = json.loads(_run(StepCacheReport, model=patched, latent=latent).result[2])
     assert data["reused"] > 0
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import comfy.model_patcher
@@ -49,7 +51,16 @@ class Record:
 
 
 def unet_twins(layout: str) -> tuple[Any, UNet2DConditionModel]:
-    """A ComfyUI patcher and a diffusers UNet that compute the same function."""
+    """A ComfyUI patcher and a diffusers UNet that compute the same function.
+
+    The patcher is everybody's, so that leaks show; the UNet is the caller's to spoil.
+    """
+    patcher, reference = _unet_twins(layout)
+    return patcher, deepcopy(reference)
+
+
+@cache
+def _unet_twins(layout: str) -> tuple[Any, UNet2DConditionModel]:
     down = LAYOUTS[layout]
     reference = UNet2DConditionModel(
         sample_size=16, in_channels=4, out_channels=4, layers_per_block=2,

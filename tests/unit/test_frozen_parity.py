@@ -1,7 +1,7 @@
 """Our session answers as the references did, from their frozen runs: without them or a host.
 
-The fixtures are written by ``tests/reference/freeze.py``. What a reference computed is handed to the
-session when it asks for it, and it may ask only then; all else it has to return by itself.
+The fixtures are written by ``tests/reference/freeze.py``. What a reference computed is handed to
+the session when it asks for it, and it may ask only then; all else it has to return by itself.
 """
 
 from __future__ import annotations
