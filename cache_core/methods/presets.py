@@ -59,9 +59,9 @@ def _starts(*steps: int, of: int) -> tuple[float, ...]:
 PAB_PRESETS = _by_name(
     [
         # 30 steps of 480p for 2 s, whose timesteps are shifted: 864, 788, 676 are its steps
-        # 13, 17 and 21, and 930 … 450 its steps 8 … 25. Blocks 0-4, spatial and temporal.
+        # 13, 17 and 21, and 930 … 450 its steps 9 … 25. Blocks 0-4, spatial and temporal.
         PAB(
-            2, 4, 6, _steps(8, 25, 30), feed_forward_starts=_starts(13, 17, 21, of=30),
+            2, 4, 6, _steps(9, 25, 30), feed_forward_starts=_starts(13, 17, 21, of=30),
             feed_forward_count=2, feed_forward_blocks=10,
             preset=_for("Open-Sora 1.2", SELF, TEMPORAL, CROSS, FEED_FORWARD),
         ),

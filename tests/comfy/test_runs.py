@@ -35,18 +35,21 @@ def test_image_to_image_starts_fresh(case: cases.Case) -> None:
 @cases.each_fast_case
 def test_two_samplers_in_a_row_share_nothing(case: cases.Case) -> None:
     model = toys.load(case.model)
+    stage = 5
 
     def two_stages(patched: object) -> torch.Tensor:
-        half = toys.sample(patched, case.model, last_step=3)
-        assert patched is model or last_report(patched).steps == 3
-        return toys.sample(patched, case.model, latent=half, start_step=3, disable_noise=True)
+        options = {"steps": 2 * stage}
+        half = toys.sample(patched, case.model, last_step=stage, **options)
+        assert patched is model or last_report(patched).steps == stage
+        options |= {"start_step": stage, "disable_noise": True}
+        return toys.sample(patched, case.model, latent=half, **options)
 
-    patched = attach(model, case.reusing())
+    patched = attach(model, case.reusing(stage))
     result = two_stages(patched)
     assert last_report(patched).total_reused > 0
     assert not last_report(patched).forced, "the second stage begins with a computed step"
     assert torch.equal(two_stages(patched), result)
-    assert torch.equal(two_stages(attach(model, case.idle())), two_stages(model))
+    assert torch.equal(two_stages(attach(model, case.idle(stage))), two_stages(model))
 
 
 def test_attaching_leaves_the_parent_alone() -> None:
@@ -110,9 +113,9 @@ def test_another_cache_that_skips_the_model_only_makes_us_compute() -> None:
 def test_kinds_that_the_model_lacks_are_noted() -> None:
     patched = attach(toys.load("wan"), PAB())
     toys.sample(patched, "wan")
-    assert last_report(patched).notes == (
+    assert last_report(patched).notes == [
         "Apply PAB: this model has no temporal_attention; that range has no effect",
-    )
+    ]
 
 
 def test_a_guider_that_bypasses_the_announcement_is_still_timed() -> None:

@@ -17,7 +17,6 @@ from stepcache.cache_core.methods import (
     SmoothCache,
     TGate,
 )
-from stepcache.cache_core.plan import Plan
 from stepcache.cache_core.rules import plans_of
 from stepcache.cache_core.schedules import PercentRange, TimestepRange
 from stepcache.cache_core.sites import Site, SiteKind
@@ -32,8 +31,8 @@ every_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: met
 
 def strips(method: Method, steps: int) -> dict[str, str]:
     """What a method plans in an even run, by kind."""
-    line = Timeline.even(steps)
-    return {rule.where.kind.value: Plan.of(rule.when, line).strip for rule in method.rules()}
+    plans = plans_of(method.rules(), Timeline.even(steps))
+    return {rule.where.kind.value: plan.strip for rule, plan in plans.items()}
 
 
 def test_names_are_unique() -> None:
@@ -98,11 +97,17 @@ def test_a_method_is_frozen_and_equal_settings_are_equal(method: type[Method]) -
         (PAB, {"feed_forward_blocks": -1}, "feed_forward_blocks is -1; expected 0 or more"),
         (PAB, {"feed_forward_count": -1}, "a count of 0 or more"),
         (PAB, {"feed_forward_starts": (1.0,)}, "expected starts from 0 to below 1"),
+        (PAB, {"feed_forward_starts": (float("nan"),)}, "expected starts from 0 to below 1"),
         (FasterCache, {"self_attention": 0}, "range of self_attention is 0; expected 1 or more"),
+        (FasterCache, {"temporal_attention": -2}, "range of temporal_attention is -2; expected 1"),
+        (FasterCache, {"cross_attention": 0}, "range of cross_attention is 0; expected 1 or more"),
         (FasterCache, {"guidance_interval": 0}, "range of guidance is 0; expected 1 or more"),
+        (FasterCache, {"low_gain": -1.0}, "low_gain is -1; expected more than 0, up to 10"),
+        (FasterCache, {"high_gain": 11.0}, "high_gain is 11; expected more than 0, up to 10"),
         (FasterCache, {"low_gain": 0.0}, "low_gain is 0; expected more than 0"),
         (FasterCache, {"high_gain": float("nan")}, "high_gain is nan; expected more than 0"),
         (TGate, {"gate_step": 0}, "gate_step 0; expected 0 … 0"),
+        (TGate, {"gate_step": 0, "warm_up": 0}, "gate_step is 0; expected 1 or more"),
         (TGate, {"warm_up": 10, "gate_step": 10}, "expected 0 … 9: the warm-up ends before"),
         (TGate, {"warm_up": -1}, "warm_up is -1"),
         (TGate, {"self_interval": 0}, "interval is 0; expected 1 or more"),
@@ -174,3 +179,72 @@ def test_deepcache_can_gather_its_full_steps() -> None:
 
 def test_deepcache_ignores_center_and_power_when_uniform() -> None:
     assert strips(DeepCache(center=-1, power=0.5), 10) == strips(DeepCache(), 10)
+
+
+def test_pab_broadcasts_feed_forward_of_its_first_layers() -> None:
+    method = PAB(
+        1, 1, 1, feed_forward_starts=(0.2, 0.6), feed_forward_count=2, feed_forward_blocks=3
+    )
+    assert strips(method, 10)["feed_forward"] == "CCCRRCCRRC"
+    where = method.rules()[-1].where
+    sites = [Site(SiteKind.FEED_FORWARD, index) for index in range(5)]
+    assert [where.matches(site) for site in sites] == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    "off", [{"feed_forward_starts": ()}, {"feed_forward_count": 0}, {"feed_forward_blocks": 0}]
+)
+def test_pab_leaves_feed_forward_alone_unless_told(off: dict[str, Any]) -> None:
+    on = {"feed_forward_starts": (0.2,), "feed_forward_count": 2, "feed_forward_blocks": 3}
+    assert "feed_forward" in strips(PAB(**on), 10)
+    assert "feed_forward" not in strips(PAB(**{**on, **off}), 10)
+
+
+def test_fastercache_runs_one_branch_between_full_steps() -> None:
+    assert strips(FasterCache(), 20)["guidance"] == "CCCCCCCRRRCRRRRCRRRR"
+
+
+def test_fastercache_computes_attention_where_the_second_branch_comes_back() -> None:
+    # Due at the odd steps from 7 on; step 15 runs both branches, and step 14 ran one.
+    assert strips(FasterCache(), 20)["self_attention"] == "CCCCCCCRCRCRCRCCCRCR"
+
+
+def test_fastercache_as_in_diffusers_reuses_attention_in_steps_of_one_branch_only() -> None:
+    planned = strips(FasterCache(rule="diffusers"), 20)
+    pairs = set(zip(planned["self_attention"], planned["guidance"], strict=True))
+    assert ("R", "R") in pairs
+    assert ("R", "C") not in pairs
+
+
+def test_tgate_in_the_published_trace() -> None:
+    # Plain, plain, store, replay, replay, store, …, the mean at step 9, then computed.
+    planned = strips(TGate(10, 2, 5), 25)
+    assert planned["self_attention"] == "CCCRRCRRRC" + "C" * 15
+    assert planned["cross_attention"] == planned["guidance"] == "C" * 10 + "R" * 15
+
+
+def test_tgate_counts_its_intervals_from_step_0() -> None:
+    assert strips(TGate(10, 2, 3, 2), 16)["self_attention"] == "CCCCRRCRRCCRCRCR"
+
+
+def test_a_gate_at_the_first_step_and_at_the_end() -> None:
+    assert strips(TGate(1, 0, 1), 4)["guidance"] == "CRRR"
+    assert strips(TGate(4, 0, 1), 4)["guidance"] == "CCCC"
+
+
+def test_a_gate_beyond_the_last_step_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"gate_step 10 lies beyond this run of 8 steps; lower"):
+        strips(TGate(10), 8)
+
+
+def test_a_schedule_for_another_number_of_steps_is_refused() -> None:
+    message = r"the schedule is for 20 steps, this run has 30; sample 20 steps, or take a schedule"
+    with pytest.raises(ConfigError, match=message):
+        strips(SmoothCache((ROW,)), 30)
+
+
+def test_a_row_for_one_layer_wins_over_the_row_of_its_kind() -> None:
+    kind, one = SmoothCache((ROW, (CROSS, 2, (True,) * 20))).rules()
+    sites = [Site(CROSS, index) for index in range(4)]
+    assert [kind.where.matches(site) for site in sites] == [True, True, False, True]
+    assert [one.where.matches(site) for site in sites] == [False, False, True, False]

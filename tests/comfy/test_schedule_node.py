@@ -1,0 +1,96 @@
+"""The node "SmoothCache Schedule" and the files in models/smoothcache."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+import pytest
+import toys
+from stepcache.cache_core.errors import ConfigError, StepCacheError
+from stepcache.cache_core.patching import last_report
+from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
+
+
+@pytest.fixture
+def schedules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder models/smoothcache, for one test another one."""
+    monkeypatch.setitem(
+        folder_paths.folder_names_and_paths, "smoothcache", ([str(tmp_path)], set())
+    )
+    monkeypatch.delitem(folder_paths.filename_list_cache, "smoothcache", raising=False)
+    yield tmp_path
+    folder_paths.filename_list_cache.pop("smoothcache", None)
+
+
+def _attach(schedule: str) -> Any:
+    model = toys.load("wan")
+    return SmoothCacheSchedule.execute(model=model, schedule=schedule, steps=30).result[0]
+
+
+def _listed() -> list[str]:
+    return SmoothCacheSchedule.define_schema().inputs[1].options
+
+
+def test_schedule_files_are_listed_behind_the_built_in_ones(schedules: Path) -> None:
+    built_in = ["FORA: every 2nd step", "FORA: every 3rd step"]
+    assert _listed() == built_in
+    (schedules / "mine.json").write_text("{}")
+    (schedules / "notes.txt").write_text("{}")
+    (schedules / "dit").mkdir()
+    (schedules / "dit" / "50.JSON").write_text("{}")
+    assert _listed() == [*built_in, str(Path("dit") / "50.JSON"), "mine.json"]
+
+
+def test_without_its_folder_the_built_in_schedules_are_listed(schedules: Path) -> None:
+    schedules.rmdir()
+    assert len(_listed()) == 2
+
+
+def test_a_schedule_file_acts(schedules: Path) -> None:
+    (schedules / "mine.json").write_text(json.dumps({"ff": [1, 0, 1, 0]}))
+    patched = _attach("mine.json")
+    toys.sample(patched, "wan", steps=4)
+    report = last_report(patched)
+    assert report is not None
+    assert report.methods == ["SmoothCache Schedule (mine.json, computes 50 %)"]
+    assert report.total_reused > 0
+
+
+def test_a_bad_schedule_file_is_refused_with_the_name_of_the_node(schedules: Path) -> None:
+    (schedules / "mine.json").write_text('{"ff": [1, NaN]}')
+    with pytest.raises(ConfigError, match=r"^SmoothCache Schedule: the schedule mine.json is not"):
+        _attach("mine.json")
+
+
+def test_a_schedule_for_layers_the_model_lacks_is_refused(schedules: Path) -> None:
+    path = schedules / "mine.json"
+    for rows, words in (
+        ({"temporal_attention": [1, 0]}, "no separate temporal_attention; .* Take a schedule"),
+        ({"attn-99": [1, 0]}, "self_attention 99 does not exist in this model.* Take a schedule"),
+    ):
+        path.write_text(json.dumps(rows))
+        with pytest.raises(StepCacheError, match=f"^SmoothCache Schedule: .*{words}"):
+            _attach("mine.json")
+
+
+def test_an_edited_schedule_file_is_read_again(schedules: Path) -> None:
+    def fingerprint(schedule: str) -> str:
+        return SmoothCacheSchedule.fingerprint_inputs(None, schedule, 30)
+
+    path = schedules / "mine.json"
+    path.write_text(json.dumps({"ff": [1, 0]}))
+    before = fingerprint("mine.json")
+    assert fingerprint("mine.json") == before
+    path.write_text(json.dumps({"ff": [1, 1]}))
+    assert fingerprint("mine.json") != before, "of the same length, within the same tick"
+    assert fingerprint("FORA: every 2nd step") == ""
+
+
+def test_no_schedule_is_read_outside_its_folder(schedules: Path) -> None:
+    (schedules.parent / "outside.json").write_text(json.dumps({"ff": [1, 0]}))
+    with pytest.raises(ConfigError, match=r"there is no file ../outside.json in models"):
+        _attach("../outside.json")
