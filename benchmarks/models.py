@@ -62,14 +62,19 @@ def sd15() -> Bench:
     return Bench("SD1.5, 256 × 256", _patcher(config), (1, 4, 32, 32), (77, 768))
 
 
-def wan() -> Bench:
-    """A Wan 2.1 text-to-video layout at the width of the 1.3 B model, two layers."""
+def wan(side: int = 32) -> Bench:
+    """A Wan 2.1 text-to-video layout at the width of the 1.3 B model, two layers.
+
+    Args:
+        side: of the square latent picture; four latent pixels make a token.
+    """
     config = supported.WAN21_T2V({
         "model_type": "t2v", "patch_size": (1, 2, 2), "in_dim": 16, "dim": 1536, "ffn_dim": 8960,
         "freq_dim": 256, "text_dim": 4096, "out_dim": 16, "num_heads": 12, "num_layers": 2,
         "image_model": "wan2.1",
     })  # fmt: skip
-    return Bench("Wan-type DiT, width 1536", _patcher(config), (1, 16, 1, 32, 32), (128, 4096))
+    name = f"Wan-type DiT, width 1536, {side * side // 4} tokens"
+    return Bench(name, _patcher(config), (1, 16, 1, side, side), (128, 4096))
 
 
 def sdxl() -> Bench:

@@ -1,9 +1,10 @@
-"""Draws docs/quality.png from results/quality.json: what a cache breaks against what it gains."""
+"""Draws docs/quality.png from results/quality.json: what a cache gains, and what it changes."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ HERE = Path(__file__).resolve().parent
 RESULT = HERE / "results" / "quality.json"
 PICTURE = HERE.parent / "docs" / "quality.png"
 
-WIDTH, HEIGHT = 1280, 640
+WIDTH, HEIGHT = 1280, 1120
 MARGIN, GAP = 76, 152
-TOP, BOTTOM = 116, 128
+TOP, BOTTOM, BETWEEN = 116, 118, 96
 INK, MUTED, GRID = (32, 34, 40), (110, 114, 124), (228, 230, 235)
 TITLES = {"dit": "DiT reference model", "unet": "UNet reference model"}
 COLOURS = {
@@ -29,70 +30,95 @@ COLOURS = {
 }
 HOSTS = ("EasyCache", "LazyCache")
 DROP = 2.0
+Row = dict[str, Any]
+Box = tuple[float, float, float, float]
 
 
 def draw(data: dict[str, Any]) -> Canvas:
-    """The whole picture: a panel per model, one legend."""
+    """The whole picture: two panels per model, one legend."""
     rows = data["rows"]
     captions = min(row["captions"] for row in rows)
     canvas = Canvas(WIDTH, HEIGHT)
-    canvas.text((MARGIN, 26), "What a cache gains, and what it breaks", 26, INK, bold=True)
+    canvas.text((MARGIN, 26), "What a cache gains, and what it changes", 26, INK, bold=True)
     subtitle = (
-        f"{captions} held-out captions, 30 steps. Filled: Step Cache, float32. "
-        f"Hollow: ComfyUI's own caches, bfloat16, threshold set to match the speed of our defaults."
+        f"{captions} held-out captions, 30 steps. Filled: Step Cache. Hollow: ComfyUI's own "
+        f"caches, threshold set to match the speed of our defaults."
     )
     canvas.text((MARGIN, 62), subtitle, 15, MUTED)
     models = [model for model in TITLES if any(row["model"] == model for row in rows)]
     width = (WIDTH - MARGIN - GAP * len(models) + 40) / len(models)
+    height = (HEIGHT - TOP - BOTTOM - BETWEEN) / 2
+    lower = TOP + height + BETWEEN
     for i, model in enumerate(models):
         left = MARGIN + i * (width + GAP)
         of_model = [row for row in rows if row["model"] == model]
-        _draw_panel(canvas, (left, TOP, left + width, HEIGHT - BOTTOM), model, of_model)
+        _draw_rates(canvas, (left, TOP, left + width, TOP + height), TITLES[model], of_model)
+        _draw_likeness(canvas, (left, lower, left + width, lower + height), of_model)
     _draw_legend(canvas, [name for name in COLOURS if any(r["method"] == name for r in rows)])
     return canvas
 
 
-def _draw_panel(
-    canvas: Canvas, box: tuple[float, float, float, float], model: str, rows: list[dict[str, Any]]
-) -> None:
-    plain = next(r for r in rows if r["method"] == "plain" and r["precision"] == "float32")
+def _draw_rates(canvas: Canvas, box: Box, title: str, rows: list[Row]) -> None:
+    plain = next(r for r in rows if r["method"] == "plain")
     level = 100 * plain["fully_correct"]
-    shown = [r for r in rows if _is_shown(r)]
-    speeds = [r["speedup"]["median"] for r in shown]
-    rates = [100 * r["fully_correct"] for r in shown]
-    lowest = min([*rates, level - DROP])
+    points = _points(rows, lambda row: 100 * row["fully_correct"])
+    lowest = min([*(rate for _, (_, rate) in points), level - DROP])
     step = next(s for s in (1, 2, 5, 10, 20) if (101 - lowest) / s <= 8)
     bottom = (lowest - 0.4 * step) // step * step
-    panel = Panel(canvas, box, (0.9, max([*speeds, 1.5]) + 0.2), (bottom, 100 + 0.35 * step))
-    canvas.text((box[0], box[1] - 30), TITLES[model], 17, INK, bold=True)
-    spacing = 0.5 if panel.x_range[1] > 2.2 else 0.2
-    for i in range(int((panel.x_range[1] - 1) / spacing) + 1):
-        panel.x_tick(1 + i * spacing, f"{1 + i * spacing:.1f}x", GRID, MUTED)
+    canvas.text((box[0], box[1] - 30), title, 17, INK, bold=True)
+    panel = _panel(canvas, box, points, (bottom, 100 + 0.35 * step), "pictures fully correct")
     for value in range(int(bottom), 101, step):
         panel.y_tick(value, f"{value} %", GRID, MUTED)
     panel.line(level, INK, f"plain {level:.1f} %", "ls")
     panel.line(level - DROP, MUTED, f"{DROP:.0f} points lower", "la", dashed=True)
+    _mark(panel, points)
+
+
+def _draw_likeness(canvas: Canvas, box: Box, rows: list[Row]) -> None:
+    points = _points(rows, lambda row: row["psnr"])
+    decibels = [value for _, (_, value) in points]
+    bottom, top = min(decibels) // 5 * 5, max(decibels) // 5 * 5 + 5
+    panel = _panel(canvas, box, points, (bottom, top), "likeness to the plain picture (PSNR)")
+    for value in range(int(bottom), int(top) + 1, 5):
+        panel.y_tick(value, f"{value} dB", GRID, MUTED)
+    _mark(panel, points)
+
+
+def _points(
+    rows: list[Row], height: Callable[[Row], float]
+) -> list[tuple[Row, tuple[float, float]]]:
+    """Every cached row with its place: speedup, and what is asked for."""
+    shown = [row for row in rows if row["method"] != "plain"]
+    return [(row, (row["speedup"]["median"], height(row))) for row in shown]
+
+
+def _panel(
+    canvas: Canvas,
+    box: Box,
+    points: list[tuple[Row, tuple[float, float]]],
+    heights: tuple[float, float],
+    words: str,
+) -> Panel:
+    """An empty panel with its axis of speed."""
+    panel = Panel(canvas, box, (0.9, max([*(x for _, (x, _) in points), 1.5]) + 0.2), heights)
+    spacing = 0.5 if panel.x_range[1] > 2.2 else 0.2
+    for i in range(int((panel.x_range[1] - 1) / spacing) + 1):
+        panel.x_tick(1 + i * spacing, f"{1 + i * spacing:.1f}x", GRID, MUTED)
     centre = (box[0] + box[2]) / 2
     canvas.text((centre, box[3] + 34), "measured speedup", 15, MUTED, anchor="ma")
-    canvas.text((box[2], box[1] - 26), "pictures fully correct, by speedup", 14, MUTED, anchor="ra")
+    canvas.text((box[2], box[1] - 26), f"{words}, by speedup", 14, MUTED, anchor="ra")
+    return panel
+
+
+def _mark(panel: Panel, points: list[tuple[Row, tuple[float, float]]]) -> None:
     for name in COLOURS:
-        path = sorted(
-            (r["speedup"]["median"], 100 * r["fully_correct"]) for r in shown if r["method"] == name
-        )
         if name not in HOSTS:
+            path = sorted(place for row, place in points if row["method"] == name)
             panel.path(path, COLOURS[name])
-    for row in shown:
-        point = (row["speedup"]["median"], 100 * row["fully_correct"])
-        panel.marker(point, COLOURS[row["method"]], hollow=row["method"] in HOSTS)
-    for row in sorted(shown, key=lambda r: r["method"] in HOSTS):
-        point = (row["speedup"]["median"], 100 * row["fully_correct"])
-        panel.label(point, _words(row), COLOURS[row["method"]])
-
-
-def _is_shown(row: dict[str, Any]) -> bool:
-    if row["method"] in HOSTS:
-        return True
-    return row["method"] != "plain" and row["precision"] == "float32"
+    for row, place in points:
+        panel.marker(place, COLOURS[row["method"]], hollow=row["method"] in HOSTS)
+    for row, place in sorted(points, key=lambda point: point[0]["method"] in HOSTS):
+        panel.label(place, _words(row), COLOURS[row["method"]])
 
 
 def _words(row: dict[str, Any]) -> str:

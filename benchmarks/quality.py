@@ -35,28 +35,29 @@ METHOD = (
     "Held-out captions; caption, seed and starting noise are the same for every setting. "
     "fully_correct: share of pictures in which the judge finds every word of the caption and "
     "nothing else. broken, repaired: pictures that only the plain run, only the cached run got "
-    "right. psnr (dB) and ssim: means over decoded 8-bit pictures against the plain run of the "
-    "same precision; identical pictures have no PSNR and are counted. speedup: plain ÷ cached "
-    "seconds of a whole sampling run without decoding, timed one right after the other in one "
-    "process on every n-th batch (see pairs), order swapped, median. bfloat16 rows: our default "
-    "settings once more, and the host's caches at the threshold whose probed speedup was nearest "
-    "to that of our setting (see matches; threshold null: too little speedup to match); bfloat16 "
-    "because EasyCache of this host corrupts the sampler's latent in float32."
+    "right. psnr (dB) and ssim: means over decoded 8-bit pictures against the plain run; identical "
+    "pictures have no PSNR and are counted. speedup: plain ÷ cached seconds of a whole sampling "
+    "run without decoding, timed one right after the other in one process on every n-th batch "
+    "(see pairs), order swapped, median. The host's caches run at the threshold whose probed "
+    "speedup was nearest to that of our default setting (see matches; threshold null: too little "
+    "speedup to match). bfloat16, because EasyCache of this host corrupts the sampler's latent in "
+    "float32."
 )
 
 
 def score_ours(
     subject: Subject, settings: list[Setting], arguments: argparse.Namespace
 ) -> dict[str, Record]:
-    """Score our settings on one model; the records by method and label."""
-    records: dict[str, Record] = {}
+    """Score our settings on one model; the records of the default ones by method."""
+    defaults: dict[str, Record] = {}
     for one in settings:
         method = one.make()
         record = subject.record(one.name, one.label, method.describe())
-        print(f"{one.model}/{one.name} {one.label}, {subject.precision}", flush=True)
+        print(f"{one.model}/{one.name} {one.label}", flush=True)
         score(subject, record, _attached(method), arguments.count, arguments.pair_every)
-        records[one.name] = record
-    return records
+        if one.label == "default":
+            defaults[one.name] = record
+    return defaults
 
 
 def _attached(method: Any) -> Callable[[Any], Any]:
@@ -64,12 +65,12 @@ def _attached(method: Any) -> Callable[[Any], Any]:
 
 
 def score_hosts(
-    subject: Subject, names: list[str], ours: dict[str, Record], arguments: argparse.Namespace
+    subject: Subject, names: list[str], defaults: dict[str, Record], arguments: argparse.Namespace
 ) -> None:
     """Score the host's caches, each as fast as each of our default settings."""
     for name in names:
         cache = hosts.HostCache(name, subject, arguments.work)
-        for method, record in ours.items():
+        for method, record in defaults.items():
             target = record.row(subject.plain)["speedup"]["median"]
             print(f"{subject.name}/{name} as fast as {method} ({target:.3f}×)", flush=True)
             threshold = cache.match(method, target)
@@ -92,17 +93,17 @@ def run(arguments: argparse.Namespace) -> None:
 
     for model in ("dit", "unet"):
         every = [one for one in SETTINGS if one.model == model]
-        ours = [one for one in every if is_wanted(model, one.name)]
         theirs = [name for name in hosts.NODES if is_wanted(model, name)]
-        if ours:
-            subject = Subject(model, "float32", arguments.work, arguments.batch)
-            score_ours(subject, ours, arguments)
-        if ours or theirs:
-            subject = Subject(model, hosts.PRECISION, arguments.work, arguments.batch)
-            # A host cache is compared with all our methods, so these are needed first.
-            chosen = [one for one in (every if theirs else ours) if one.label == "default"]
-            records = score_ours(subject, chosen, arguments)
-            score_hosts(subject, theirs, records, arguments)
+        # A host cache is compared with all our default settings, so these are needed first.
+        chosen = [
+            one for one in every
+            if is_wanted(model, one.name) or (theirs and one.label == "default")
+        ]  # fmt: skip
+        if not chosen:
+            continue
+        subject = Subject(model, arguments.precision, arguments.work, arguments.batch)
+        defaults = score_ours(subject, chosen, arguments)
+        score_hosts(subject, theirs, defaults, arguments)
 
 
 def merge(work: Path) -> None:
@@ -119,7 +120,7 @@ def merge(work: Path) -> None:
     for row in rows:
         speed = f"{row['speedup']['median']:.3f}×" if "speedup" in row else ""
         print(
-            f"{row['model']:4} {row['precision']:8} {row['method']:11} {row['label']:17} "
+            f"{row['model']:4} {row['method']:11} {row['label']:17} "
             f"{row['captions']:4} {100 * row['fully_correct']:6.1f} % {speed:>8} "
             f"{row.get('psnr') or '':>6} {row.get('ssim', ''):>7}"
         )
@@ -132,6 +133,7 @@ def main() -> None:
     parser.add_argument("--only", default="*", metavar="MODEL/NAME", help='such as "dit/PAB*"')
     parser.add_argument("--batch", type=int, default=25, help="captions sampled at once")
     parser.add_argument("--pair-every", type=int, default=4, help="time every n-th batch in a pair")
+    parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--threads", type=int, help="of the processor; otherwise all")
     parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "quality")
     parser.add_argument("--merge-only", action="store_true", help="only write the table")

@@ -16,9 +16,6 @@ NODES = {"EasyCache": EasyCacheNode, "LazyCache": LazyCacheNode}
 START_PERCENT, END_PERCENT = 0.15, 0.95
 """The nodes' defaults."""
 
-PRECISION = "bfloat16"
-"""In float32 EasyCache adds its difference in place into the sampler's latent and breaks it."""
-
 TOLERANCE = 0.03
 PROBES = 7
 PROBED_BATCHES = 2
@@ -34,7 +31,7 @@ class HostCache:
 
     Args:
         name: "EasyCache" or "LazyCache".
-        subject: the model, in `PRECISION`.
+        subject: the model; in float32 EasyCache adds in place into the sampler's latent.
         work: folder that keeps the speeds between runs.
     """
 

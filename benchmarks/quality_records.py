@@ -60,7 +60,7 @@ class Record:
         """The batches as one line of the table.
 
         Args:
-            plain: the record of the plain model in the same precision, if this is not that one.
+            plain: the record of the plain model, if this is not that one.
         """
         return {**self.what, **summarise(self.batches, plain.batches if plain else [])}
 

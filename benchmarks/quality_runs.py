@@ -23,7 +23,7 @@ from demo.shapes.judge import judge
 
 STEPS = 30
 SEED = 7
-WARM_UP_STEPS = 2
+WARM_UP_PICTURES = 2
 Patch = Callable[[Any], Any]
 
 
@@ -60,9 +60,11 @@ class Subject:
         return Record(self._work / "records" / f"{name}.json", what)
 
     def warm_up(self, model: Any) -> None:
-        """Let caches of the processor and the host settle before anything is timed."""
-        short = Namespace(**{**vars(self._options), "steps": WARM_UP_STEPS})
-        evaluate.sample(model, scenes.held_out_captions(self.batch), short, SEED)
+        """Let caches of the processor and the host settle before anything is timed.
+
+        Few pictures but all steps: gates and schedules are for a run of that length.
+        """
+        evaluate.sample(model, scenes.held_out_captions(WARM_UP_PICTURES), self._options, SEED)
 
     def draw(self, model: Any, texts: list[str], first: int) -> tuple[torch.Tensor, float]:
         """Pictures (B, 256, 256, 3) in [0, 1], and the seconds that sampling took."""

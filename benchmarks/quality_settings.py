@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stepcache.cache_core.methods import (
     PAB,
@@ -13,12 +13,15 @@ from stepcache.cache_core.methods import (
     SmoothCache,
     TGate,
 )
+from stepcache.cache_core.methods.presets import FORA_INTERVALS, fora
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.sites import SiteKind
 
 LABELS = ("mild", "default", "bold")
 NODE_WINDOW = PercentRange(0.15, 0.9)
 """The node's defaults; PAB's own window is the published one in timesteps."""
+NEARLY_WHOLE_RUN = PercentRange(0.05, 0.98)
+FROM_EARLY_ON = PercentRange(0.1, 1.0)
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,17 @@ class Setting:
     make: Callable[[], Method]
 
 
-def _pab(self_attention: int, cross_attention: int) -> Callable[[], Method]:
-    return lambda: PAB(self_attention, 4, cross_attention, NODE_WINDOW)
+def _pab(
+    self_attention: int, cross_attention: int, window: PercentRange = NODE_WINDOW
+) -> Callable[[], Method]:
+    return lambda: PAB(self_attention, 4, cross_attention, window)
 
 
-def _every(interval: int, *kinds: SiteKind) -> Callable[[], Method]:
-    """A FORA schedule of the 30 steps that all runs here have."""
-    row = tuple(step % interval == 0 for step in range(30))
-    return lambda: SmoothCache(tuple((kind, None, row) for kind in kinds), f"every {interval}")
+def _fora(interval: int, *kinds: SiteKind) -> Callable[[], Method]:
+    """The node's schedule for the 30 steps that all runs here have, for some kinds of layers."""
+    schedule = fora(list(FORA_INTERVALS)[interval - 2], 30)
+    rows = tuple(row for row in schedule.rows if row[0] in kinds)
+    return lambda: replace(schedule, rows=rows)
 
 
 ATTENTION, FEED_FORWARD = SiteKind.SELF_ATTENTION, SiteKind.FEED_FORWARD
@@ -53,7 +59,7 @@ ATTENTION, FEED_FORWARD = SiteKind.SELF_ATTENTION, SiteKind.FEED_FORWARD
 Makers = tuple[Callable[[], Method], Callable[[], Method], Callable[[], Method]]
 
 TABLE: tuple[tuple[str, tuple[str, ...], Makers], ...] = (
-    ("PAB", ("dit", "unet"), (_pab(2, 2), _pab(2, 6), _pab(4, 12))),
+    ("PAB", ("dit", "unet"), (_pab(2, 2), _pab(2, 6), _pab(4, 12, NEARLY_WHOLE_RUN))),
     ("DeepCache", ("unet",), (lambda: DeepCache(2), DeepCache, lambda: DeepCache(5))),
     (
         "FasterCache",
@@ -61,17 +67,22 @@ TABLE: tuple[tuple[str, tuple[str, ...], Makers], ...] = (
         (
             lambda: FasterCache(guidance_interval=2),
             FasterCache,
-            lambda: FasterCache(3, guidance_interval=10),
+            lambda: FasterCache(
+                3,
+                guidance_interval=10,
+                attention_window=FROM_EARLY_ON,
+                guidance_window=FROM_EARLY_ON,
+            ),
         ),
     ),
-    ("TGate", ("dit", "unet"), (lambda: TGate(20), TGate, lambda: TGate(5))),
+    ("TGate", ("dit", "unet"), (lambda: TGate(22), TGate, lambda: TGate(10))),
     (
         "SmoothCache",
         ("dit", "unet"),
         (
-            _every(2, ATTENTION),
-            _every(2, ATTENTION, FEED_FORWARD),
-            _every(3, ATTENTION, FEED_FORWARD),
+            _fora(2, ATTENTION),
+            _fora(2, ATTENTION, FEED_FORWARD),
+            _fora(3, ATTENTION, FEED_FORWARD),
         ),
     ),
 )

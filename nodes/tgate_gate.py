@@ -31,7 +31,7 @@ class TGateGate(io.ComfyNode):
                 inputs.preset(TGATE_PRESETS),
                 io.Int.Input(
                     "gate_step",
-                    default=10,
+                    default=TGate().gate_step,
                     min=1,
                     max=10000,
                     tooltip=(

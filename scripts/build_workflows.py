@@ -72,8 +72,8 @@ GUIDANCE_ONLY = Method(
 TGATE = Method(
     "StepCacheTGate",
     "TGATE Gate",
-    ["custom", 15, 2, 5, 1, "uncond (as published)"],
-    "**T-GATE** guides the first 15 steps. Then attention to the prompt is frozen and one branch "
+    ["custom", 18, 2, 5, 1, "uncond (as published)"],
+    "**T-GATE** guides the first 18 steps. Then attention to the prompt is frozen and one branch "
     "finishes the picture.\n"
     "\n- a later gate: nearer to the plain picture; earlier (published: 10 of 25): faster"
     "\n- the gate must be below the sampler's steps" + STRIPS,
@@ -81,8 +81,8 @@ TGATE = Method(
 TGATE_BESIDE_DEEPCACHE = Method(
     "StepCacheTGate",
     "TGATE Gate",
-    ["custom", 15, 0, 1, 1, "uncond (as published)"],
-    "**Two methods on one model:** T-GATE ends guidance at step 15, DeepCache runs the whole UNet "
+    ["custom", 18, 0, 1, 1, "uncond (as published)"],
+    "**Two methods on one model:** T-GATE ends guidance at step 18, DeepCache runs the whole UNet "
     "on every third step. The two steps at the gate are whole ones.",
 )
 SMOOTHCACHE = Method(

@@ -38,7 +38,7 @@ class TGate(Method):
     name: ClassVar[str] = "TGATE Gate"
     paper: ClassVar[str] = "arXiv 2404.02747"
 
-    gate_step: int = 10
+    gate_step: int = 18
     warm_up: int = 2
     self_interval: int = 5
     gated_interval: int = 1

@@ -35,7 +35,7 @@ PROMISED = {
         "low_gain": 1.2, "high_gain": 1.2, "switch_percent": 0.7,
     },
     "StepCacheTGate": {
-        "model": None, "preset": "custom", "gate_step": 10, "warm_up": 2, "self_interval": 5,
+        "model": None, "preset": "custom", "gate_step": 18, "warm_up": 2, "self_interval": 5,
         "gated_interval": 1, "after_gate": "uncond (as published)",
     },
     "StepCacheSmoothCache": {"model": None, "schedule": "FORA: every 2nd step", "steps": 20},
@@ -117,7 +117,11 @@ def test_window_tooltips_show_the_timestep_equivalent() -> None:
         (ApplyFasterCache, {"low_gain": 0.0}, "Apply FasterCache: low_gain is 0; expected more"),
         (ApplyFasterCache, {"high_gain": float("nan")}, "Apply FasterCache: high_gain is nan"),
         (TGateGate, {"gate_step": 0}, "TGATE Gate: warm_up is 2 with gate_step 0"),
-        (TGateGate, {"warm_up": 10}, "TGATE Gate: warm_up is 10 with gate_step 10; expected 0 … 9"),
+        (
+            TGateGate,
+            {"warm_up": 18},
+            "TGATE Gate: warm_up is 18 with gate_step 18; expected 0 … 17",
+        ),
         (TGateGate, {"self_interval": 0}, "TGATE Gate: interval is 0; expected 1 or more"),
         (SmoothCacheSchedule, {"steps": 0}, "SmoothCache Schedule: steps is 0; expected the steps"),
         (
@@ -146,7 +150,7 @@ def test_a_schedule_for_another_number_of_steps_is_refused_before_sampling() -> 
 
 def test_a_gate_beyond_the_last_step_is_refused_before_sampling() -> None:
     patched = _run(TGateGate, model=toys.load("sd15")).result[0]
-    message = r"^TGATE Gate: gate_step 10 lies beyond this run of 8 steps; lower it"
+    message = r"^TGATE Gate: gate_step 18 lies beyond this run of 8 steps; lower it"
     with pytest.raises(ConfigError, match=message):
         toys.sample(patched, "sd15", steps=8)
 
