@@ -10,7 +10,6 @@ from stepcache.cache_core.methods import (
     DeepCache,
     FasterCache,
     Method,
-    SmoothCache,
     TGate,
 )
 from stepcache.cache_core.methods.presets import FORA_INTERVALS, fora
