@@ -84,14 +84,14 @@ def assert_branches_agree(
     The host hands out denoised latents, x - sigma × output for the models here. Outputs are known
     from them with the rounding of x / sigma.
     """
-    both = run.record.calls[0].context
+    both, pooled = run.record.calls[0].context, run.record.calls[0].pooled
     assert len(both) == 2
     asked: list[twins.Call] = []
     ours: list[torch.Tensor] = []
     sizes: list[float] = []
     for call, seen in zip(run.record.calls, run.record.evaluations, strict=True):
         x = torch.cat([call.x[:1], call.x[:1]])
-        asked.append(twins.Call(x, call.timestep[:1].repeat(2), both, call.answer))
+        asked.append(twins.Call(x, call.timestep[:1].repeat(2), both, call.answer, pooled))
         branches = torch.cat([seen.uncond, seen.cond])
         ours.append((seen.x - branches) / seen.sigma)
         sizes.append((seen.x / seen.sigma).abs().max().item())

@@ -13,8 +13,7 @@ import comfy.supported_models as supported
 import comfy.utils
 import torch
 import toys
-from comfy.patcher_extension import WrappersMP
-from diffusers import UNet2DConditionModel, WanTransformer3DModel
+from diffusers import SD3Transformer2DModel, UNet2DConditionModel, WanTransformer3DModel
 from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
 
 CROSS, PLAIN = "CrossAttnDownBlock2D", "DownBlock2D"
@@ -30,6 +29,7 @@ class Call:
     timestep: torch.Tensor
     context: torch.Tensor
     answer: torch.Tensor
+    pooled: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,37 @@ def wan_twins() -> tuple[Any, WanTransformer3DModel]:
     return patcher, reference
 
 
+def sd3_twins() -> tuple[Any, SD3Transformer2DModel]:
+    """The toy SD3, and diffusers' class with its weights."""
+    patcher = toys.load("sd3")
+    config = toys.sd3_config().unet_config
+    reference = SD3Transformer2DModel(
+        patch_size=config["patch_size"], in_channels=config["in_channels"],
+        out_channels=config["out_channels"], num_layers=config["depth"],
+        num_attention_heads=config["depth"], attention_head_dim=64, qk_norm="rms_norm",
+        joint_attention_dim=24, caption_projection_dim=64 * config["depth"],
+        pooled_projection_dim=config["adm_in_channels"],
+        pos_embed_max_size=config["pos_embed_max_size"], sample_size=8,
+    ).eval()  # fmt: skip
+    weights = patcher.model.diffusion_model.state_dict()
+    names = comfy.utils.mmdit_to_diffusers(config)
+    ours = {name: names[name] for name in reference.state_dict() if name in names}
+    missing, _ = reference.load_state_dict(
+        {name: _part_of(weights, place) for name, place in ours.items()}, strict=False
+    )
+    assert missing == [], missing
+    return patcher, reference
+
+
+def _part_of(weights: dict[str, torch.Tensor], place: Any) -> torch.Tensor:
+    """What the host's table of names points to: a tensor, rows of one, or one turned about."""
+    if isinstance(place, str):
+        return weights[place]
+    name, rows, *turn = place
+    part = weights[name] if rows is None else weights[name].narrow(*rows)
+    return turn[0](part) if turn else part
+
+
 def record_run(model: Any, name: str, steps: int) -> Record:
     """Sample with Euler and CFG, and write down what the network was asked and what came of it.
 
@@ -116,19 +147,21 @@ def record_run(model: Any, name: str, steps: int) -> Record:
     clone = model.clone()
     record = Record()
 
-    def called(
-        executor: Any, x: Any, timestep: Any, context: Any, *args: Any, **kwargs: Any
-    ) -> Any:
-        answer = executor(x, timestep, context, *args, **kwargs)
-        record.calls.append(Call(x.clone(), timestep.clone(), context.clone(), answer.clone()))
-        return answer
+    def called(_: Any, args: Any, kwargs: dict[str, Any], answer: torch.Tensor) -> None:
+        x, timestep = args
+        kept = (x.clone(), timestep.clone(), kwargs["context"].clone(), answer.clone())
+        record.calls.append(Call(*kept, pooled=kwargs.get("y")))
 
     def evaluated(about: dict[str, Any]) -> torch.Tensor:
         names = ("input", "sigma", "cond_denoised", "uncond_denoised")
         record.evaluations.append(Evaluation(*(about[name].clone() for name in names)))
         return about["denoised"]
 
-    clone.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "record_run", called)
     clone.set_model_sampler_post_cfg_function(evaluated)
-    toys.sample(clone, name, steps=steps)
+    # Not the host's wrapper: its SD3 calls none.
+    hook = model.model.diffusion_model.register_forward_hook(called, with_kwargs=True)
+    try:
+        toys.sample(clone, name, steps=steps)
+    finally:
+        hook.remove()
     return record
