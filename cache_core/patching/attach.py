@@ -73,6 +73,10 @@ def _check(
     """Refuse what cannot work; return notes on what will be inactive."""
     notes: list[str] = []
     claimed: set[SiteKind] = set()
+    present = {site.kind for site in sites}
+    # One setting may be for several kinds, such as T-GATE's interval of self- and temporal
+    # attention: it has an effect if the model has one of them.
+    acting = {(rule.when, rule.what) for rule in method.rules() if rule.where.kind in present}
     for rule in method.rules():
         kind = rule.where.kind
         of_kind = [site for site in sites if site.kind is kind]
@@ -81,7 +85,7 @@ def _check(
             raise UnsupportedModelError(_has_no(rule, family, network))
         if missing and rule.is_required:
             raise ConfigError(_index_beyond(rule, max(missing), len(of_kind)))
-        if not of_kind and not rule.when.never_reuses:
+        if not of_kind and not rule.when.never_reuses and (rule.when, rule.what) not in acting:
             notes.append(f"{method.name}: this model has no {kind}; that range has no effect")
         elif of_kind:
             claimed.add(kind)

@@ -11,7 +11,7 @@ from comfy.ldm.wan.ar_model import CausalWanModel
 from comfy.patcher_extension import WrappersMP
 from comfy_extras.nodes_easycache import EasyCacheNode
 from stepcache.cache_core.errors import ConfigError, RuleConflictError, UnsupportedModelError
-from stepcache.cache_core.methods import PAB, DeepCache
+from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, Method, TGate
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.patching.installation import installation_of
 from stepcache.cache_core.schedules import PercentRange
@@ -116,6 +116,13 @@ def test_kinds_that_the_model_lacks_are_noted() -> None:
     assert last_report(patched).notes == [
         "Apply PAB: this model has no temporal_attention; that range has no effect",
     ]
+
+
+@pytest.mark.parametrize("method", [TGate(3, 0), FasterCache()], ids=lambda method: method.name)
+def test_a_setting_for_two_kinds_needs_only_one_of_them(method: Method) -> None:
+    patched = attach(toys.load("wan"), method)
+    toys.sample(patched, "wan")
+    assert not any("temporal" in note for note in last_report(patched).notes)
 
 
 def test_a_guider_that_bypasses_the_announcement_is_still_timed() -> None:
