@@ -55,14 +55,8 @@ class Output:
             "models": {model: [row.to_dict() for row in group] for model, group in rows.items()},
         }
         write_atomically(self.folder / "summary.json", json.dumps(summary, indent=2) + "\n")
-        tiles = [
-            (model, [_tile(one, row) for one, row in zip(series, rows[model], strict=True)])
-            for model, series in results.items()
-        ]
         sheet = io.BytesIO()
-        contact_sheet([(m, [t for t in group if t.pictures]) for m, group in tiles]).save(
-            sheet, "png"
-        )
+        contact_sheet(list(results), _by_method(results, rows)).save(sheet, "png")
         write_atomically(self.folder / "contact_sheet.png", sheet.getvalue())
         return text
 
@@ -77,9 +71,22 @@ def save_thumbnails(results: Mapping[str, Sequence[Series]]) -> None:
                 write_atomically(ROOT / "workflows" / f"{one.name}.jpg", data.getvalue())
 
 
-def _tile(series: Series, row: Row) -> Tile:
-    pictures = series.runs[0].pictures if series.runs else ()
-    details = "" if row.seconds is None else f"{row.seconds:.2f} s"
-    if row.speedup is not None and row.psnr is not None:
-        details = f"{row.speedup:.2f}x   PSNR {show_psnr(row.psnr)}   SSIM {row.ssim:.3f}"
-    return Tile(pictures, series.name, details)
+def _by_method(
+    results: Mapping[str, Sequence[Series]], rows: Mapping[str, Sequence[Row]]
+) -> list[tuple[str, dict[str, Tile]]]:
+    """The sheet's rows: every method's tiles by model. Workflows are named <model>_<method>."""
+    sheet: dict[str, dict[str, Tile]] = {}
+    for model, series in results.items():
+        for one, row in zip(series, rows[model], strict=True):
+            if one.runs and one.runs[0].pictures:
+                method = one.name.removeprefix(f"{model}_").replace("_", " + ")
+                sheet.setdefault(method, {})[model] = _tile(one.runs[0].pictures, row)
+    return list(sheet.items())
+
+
+def _tile(pictures: Sequence[bytes], row: Row) -> Tile:
+    title = "" if row.seconds is None else f"{row.seconds:.2f} s"
+    if row.speedup is None or row.psnr is None:
+        return Tile(pictures, title, "")
+    details = f"PSNR {show_psnr(row.psnr)}   SSIM {row.ssim:.3f}"
+    return Tile(pictures, f"{row.speedup:.2f}x", details)

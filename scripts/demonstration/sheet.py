@@ -1,17 +1,18 @@
-"""The contact sheet: a row per model, plain first, then each method, with what it gained."""
+"""The contact sheet: a row per method, a column per model, with what was gained."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
 SIDE = 256
 MARGIN = 20
-LABEL = 66
+LABEL = 60
 HEADING = 34
+NAMES = 190
 BACKGROUND = (24, 26, 30)
 FRAME = (62, 66, 74)
 TITLE = (242, 243, 245)
@@ -35,24 +36,29 @@ class Tile:
     details: str
 
 
-def contact_sheet(rows: Sequence[tuple[str, Sequence[Tile]]]) -> Image.Image:
-    """Arrange tiles on an aligned grid.
+def contact_sheet(
+    columns: Sequence[str], rows: Sequence[tuple[str, Mapping[str, Tile]]]
+) -> Image.Image:
+    """Arrange tiles in a table.
 
     Args:
-        rows: heading and tiles of each row.
+        columns: models.
+        rows: name of each method, and its tile for every model that it ran on.
     """
-    columns = max(len(tiles) for _, tiles in rows)
-    row_height = HEADING + SIDE + LABEL + MARGIN
-    width = MARGIN + columns * (SIDE + MARGIN)
-    sheet = Image.new("RGB", (width, MARGIN + len(rows) * row_height), BACKGROUND)
+    row_height = SIDE + LABEL + MARGIN
+    width = NAMES + len(columns) * (SIDE + MARGIN)
+    height = MARGIN + HEADING + len(rows) * row_height
+    sheet = Image.new("RGB", (width, height), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     heading, title, details = (ImageFont.load_default(size) for size in (20, 17, 14))
+    lefts = {column: NAMES + place * (SIDE + MARGIN) for place, column in enumerate(columns)}
+    for column, left in lefts.items():
+        draw.text((left, MARGIN), column, TITLE, heading)
     for row, (name, tiles) in enumerate(rows):
-        top = MARGIN + row * row_height
+        top = MARGIN + HEADING + row * row_height
         draw.text((MARGIN, top), name, TITLE, heading)
-        top += HEADING
-        for column, tile in enumerate(tiles):
-            left = MARGIN + column * (SIDE + MARGIN)
+        for column, tile in tiles.items():
+            left = lefts[column]
             draw.rectangle((left - 1, top - 1, left + SIDE, top + SIDE), outline=FRAME)
             sheet.paste(mosaic(tile.pictures), (left, top))
             draw.text((left, top + SIDE + 8), tile.title, TITLE, title)

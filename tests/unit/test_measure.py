@@ -121,6 +121,8 @@ def test_a_clip_is_shown_by_four_of_its_frames() -> None:
 
 def test_contact_sheet_holds_every_tile() -> None:
     tile = Tile([encoded(255, SIDE)], "name", "details")
-    sheet = contact_sheet([("unet", [tile, tile]), ("dit", [tile])])
+    sheet = contact_sheet(
+        ["unet", "dit"], [("plain", {"unet": tile, "dit": tile}), ("pab", {"dit": tile})]
+    )
     white = np.asarray(sheet.convert("L")) == 255
     assert white.sum() >= 3 * SIDE * SIDE
