@@ -12,6 +12,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "support")]
+sys.path.append(str(HERE.parent / "scripts"))
 
 import host  # noqa: E402
 import pack  # noqa: E402

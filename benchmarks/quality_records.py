@@ -7,16 +7,14 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from setup.stamps import write_atomically
+
 Batch = dict[str, Any]
 
 
 def write_json(path: Path, data: Any) -> None:
     """Replace a file in one move, so that an interrupt leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_atomically(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -38,8 +38,8 @@ WAN_LAYERS = 2
 WAN_LAYER_BYTES = 2 * 256 * 1536 * 4
 """One layer's output: cond and uncond × tokens × width × bytes."""
 WIDE, AREA = 64, 4
-"""Where a branch is left out the picture has twice the side, so AREA times the tokens: of 256 rows
-a matrix product of this machine makes no full use, and half a batch costs more than half."""
+"""Where a branch is left out the picture has twice the side, so AREA times the tokens: the more
+rows a matrix product has, the nearer half a batch comes to half the time."""
 WAN_PICTURE_BYTES = 16 * WIDE * WIDE * 4
 
 

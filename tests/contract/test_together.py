@@ -89,20 +89,21 @@ lazycache = companions.node("nodes_easycache", "LazyCacheNode", **EASYCACHE)
 
 @pytest.mark.parametrize("cache", [easycache, lazycache], ids=["EasyCache", "LazyCache"])
 @pytest.mark.parametrize(
-    "method",
-    [PAB(2, 1, 3, WHOLE_RUN), FasterCache(2, 2, 2, guidance_interval=1), TGate(6, 0, 1, 1),
-     SmoothCache(((SiteKind.SELF_ATTENTION, None, (True, False) * 6),))],
-    ids=lambda method: method.name,
+    ("method", "model"),
+    [(PAB(2, 1, 3, WHOLE_RUN), "wan"), (FasterCache(2, 2, 2, guidance_interval=1), "wan"),
+     (TGate(6, 0, 1, 1), "wan"), (DeepCache(3, 0), "sd15"),
+     (SmoothCache(((SiteKind.SELF_ATTENTION, None, (True, False) * 6),)), "wan")],
+    ids=lambda value: value if isinstance(value, str) else value.name,
 )  # fmt: skip
 def test_beside_the_caches_of_the_host_runs_are_finite_and_repeatable(
-    cache: Any, method: Any
+    cache: Any, method: Any, model: str
 ) -> None:
     for patched in (
-        cache(attach(toys.load("wan"), method)), attach(cache(toys.load("wan")), method),
+        cache(attach(toys.load(model), method)), attach(cache(toys.load(model)), method),
     ):  # fmt: skip
-        first = toys.sample(patched, "wan", steps=12)
+        first = toys.sample(patched, model, steps=12)
         assert torch.isfinite(first).all()
-        assert torch.equal(toys.sample(patched, "wan", steps=12), first)
+        assert torch.equal(toys.sample(patched, model, steps=12), first)
         assert last_report(patched).outcome == "finished"
 
 

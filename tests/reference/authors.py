@@ -56,6 +56,19 @@ def pab(model: nn.Module, **config: Any) -> Predict:
     return _telling(model, now)
 
 
+def pab_on_images(
+    model: nn.Module, self_range: int, cross_range: int, window: tuple[float, float]
+) -> Predict:
+    """The same hooks with one window, on a model without attention over time."""
+    return pab(
+        model,
+        spatial_attention_block_skip_range=self_range,
+        cross_attention_block_skip_range=cross_range,
+        spatial_attention_timestep_skip_range=window,
+        cross_attention_timestep_skip_range=window,
+    )
+
+
 def fastercache(
     model: nn.Module, weight: Weight, timesteps: Sequence[int], **config: Any
 ) -> Predict:

@@ -58,13 +58,7 @@ def test_pab_equals_the_hooks(layout: str, self_range: int, cross_range: int, ta
     model, reference = twins.unet_twins(layout)
     window = (100, 850)
     run = comfyui.sample(model, "sd15", 12, PAB(self_range, 1, cross_range, TimestepRange(*window)))
-    switch_on = partial(
-        authors.pab, reference,
-        spatial_attention_block_skip_range=self_range,
-        cross_attention_block_skip_range=cross_range,
-        spatial_attention_timestep_skip_range=window,
-        cross_attention_timestep_skip_range=window,
-    )  # fmt: skip
+    switch_on = partial(authors.pab_on_images, reference, self_range, cross_range, window)
     comfyui.assert_calls_agree(
         table, ("PAB", authors.NAMES["diffusers"], ON), run, _plain(reference),
         lambda: _asking(switch_on()),

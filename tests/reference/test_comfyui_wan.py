@@ -30,13 +30,7 @@ def test_pab_equals_the_hooks(self_range: int, cross_range: int, table: Table) -
     model, reference = twins.wan_twins()
     window = (100, 990)
     run = comfyui.sample(model, "wan", 12, PAB(self_range, 1, cross_range, TimestepRange(*window)))
-    switch_on = partial(
-        authors.pab, reference,
-        spatial_attention_block_skip_range=self_range,
-        cross_attention_block_skip_range=cross_range,
-        spatial_attention_timestep_skip_range=window,
-        cross_attention_timestep_skip_range=window,
-    )  # fmt: skip
+    switch_on = partial(authors.pab_on_images, reference, self_range, cross_range, window)
     comfyui.assert_calls_agree(
         table, ("PAB", authors.NAMES["diffusers"], ON), run, _asking(tiny.plain(reference)),
         lambda: _asking(switch_on()),
