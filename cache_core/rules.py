@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .approximators import Approximator
@@ -47,7 +47,7 @@ def assign(rules: Sequence[Rule], sites: Iterable[Site]) -> dict[Site, Rule]:
     A rule that can never reuse yields to one that can.
 
     Raises:
-        RuleConflictError: two rules claim one site.
+        RuleConflictError: two rules claim one site, or one a whole block and one a layer in it.
     """
     assigned: dict[Site, Rule] = {}
     for site in sites:
@@ -61,7 +61,26 @@ def assign(rules: Sequence[Rule], sites: Iterable[Site]) -> dict[Site, Rule]:
             )
         if claims:
             assigned[site] = (active or claims)[0]
+    _refuse_layers_in_blocks(assigned)
     return assigned
+
+
+def _refuse_layers_in_blocks(assigned: Mapping[Site, Rule]) -> None:
+    """A block that is reused asks none of its layers, so their plans would not come true."""
+    active = {site: rule for site, rule in assigned.items() if not rule.when.never_reuses}
+    blocks = {site.path: rule for site, rule in active.items() if site.kind is SiteKind.BLOCK}
+    for site, rule in active.items() if blocks else ():
+        if site.kind is SiteKind.BLOCK or not site.path:
+            continue
+        names = site.path.split(".")
+        above = (".".join(names[:end]) for end in range(1, len(names) + 1))
+        block = next((path for path in above if path in blocks), None)
+        if block is not None:
+            raise RuleConflictError(
+                f"{blocks[block].owner} claims the whole block {block}, and {rule.owner} claims "
+                f"{site} inside it. Reuse whole blocks or the layers in them, not both: take one "
+                f"of the two out"
+            )
 
 
 def plans_of(rules: Iterable[Rule], timeline: Timeline) -> dict[Rule, Plan]:

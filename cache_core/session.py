@@ -13,7 +13,7 @@ from .rules import Rule, plans_of
 from .sites import Site, SiteKind
 from .store import Entry, Store
 from .streams import StreamKey
-from .values import Value, join, split
+from .values import Value, is_alike, join, split
 
 MAX_EVALUATIONS_PER_STEP = 3
 """Evaluations that a stored value may serve, per step of its age. Heun, SDE and SEEDS samplers need
@@ -22,6 +22,7 @@ up to three; an adaptive sampler that stays longer inside a step gets a fresh va
 NOT_STORED = "nothing stored yet for this conditioning, size or window"
 NOT_SETTLED = "the step that should have stored what this builds on did not run"
 TOO_OLD = "the step that should have computed it did not run"
+UNFIT = "what the layer returned cannot be divided among the prompts of the batch"
 TOO_OFTEN = "the sampler evaluated this step more often than a stored value may serve"
 
 
@@ -48,6 +49,7 @@ class Session:
         self._report = report
         self._store = Store()
         self._clock: Clock | None = None
+        self._unfit: set[Site] = set()
         self._plans = plans_of(set(assigned.values()), timeline)
 
     @property
@@ -92,7 +94,8 @@ class Session:
         for stream in streams:
             entry = self._store.get(site, stream)
             if entry is None or len(entry.past) < rule.what.needs:
-                return Decision(reuse=False, forced=NOT_STORED)
+                reason = UNFIT if site in self._unfit else NOT_STORED
+                return Decision(reuse=False, forced=reason)
             if entry.step < source:
                 return Decision(reuse=False, forced=TOO_OLD)
             if entry.reuses >= MAX_EVALUATIONS_PER_STEP * max(step - entry.step, 1):
@@ -155,20 +158,41 @@ class Session:
             if partner not in entries:
                 self._store.drop(site, partner)
 
+    def keeps(self, site: Site) -> bool:
+        """Whether what the current step computes at a site may be needed later."""
+        rule = self._assigned[site]
+        return self._plans[rule].is_needed_after(self.clock.step, rule.what.remembers)
+
     def record(
         self, site: Site, streams: Sequence[StreamKey], output: Value, decision: Decision
     ) -> None:
-        """Store what was computed, if anything will reuse it, and count it as computed."""
+        """Store what was computed, if anything will reuse it, and count it as computed.
+
+        What cannot be stored is computed at every step; the report says so.
+        """
         rule, step = self._assigned[site], self.clock.step
         self._report.count(
             site.kind.value, step, reused=False, streams=len(streams), forced=decision.forced
         )
-        if not self._plans[rule].is_needed_after(step, rule.what.remembers):
+        if not self.keeps(site):
             return
-        for stream, part in zip(streams, split(output, len(streams)), strict=True):
+        parts = self._divide(site, output, len(streams))
+        for stream, part in zip(streams, parts, strict=False):
             entry = self._store.get(site, stream)
-            past = rule.what.observe(entry.past if entry else (), part)
-            self._store.put(site, stream, past, step)
+            # A layer that changes what it returns (another node's doing) begins a new past.
+            past = entry.past if entry and is_alike(entry.past[-1], part) else ()
+            self._store.put(site, stream, rule.what.observe(past, part), step)
+
+    def _divide(self, site: Site, output: Value, parts: int) -> tuple[Value, ...]:
+        """One part per stream; none where that is not possible."""
+        try:
+            divided = split(output, parts)
+        except ValueError:
+            divided = ()
+        if output is None or not divided:
+            self._unfit.add(site)
+            return ()
+        return divided
 
     def finish(self, outcome: str) -> None:
         """End the run: drop every value and close the report."""

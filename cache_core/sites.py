@@ -7,12 +7,18 @@ from enum import Enum
 
 
 class SiteKind(str, Enum):
-    """What a site computes. The values are the words used in reports and on nodes."""
+    """What a site computes. The values are the words used in reports and on nodes.
+
+    Joint attention is over prompt and picture at once, so neither's part is a layer of its own. A
+    block is everything between two sums of the residual stream: attention, feed-forward, gates.
+    """
 
     SELF_ATTENTION = "self_attention"
+    JOINT_ATTENTION = "joint_attention"
     TEMPORAL_ATTENTION = "temporal_attention"
     CROSS_ATTENTION = "cross_attention"
     FEED_FORWARD = "feed_forward"
+    BLOCK = "block"
     DEEP_BRANCH = "deep_branch"
     GUIDANCE = "guidance"
 

@@ -22,6 +22,7 @@ class StreamKey:
         signature: what makes this pass differ from others, e.g. the attention replacements in it.
         layout: rows, shape, dtype and device of the chunk, so that no value meets another size.
         ordinal: how often this stream has already appeared in the current evaluation.
+        repeat: how often the site's module has already been called in the current model call.
     """
 
     cond: int
@@ -30,6 +31,7 @@ class StreamKey:
     signature: Hashable = ()
     layout: Hashable = ()
     ordinal: int = 0
+    repeat: int = 0
 
 
 class StreamCounter:

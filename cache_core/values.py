@@ -1,4 +1,4 @@
-"""What a site returns: a tensor, or a tuple of tensors from joint attention."""
+"""What a site returns: a tensor, or a tuple of tensors from joint attention and blocks."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from typing import Union
 
 import torch
 
-Value = Union[torch.Tensor, tuple["Value", ...]]  # noqa: UP007 (recursive: no X | Y)
-"""A tensor whose first axis is the batch, or a tuple of such."""
+Value = Union[torch.Tensor, None, tuple["Value", ...]]  # noqa: UP007 (recursive: no X | Y)
+"""A tensor whose first axis is the batch, or a tuple of such. None stands for a part that a layer
+leaves out, as the last block of SD3 does with the prompt."""
 
 
 def split(value: Value, parts: int) -> tuple[Value, ...]:
     """Cut the batch into equal parts, one per stream. The parts are views.
 
     Raises:
-        ValueError: the batch cannot be divided.
+        ValueError: the batch cannot be divided, or it is nothing of the kind.
     """
+    if value is None:
+        return (None,) * parts
     if isinstance(value, tuple):
         return tuple(zip(*(split(item, parts) for item in value), strict=True))
+    if not isinstance(value, torch.Tensor) or value.ndim == 0:
+        raise ValueError(f"expected tensors with a batch axis, found {type(value).__name__}")
     if value.shape[0] % parts:
         raise ValueError(f"a batch of {value.shape[0]} cannot be split into {parts} streams")
     return value.chunk(parts)
@@ -36,6 +41,8 @@ def join(values: Sequence[Value]) -> Value:
         raise ValueError("tensors and tuples of tensors cannot be joined")
     if tuples:
         return tuple(join(column) for column in zip(*tuples, strict=True))
+    if not tensors:
+        return None
     return torch.cat(tensors) if len(tensors) > 1 else tensors[0].clone()
 
 
@@ -43,11 +50,20 @@ def copy(value: Value) -> Value:
     """A copy that shares no memory: some models write into their own attention outputs."""
     if isinstance(value, tuple):
         return tuple(copy(item) for item in value)
-    return value.detach().clone()
+    return None if value is None else value.detach().clone()
+
+
+def is_alike(one: Value, other: Value) -> bool:
+    """Whether two values have the same structure and shapes, and can be combined."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(is_alike, one, other))
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return one.shape == other.shape and one.dtype == other.dtype
+    return one is None and other is None
 
 
 def nbytes(value: Value) -> int:
     """Bytes held by a value."""
     if isinstance(value, tuple):
         return sum(nbytes(item) for item in value)
-    return value.numel() * value.element_size()
+    return 0 if value is None else value.numel() * value.element_size()

@@ -36,6 +36,8 @@ class ApplyPAB(io.ComfyNode):
                 inputs.end_percent(0.9),
                 *_feed_forward(),
                 inputs.preset(PAB_PRESETS, optional=True),
+                # Inputs are saved by position too: new ones stand last.
+                _block(),
             ],
             outputs=[io.Model.Output()],
         )
@@ -53,6 +55,7 @@ class ApplyPAB(io.ComfyNode):
         feed_forward_count: int = 0,
         feed_forward_blocks: int = 5,
         preset: str = CUSTOM.name,
+        block: int = 1,
     ) -> io.NodeOutput:
         method = inputs.choose(PAB, PAB_PRESETS, preset) or inputs.build(
             PAB,
@@ -63,8 +66,25 @@ class ApplyPAB(io.ComfyNode):
             feed_forward_starts=(feed_forward_start,),
             feed_forward_count=feed_forward_count,
             feed_forward_blocks=feed_forward_blocks,
+            block=block,
         )
         return io.NodeOutput(attach(model, method))
+
+
+def _block() -> io.Input:
+    return io.Int.Input(
+        "block",
+        default=1,
+        min=1,
+        max=100,
+        tooltip=(
+            "Reuse whole blocks instead of attention: compute them once every this many steps. "
+            "1 is off; above it the other ranges and feed-forward mean nothing. Saves more, loses "
+            "more; the choice for models that fuse attention with other layers, such as Flux."
+        ),
+        optional=True,
+        advanced=True,
+    )
 
 
 def _feed_forward() -> list[io.Input]:

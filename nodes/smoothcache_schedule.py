@@ -10,7 +10,7 @@ from comfy_api.latest import io
 
 from ..cache_core.errors import ConfigError
 from ..cache_core.methods import SmoothCache
-from ..cache_core.methods.presets import FORA_INTERVALS, fora
+from ..cache_core.methods.presets import FORA_SCHEDULES, fora
 from ..cache_core.patching import attach
 from ..cache_core.schedule_file import read_bytes, read_schedule
 from . import inputs
@@ -39,12 +39,14 @@ class SmoothCacheSchedule(io.ComfyNode):
                 io.Model.Input("model"),
                 io.Combo.Input(
                     "schedule",
-                    options=[*FORA_INTERVALS, *files],
-                    default=next(iter(FORA_INTERVALS)),
+                    options=[*FORA_SCHEDULES, *files],
+                    default=next(iter(FORA_SCHEDULES)),
                     tooltip=(
                         "FORA: attention and feed-forward layers every 2nd or 3rd step, the "
-                        "published baseline for any model. The rest are .json files in "
-                        "models/smoothcache; each fits one model and number of steps."
+                        "published baseline for any model. Whole blocks: more is saved, above all "
+                        "on models that fuse attention with other layers (Flux, HunyuanVideo), "
+                        "and more is lost. The rest are .json files in models/smoothcache; each "
+                        "fits one model and number of steps."
                     ),
                 ),
                 io.Int.Input(
@@ -53,9 +55,9 @@ class SmoothCacheSchedule(io.ComfyNode):
                     min=1,
                     max=10000,
                     tooltip=(
-                        "FORA only: the steps of your sampler, because a schedule has a length. It "
-                        "must equal the sampler's steps; with denoise below 1 the steps that are "
-                        "really run. Files bring their own."
+                        "Built-in schedules only: the steps of your sampler, because a schedule "
+                        "has a length. It must equal the sampler's steps; with denoise below 1 "
+                        "the steps that are really run. Files bring their own."
                     ),
                 ),
             ],
@@ -67,7 +69,7 @@ class SmoothCacheSchedule(io.ComfyNode):
         cls, model: io.Model.Type, schedule: str, steps: int
     ) -> str:
         """Changes with the file, so that ComfyUI reads an edited one again."""
-        if schedule in FORA_INTERVALS:
+        if schedule in FORA_SCHEDULES:
             return ""
         return hashlib.sha256(read_bytes(_path(schedule))).hexdigest()
 
@@ -80,7 +82,7 @@ class SmoothCacheSchedule(io.ComfyNode):
 
 def _method(schedule: str, steps: int) -> SmoothCache:
     try:
-        if schedule in FORA_INTERVALS:
+        if schedule in FORA_SCHEDULES:
             return fora(schedule, steps)
         return SmoothCache(read_schedule(_path(schedule)), schedule)
     except ConfigError as error:
@@ -92,6 +94,6 @@ def _path(schedule: str) -> Path:
     if found is None:
         raise ConfigError(
             f"there is no file {schedule} in models/{FOLDER}; expected a .json schedule there, or "
-            f"one of: {', '.join(FORA_INTERVALS)}. Put the file there, or choose another schedule"
+            f"one of: {', '.join(FORA_SCHEDULES)}. Put the file there, or choose another schedule"
         )
     return Path(found)

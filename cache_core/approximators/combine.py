@@ -23,4 +23,4 @@ def combine(
         return tuple(combine(a, b, join) for a, b in zip(one, other, strict=True))
     if isinstance(one, tuple) or isinstance(other, tuple):
         raise ValueError("a tensor and a tuple of tensors cannot be combined")
-    return join(one, other)
+    return None if one is None or other is None else join(one, other)

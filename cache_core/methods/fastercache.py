@@ -25,7 +25,7 @@ class FasterCache(Method):
     """Training-free reuse of attention outputs and of the unconditional branch.
 
     Args:
-        self_attention: range of spatial or full self-attention in steps, >= 1, 1 never reuses.
+        self_attention: range of spatial, full or joint attention in steps, >= 1, 1 never reuses.
         temporal_attention: range of attention over time.
         cross_attention: range of attention to the prompt; the paper leaves it alone.
         attention_window: when attention may be reused.
@@ -109,6 +109,7 @@ class FasterCache(Method):
     def _ranges(self) -> dict[SiteKind, int]:
         return {
             SiteKind.SELF_ATTENTION: self.self_attention,
+            SiteKind.JOINT_ATTENTION: self.self_attention,
             SiteKind.TEMPORAL_ATTENTION: self.temporal_attention,
             SiteKind.CROSS_ATTENTION: self.cross_attention,
         }

@@ -12,6 +12,8 @@ from ..schedules import Broadcast, Interval, TimestepRange, Window
 from ..sites import SiteKind, SiteSelector
 from .method import CUSTOM, Method, Preset
 
+_NO_BLOCKS = "Set the range of whole blocks to 1 and reuse attention"
+
 
 @dataclass(frozen=True, slots=True)
 class PAB(Method):
@@ -21,7 +23,7 @@ class PAB(Method):
     and cross-attention; so each kind is computed once per its range, inside a window.
 
     Args:
-        self_attention: range of spatial or full self-attention in steps, >= 1, 1 never reuses.
+        self_attention: range of spatial, full or joint attention in steps, >= 1, 1 never reuses.
         temporal_attention: range of attention over time.
         cross_attention: range of attention to the prompt.
         window: when reuse is allowed, for all three kinds; timesteps as published, or percent.
@@ -29,6 +31,8 @@ class PAB(Method):
             reused, as fractions of its steps, 0 ≤ start < 1; none leaves them alone.
         feed_forward_count: steps that reuse after each start, >= 0.
         feed_forward_blocks: how many layers take part, counted from the first; >= 0.
+        block: range of whole blocks, >= 1; above 1 it takes the place of all the others. Not in
+            the paper: for blocks whose attention cannot be left out as a whole.
         preset: name of published settings, if they are.
 
     Raises:
@@ -49,10 +53,11 @@ class PAB(Method):
     feed_forward_starts: tuple[float, ...] = ()
     feed_forward_count: int = 0
     feed_forward_blocks: int = 0
+    block: int = 1
     preset: Preset = CUSTOM
 
     def __post_init__(self) -> None:
-        for kind, interval in self._ranges().items():
+        for kind, interval in {**self._ranges(), SiteKind.BLOCK: self.block}.items():
             if interval < 1:
                 raise ConfigError(
                     f"the range of {kind} is {interval}; expected 1 or more "
@@ -69,6 +74,13 @@ class PAB(Method):
             Rule(SiteSelector(kind), Interval(interval) & self.window, Hold(), self.name)
             for kind, interval in self._ranges().items()
         ]
+        if self.block > 1:
+            # A reused block asks none of its layers; their ranges mean nothing beside it.
+            whole = Interval(self.block) & self.window
+            where = SiteSelector(SiteKind.BLOCK)
+            return self.preset.bind(
+                [Rule(where, whole, Hold(), self.name, is_required=True, remedy=_NO_BLOCKS)]
+            )
         broadcast = Broadcast(self.feed_forward_starts, self.feed_forward_count)
         if broadcast.never_reuses or not self.feed_forward_blocks:
             return self.preset.bind(attention)
@@ -79,6 +91,7 @@ class PAB(Method):
     def _ranges(self) -> dict[SiteKind, int]:
         return {
             SiteKind.SELF_ATTENTION: self.self_attention,
+            SiteKind.JOINT_ATTENTION: self.self_attention,
             SiteKind.TEMPORAL_ATTENTION: self.temporal_attention,
             SiteKind.CROSS_ATTENTION: self.cross_attention,
         }

@@ -22,6 +22,7 @@ from .smoothcache import SmoothCache
 from .tgate import TGate
 
 SELF = SiteKind.SELF_ATTENTION
+JOINT = SiteKind.JOINT_ATTENTION
 TEMPORAL = SiteKind.TEMPORAL_ATTENTION
 CROSS = SiteKind.CROSS_ATTENTION
 FEED_FORWARD = SiteKind.FEED_FORWARD
@@ -218,15 +219,24 @@ DEEPCACHE_PRESETS = _by_name(
 """Source: arXiv 2312.00858, section 4 and appendix; horseee/DeepCache 1691a3a, README.md; the page
 about DeepCache in diffusers' documentation. Branches are renumbered as in docs/methods.md."""
 
-FORA_INTERVALS = MappingProxyType({"FORA: every 2nd step": 2, "FORA: every 3rd step": 3})
-"""Source: arXiv 2411.10510, table 1; Roblox/SmoothCache edeb4ed, the schedules named fora."""
+_LAYERS = (SELF, JOINT, FEED_FORWARD)
+_BLOCKS = (SiteKind.BLOCK,)
+
+FORA_SCHEDULES = MappingProxyType({
+    "FORA: every 2nd step": (2, _LAYERS),
+    "FORA: every 3rd step": (3, _LAYERS),
+    "whole blocks: every 2nd step": (2, _BLOCKS),
+    "whole blocks: every 3rd step": (3, _BLOCKS),
+})  # fmt: skip
+"""Source: arXiv 2411.10510, table 1; Roblox/SmoothCache edeb4ed, the schedules named fora. The same
+for whole blocks is not published: it is for models whose attention is fused with other layers."""
 
 
 def fora(label: str, steps: int) -> SmoothCache:
-    """The uniform baseline for attention and feed-forward.
+    """The uniform baseline: attention and feed-forward, or whole blocks.
 
     Args:
-        label: a name in FORA_INTERVALS.
+        label: a name in FORA_SCHEDULES.
         steps: steps of the run, >= 1; the last one is computed in any case.
 
     Raises:
@@ -234,6 +244,7 @@ def fora(label: str, steps: int) -> SmoothCache:
     """
     if steps < 1:
         raise ConfigError(f"steps is {steps}; expected the steps of the sampler, 1 or more")
-    interval = FORA_INTERVALS[label]
+    interval, kinds = FORA_SCHEDULES[label]
     compute = tuple(step % interval == 0 or step == steps - 1 for step in range(steps))
-    return SmoothCache(((SELF, None, compute), (FEED_FORWARD, None, compute)), label)
+    rows = tuple((kind, None, compute) for kind in kinds)
+    return SmoothCache(rows, label, is_for_any_model=True)

@@ -22,6 +22,8 @@ class SmoothCache(Method):
     Args:
         rows: the schedule; a row for one layer wins over the row for its kind.
         label: where it comes from, for reports.
+        is_for_any_model: whether rows about layers that a model lacks may be passed over, because
+            the schedule was made for no particular one.
 
     Raises:
         ConfigError: no rows, rows of different lengths, or two rows for the same layers.
@@ -34,6 +36,7 @@ class SmoothCache(Method):
 
     rows: Rows
     label: str = "schedule"
+    is_for_any_model: bool = False
 
     def __post_init__(self) -> None:
         lengths = {len(compute) for _, _, compute in self.rows}
@@ -58,7 +61,7 @@ class SmoothCache(Method):
                 Mask(compute),
                 Hold(),
                 self.name,
-                is_required=True,
+                is_required=not self.is_for_any_model,
                 remedy="Take a schedule that was made for this model",
             )
             for kind, index, compute in self.rows

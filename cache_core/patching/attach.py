@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from comfy.patcher_extension import WrappersMP
@@ -14,6 +16,11 @@ from ..sites import Site, SiteKind
 from . import wrappers
 from .families import FAMILIES, Family, family_of
 from .installation import KEY, Installation, RuleSource, installation_of
+
+_ATTENTION = frozenset({
+    SiteKind.SELF_ATTENTION, SiteKind.JOINT_ATTENTION, SiteKind.CROSS_ATTENTION,
+    SiteKind.TEMPORAL_ATTENTION,
+})  # fmt: skip
 
 
 def attach(model: Any, method: RuleSource) -> Any:
@@ -48,13 +55,16 @@ def attach(model: Any, method: RuleSource) -> Any:
             f"families ({known}). Connect the model past this node; it would not be changed"
         )
     sites = family.sites(network)
-    notes = _check(method, family, network, sites)
+    notes = _check(method, family, network, list(sites))
     rules: Sequence[Rule] = [rule for each in methods for rule in each.rules()]
+    assigned = assign(rules, sites)
     installation = Installation(
         methods=methods,
-        assigned=assign(rules, sites),
+        assigned=assigned,
+        access={site: access for site in assigned if (access := sites[site]) is not None},
         family=f"{family.name} ({type(model.model).__name__})",
         notes=((*previous.notes, *notes) if previous else notes),
+        swaps_halves=family.swaps_halves,
     )
     clone = model.clone()
     # The clone's options are copies of their own, two levels deep; the parent keeps its own.
@@ -76,38 +86,59 @@ def _check(
     present = {site.kind for site in sites}
     # One setting may be for several kinds, such as T-GATE's interval of self- and temporal
     # attention: it has an effect if the model has one of them.
-    acting = {(rule.when, rule.what) for rule in method.rules() if rule.where.kind in present}
+    acting: dict[tuple[object, object], set[SiteKind]] = defaultdict(set)
+    for rule in method.rules():
+        if rule.where.kind in present:
+            acting[rule.when, rule.what].add(rule.where.kind)
     for rule in method.rules():
         kind = rule.where.kind
         of_kind = [site for site in sites if site.kind is kind]
         missing = rule.where.indices and rule.where.indices - {site.index for site in of_kind}
-        if not of_kind and rule.is_required:
-            raise UnsupportedModelError(_has_no(rule, family, network))
+        others = acting[rule.when, rule.what]
+        # One range is for spatial attention, which is either by itself or joined with the prompt.
+        is_joint = kind is SiteKind.SELF_ATTENTION and SiteKind.JOINT_ATTENTION in others
+        if not of_kind and rule.is_required and not is_joint:
+            raise UnsupportedModelError(_has_no(rule, family, network, present))
         if missing and rule.is_required:
             raise ConfigError(_index_beyond(rule, max(missing), len(of_kind)))
-        if not of_kind and not rule.when.never_reuses and (rule.when, rule.what) not in acting:
+        if not of_kind and not rule.when.never_reuses and not others:
             notes.append(f"{method.name}: this model has no {kind}; that range has no effect")
         elif of_kind:
             claimed.add(kind)
     if not claimed:
-        reason = family.no_attention_because or "it has none of the layers that this method reuses"
-        raise UnsupportedModelError(
-            f"{method.name}: the model is {family.name} ({type(network).__name__}): {reason}"
-        )
+        raise UnsupportedModelError(_has_nothing(method, family, network))
     return tuple(notes)
 
 
-def _has_no(rule: Rule, family: Family, network: nn.Module) -> str:
+def _has_nothing(method: RuleSource, family: Family, network: nn.Module) -> str:
+    reasons = [(family.lacks or {}).get(rule.where.kind) for rule in method.rules()]
+    reason = next(filter(None, reasons), "it has none of the layers that this method reuses")
+    return f"{method.name}: the model is {family.name} ({type(network).__name__}): {reason}"
+
+
+def _has_no(rule: Rule, family: Family, network: nn.Module, present: AbstractSet[SiteKind]) -> str:
     kind = rule.where.kind
     model = f"{rule.owner}: the model is {family.name} ({type(network).__name__})"
+    special = (family.lacks or {}).get(kind)
+    if special is not None:
+        return f"{model}: {special}"
     if kind is SiteKind.DEEP_BRANCH:
         lack = "which has no skip connections to cut; expected a UNet such as SD1.5 or SDXL"
+    elif kind is SiteKind.CROSS_ATTENTION and SiteKind.JOINT_ATTENTION in present:
+        lack = "whose attention is over prompt and picture at once, so the prompt's part of it "
+        lack += "is no layer of its own"
     else:
-        such = "SVD" if kind is SiteKind.TEMPORAL_ATTENTION else "SD1.5, SDXL, Wan"
-        lack = f"which has no separate {kind}; expected a model with such layers ({such})"
-    if family.no_attention_because:
-        return f"{model}, {lack}. Nor can its layers be reused yet: {family.no_attention_because}"
-    return f"{model}, {lack}. {rule.remedy or 'Use Apply PAB on this model'}"
+        such = " (SVD)" if kind is SiteKind.TEMPORAL_ATTENTION else ""
+        lack = f"which has no separate {kind}; expected a model with such layers{such}"
+    return f"{model}, {lack}. {rule.remedy or _alternative(present)}"
+
+
+def _alternative(present: AbstractSet[SiteKind]) -> str:
+    if not present.isdisjoint(_ATTENTION):
+        return "Use Apply PAB or Apply FasterCache on this model"
+    if SiteKind.GUIDANCE in present:
+        return "Use Apply FasterCache on this model"
+    return "ComfyUI's LazyCache node works on every model"
 
 
 def _index_beyond(rule: Rule, index: int, count: int) -> str:

@@ -1,92 +1,162 @@
-"""Attention modules with a forward of their own: the whole output is reused."""
+"""Layers that a block computes itself: their parts are stubbed, the block still runs."""
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
-from ..session import Decision, Session
-from ..sites import Site
-from ..streams import StreamKey
-from .model_call import ModelCall
-from .module_swap import Dispatchers, Swap
+from ..session import Decision
+from ..values import Value, copy
+from .families import AttentionCore, Woven
+from .module_swap import Answer, Compute, Swap
+from .question import Question
 
-PARTLY_REPLACED = "another node's attention patch covers this layer together with a computing one"
+OVERRIDE = "optimized_attention_override"
+"""Key under which the host lets others take over scaled dot-product attention."""
 
-_UNET_BLOCK = re.compile(
-    r"(input|middle|output)_blocks?\.(\d+)\.(?:\d+\.)?transformer_blocks\.(\d+)\.(attn[12])"
-)
+_QUERY_PATCHES = ("attn1_patch", "attn2_patch")
+_OUTPUT_PATCHES = ("attn1_output_patch", "attn2_output_patch")
 
-
-def swap_attention(
-    swap: Swap,
-    call: ModelCall,
-    session: Session,
-    streams: Sequence[StreamKey],
-    modules: Mapping[Site, nn.Module],
-    dispatchers: Dispatchers,
-) -> None:
-    """Let the session answer for attention modules during one call."""
-    recorded = _resolve_replacements(call, session, streams, modules)
-    for site, module in modules.items():
-        decision = recorded.get(site)
-        # A replaced attention never calls the module's forward, only its projections; its output
-        # leaves through to_out in either case.
-        target = module if decision is None else module.get_submodule("to_out")
-        dispatcher = dispatchers.of(target)
-        dispatcher.bind(session, site, streams, target.forward, decision)
-        swap.callback(dispatcher.release)
-        swap.set(target.__dict__, "forward", dispatcher.forward)
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-def _resolve_replacements(
-    call: ModelCall,
-    session: Session,
-    streams: Sequence[StreamKey],
-    modules: Mapping[Site, nn.Module],
-) -> dict[Site, Decision]:
-    """Settle the sites under ``patches_replace`` entries (IP-Adapter and its kind) beforehand.
+def answer_woven(question: Question, access: Woven, block: nn.Module) -> Answer:
+    """Answer for a layer whose projections the block calls itself."""
+    outputs = _parts(block, access.outputs)
+    inputs = _parts(block, access.inputs)
+    passed = _parts(block, access.passed)
 
-    The host's UNet blocks hand a replaced attention to the patch and pass the module's forward
-    by. Where all sites of an entry reuse, the entry is taken out of this call, so that the
-    forwards answer; elsewhere the entry stays and its sites are recorded.
+    def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        decision = question.decide()
+        if decision.reuse:
+            return reuse(compute, args, kwargs)
+        seen: dict[int, Value] = {}
+        with Swap() as swap:
+            for number, module in enumerate(outputs):
+                if module is not None:
+                    listen = _listening(seen, number, module, question.is_kept)
+                    swap.set(module.__dict__, "forward", listen)
+            result = compute(*args, **kwargs)
+        value = tuple(seen.get(number) for number in range(len(outputs)))
+        question.record(value, decision)
+        return result
 
-    Returns:
-        The decisions of the sites whose entry stays.
-    """
-    tables: dict[str, dict[Any, Any]] = call.options.get("patches_replace", {})
-    groups: dict[tuple[str, Any], list[Site]] = defaultdict(list)
-    for site in modules if tables.get("attn1") or tables.get("attn2") else ():
-        entry = _entry_of(site, tables)
-        if entry is not None:
-            groups[entry].append(site)
-    recorded: dict[Site, Decision] = {}
-    kept = {name: dict(table) for name, table in tables.items()}
-    for (name, key), sites in groups.items():
-        decisions = {site: session.decide(site, streams) for site in sites}
-        if all(decision.reuse for decision in decisions.values()):
-            del kept[name][key]
-            continue
-        for site, decision in decisions.items():
-            partly = Decision(reuse=False, forced=PARTLY_REPLACED)
-            recorded[site] = partly if decision.reuse else decision
-    if groups:
-        call.options = {**call.options, "patches_replace": kept}
-    return recorded
+    def reuse(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        values = question.recall()
+        assert isinstance(values, tuple)
+        with Swap() as swap:
+            for module, value in zip(outputs, values, strict=True):
+                if module is not None:
+                    swap.set(module.__dict__, "forward", lambda *_, value=value: value)
+            for module in (m for m in inputs if m is not None):
+                swap.set(module.__dict__, "forward", _zeros(module))
+            for module in (m for m in passed if m is not None):
+                swap.set(module.__dict__, "forward", _pass_on)
+            if access.has_attention:
+                dropped = (*_QUERY_PATCHES, *_OUTPUT_PATCHES)
+                args, kwargs = _with_options(args, kwargs, _no_attention, dropped)
+            return compute(*args, **_without(kwargs, access.unused))
+
+    return answer
 
 
-def _entry_of(site: Site, tables: Mapping[str, Mapping[Any, Any]]) -> tuple[str, Any] | None:
-    """The replacement entry that the host would use for a UNet attention, if any."""
-    match = _UNET_BLOCK.fullmatch(site.path)
-    if match is None:
-        return None
-    place, number, index, name = match.groups()
-    block = (place, 0 if place == "middle" else int(number))
-    for key in ((*block, int(index)), block):
-        if key in tables.get(name, {}):
-            return name, key
-    return None
+def answer_core(question: Question, access: AttentionCore) -> Answer:
+    """Answer for scaled dot-product attention alone."""
+
+    def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        decision = question.decide()
+        if decision.reuse:
+            value = question.recall()
+            args, kwargs = _with_options(args, kwargs, lambda *_, **__: value, _QUERY_PATCHES)
+            return compute(*args, **_without(kwargs, access.unused))
+        return record(compute, args, kwargs, decision)
+
+    def record(
+        compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any], decision: Decision
+    ) -> Any:
+        seen: list[Value] = []
+        others = _options(args, kwargs).get(OVERRIDE)
+
+        def listen(attend: Compute, *a: Any, **k: Any) -> Any:
+            output = others(attend, *a, **k) if others else attend(*a, **k)
+            seen.append(output)
+            return output
+
+        args, kwargs = _with_options(args, kwargs, listen)
+        result = compute(*args, **kwargs)
+        question.record(seen[0] if len(seen) == 1 else None, decision)
+        return result
+
+    return answer
+
+
+def _parts(block: nn.Module, paths: tuple[str, ...]) -> list[nn.Module | None]:
+    """The modules behind paths; None for one that this block lacks."""
+    parts: list[nn.Module | None] = []
+    for path in paths:
+        module: Any = block
+        for name in path.split("."):
+            module = getattr(module, name, None)
+        parts.append(module)
+    return parts
+
+
+def _listening(seen: dict[int, Value], number: int, module: nn.Module, is_kept: bool) -> Compute:
+    compute = module.forward
+
+    def listen(*args: Any, **kwargs: Any) -> Any:
+        output = compute(*args, **kwargs)
+        # Blocks that modulate some tokens otherwise than the rest write into what they scale.
+        seen[number] = copy(output) if is_kept else output
+        return output
+
+    return listen
+
+
+def _zeros(projection: nn.Module) -> Compute:
+    """What stands in for a linear projection: zeros of its output's shape, without memory."""
+    width: Any = projection.out_features
+    return lambda x: x.new_zeros(()).expand(*x.shape[:-1], width)
+
+
+def _pass_on(*values: Any) -> Any:
+    # Norms that take queries, keys and values return the first two.
+    return values[0] if len(values) == 1 else values[:2]
+
+
+def _no_attention(_: Compute, q: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+    """Zeros of the shape that attention over these queries would have."""
+    if not kwargs.get("skip_reshape"):
+        return torch.zeros_like(q)
+    batch, heads, tokens, width = q.shape
+    shape = q.shape if kwargs.get("skip_output_reshape") else (batch, tokens, heads * width)
+    return q.new_zeros(()).expand(shape)
+
+
+def _options(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options that a block was given; they hold what the call's conditionings are."""
+    found = (v for v in (*args, *kwargs.values()) if isinstance(v, dict) and "cond_or_uncond" in v)
+    return next(found, {})
+
+
+def _with_options(
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    override: Callable[..., Any],
+    dropped: tuple[str, ...] = (),
+) -> Arguments:
+    """The block's arguments with another attention, and without some patches."""
+    old = _options(args, kwargs)
+    patches = {name: p for name, p in old.get("patches", {}).items() if name not in dropped}
+    new = {**old, OVERRIDE: override, "patches": patches}
+    return (
+        tuple(new if value is old else value for value in args),
+        {name: new if value is old else value for name, value in kwargs.items()},
+    )
+
+
+def _without(kwargs: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: None if name in names else value for name, value in kwargs.items()}

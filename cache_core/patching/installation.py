@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from ..report import Report
 from ..rules import Rule
 from ..sites import Site
+from .families import Access
 from .module_swap import Dispatchers
 
 KEY = "stepcache"
@@ -42,16 +43,20 @@ class Installation:
     Args:
         methods: the attached methods in the order of their nodes.
         assigned: the rule of every claimed site.
+        access: the way in to every claimed site that is a layer.
         family: name of the model family.
         notes: remarks for the report.
+        swaps_halves: as for `Family`.
         mailbox: where finished runs leave their report; shared by all clones of the clone.
         dispatchers: the forwards that stand in for the sites' own during a model call.
     """
 
     methods: tuple[RuleSource, ...]
     assigned: Mapping[Site, Rule]
+    access: Mapping[Site, Access]
     family: str
     notes: tuple[str, ...] = ()
+    swaps_halves: bool = False
     mailbox: Mailbox = field(default_factory=Mailbox)
     dispatchers: Dispatchers = field(default_factory=Dispatchers)
 

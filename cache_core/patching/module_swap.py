@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping
 from contextlib import ExitStack
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -11,9 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-from ..session import Decision, Session
-from ..sites import Site
-from ..streams import StreamKey
+from ..sites import SiteKind
 
 _ABSENT = object()
 
@@ -38,68 +36,60 @@ def _restore(table: MutableMapping[str, Any], key: str, old: Any) -> None:
         table[key] = old
 
 
-class Dispatcher:
-    """Answers for one module: asks the session, computes with the module's own forward.
+Compute = Callable[..., Any]
+"""A forward as it was before ours: the host's own, or another node's."""
 
-    One object per module for the life of an installation, because torch.compile guards on the
-    identity of ``forward``; what changes from call to call is state that it reads.
+Answer = Callable[[Compute, tuple[Any, ...], dict[str, Any]], Any]
+"""What to say to one call of a forward, which stands ready to compute."""
+
+
+class Dispatcher:
+    """Answers for one module in one role.
+
+    One object per module and role for the life of an installation, because torch.compile guards on
+    the identity of ``forward``; what changes from call to call is state that it reads.
     """
 
-    __slots__ = ("_compute", "_decision", "_session", "_site", "_streams", "forward")
+    __slots__ = ("_answer", "_compute", "forward")
 
     def __init__(self) -> None:
         self.release()
         # Importing dynamo costs seconds; nothing can be compiled while it is not there.
-        self.forward: Callable[..., Any] = (
+        self.forward: Compute = (
             torch.compiler.disable(self._forward)
             if "torch._dynamo" in sys.modules
             else self._forward
         )
 
-    def bind(
-        self,
-        session: Session,
-        site: Site,
-        streams: Sequence[StreamKey],
-        compute: Callable[..., Any],
-        decision: Decision | None = None,
-    ) -> None:
-        """Prepare for one model call; `decision` is given where it was taken beforehand."""
-        self._session, self._site, self._streams = session, site, streams
-        self._compute, self._decision = compute, decision
+    def bind(self, answer: Answer, compute: Compute) -> None:
+        """Prepare for one model call."""
+        self._answer: Answer | None = answer
+        self._compute: Compute | None = compute
 
     def release(self) -> None:
         """Forget the call, so that no session outlives its run."""
-        self._session: Session | None = None
-        self._site: Site | None = None
-        self._streams: Sequence[StreamKey] = ()
-        self._compute: Callable[..., Any] | None = None
-        self._decision: Decision | None = None
+        self._answer = None
+        self._compute = None
 
     def _forward(self, *args: Any, **kwargs: Any) -> Any:
-        session, site, compute = self._session, self._site, self._compute
-        assert session is not None and site is not None and compute is not None
-        if self._decision is None:
-            return session.run(site, self._streams, lambda: compute(*args, **kwargs))
-        output = compute(*args, **kwargs)
-        session.record(site, self._streams, output, self._decision)
-        return output
+        answer, compute = self._answer, self._compute
+        assert answer is not None and compute is not None
+        return answer(compute, args, kwargs)
 
 
 class Dispatchers:
-    """The dispatchers of an installation, one per module, as long as the module lives."""
+    """The dispatchers of an installation, as long as their modules live."""
 
     def __init__(self) -> None:
-        self._by_module: WeakKeyDictionary[nn.Module, Dispatcher] = WeakKeyDictionary()
+        self._by_module: WeakKeyDictionary[nn.Module, dict[SiteKind, Dispatcher]]
+        self._by_module = WeakKeyDictionary()
         self._compiling = False
 
-    def of(self, module: nn.Module) -> Dispatcher:
-        """The dispatcher of a module."""
+    def of(self, module: nn.Module, role: SiteKind) -> Dispatcher:
+        """The dispatcher of a module; one module may be a block and hold attention too."""
         if not self._compiling and "torch._dynamo" in sys.modules:
             # Dispatchers made before dynamo was loaded are not marked as opaque to it.
             self._by_module.clear()
             self._compiling = True
-        dispatcher = self._by_module.get(module)
-        if dispatcher is None:
-            dispatcher = self._by_module[module] = Dispatcher()
-        return dispatcher
+        roles = self._by_module.setdefault(module, {})
+        return roles.setdefault(role, Dispatcher())

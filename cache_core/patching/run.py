@@ -16,18 +16,21 @@ from ..rules import plans_of
 from ..session import Session
 from ..sites import Site, SiteKind
 from ..streams import StreamCounter
-from .attention import swap_attention
 from .deep_branch import swap_deep_branch
 from .guidance import Conds, Predict, predict_branches
 from .installation import Installation
+from .layers import swap_layers
 from .model_call import ModelCall
 from .module_swap import Swap
 from .sampling_scale import timeline_of
 
-_WITHOUT_MODULE = (SiteKind.DEEP_BRANCH, SiteKind.GUIDANCE)
-
 RUN_KEY = "stepcache_run"
 """Under this key the current run stands in ``transformer_options`` while sampling."""
+
+NEEDS_BOTH = (
+    "guidance: this model needs both branches to sample more than one latent at once; that part "
+    "had no effect"
+)
 
 
 class Run:
@@ -92,11 +95,17 @@ class Run:
         """Patch the network for one call, and restore it whatever happens."""
         self._tell_time(call.options["sigmas"])
         streams = call.streams(self._counter)
+        if self._installation.swaps_halves:
+            half = len(streams) // 2
+            streams = streams[half:] + streams[:half]
         modules = self._bind(diffusion_model)
-        whole_outputs = {s: m for s, m in modules.items() if s.kind not in _WITHOUT_MODULE}
+        access = self._installation.access
+        layers = {
+            site: (module, access[site]) for site, module in modules.items() if site in access
+        }
         dispatchers = self._installation.dispatchers
         with Swap() as swap:
-            swap_attention(swap, call, self._session, streams, whole_outputs, dispatchers)
+            swap_layers(swap, call, self._session, streams, layers, dispatchers)
             for site, unet in modules.items():
                 if site.kind is SiteKind.DEEP_BRANCH:
                     swap_deep_branch(swap, call, self._session, streams, site, unet)
@@ -117,6 +126,10 @@ class Run:
         if site is None or len(conds) != 2 or None in conds:
             return predict(conds)
         self._tell_time(sigma)
+        if self._installation.swaps_halves and x.shape[0] > 1:
+            # One branch alone would have its latents exchanged with each other.
+            self._note(NEEDS_BOTH)
+            return predict(conds)
         return predict_branches(
             self._session, site, self._counter, conds, x, sigma, model, options, predict,
             self._note,
@@ -129,7 +142,8 @@ class Run:
     def finish(self, outcome: str) -> None:
         """End the run: drop every value, leave the report in the mailbox."""
         guidance = SiteKind.GUIDANCE.value
-        if guidance in self.report.plans and not self.report.strip_of(guidance).strip("."):
+        is_unused = guidance in self.report.plans and not self.report.strip_of(guidance).strip(".")
+        if is_unused and NEEDS_BOTH not in self.report.notes:
             self._note(
                 "guidance: no step ran two branches (CFG 1, or a guider with another number of "
                 "branches); that part had no effect"

@@ -26,7 +26,7 @@ PROMISED = {
     "StepCacheApplyPAB": {
         "model": None, "self_attention": 2, "temporal_attention": 4, "cross_attention": 6,
         "start_percent": 0.15, "end_percent": 0.9, "feed_forward_start": 0.3,
-        "feed_forward_count": 0, "feed_forward_blocks": 5, "preset": "custom",
+        "feed_forward_count": 0, "feed_forward_blocks": 5, "preset": "custom", "block": 1,
     },
     "StepCacheApplyFasterCache": {
         "model": None, "preset": "custom", "self_attention": 2, "temporal_attention": 2,

@@ -11,6 +11,7 @@ import folder_paths
 import pytest
 import toys
 from stepcache.cache_core.errors import ConfigError, StepCacheError
+from stepcache.cache_core.methods.presets import FORA_SCHEDULES
 from stepcache.cache_core.patching import last_report
 from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
 
@@ -36,7 +37,7 @@ def _listed() -> list[str]:
 
 
 def test_schedule_files_are_listed_behind_the_built_in_ones(schedules: Path) -> None:
-    built_in = ["FORA: every 2nd step", "FORA: every 3rd step"]
+    built_in = list(FORA_SCHEDULES)
     assert _listed() == built_in
     (schedules / "mine.json").write_text("{}")
     (schedules / "notes.txt").write_text("{}")

@@ -29,7 +29,12 @@ def test_law_2_the_same_question_gets_the_same_answer(case: cases.Case) -> None:
     toys.sample(patched, case.model)
     assert last_report(patched).total_reused > 0
     assert len(answers) == 6
-    assert all(torch.equal(answer, answers[0]) for answer in answers)
+    if case.is_exact:
+        assert all(torch.equal(answer, answers[0]) for answer in answers)
+    else:
+        # x + (y - x) is rounded twice where y was rounded once, in every block.
+        for answer in answers:
+            torch.testing.assert_close(answer, answers[0], rtol=1e-4, atol=1e-4)
 
 
 @cases.each_case
@@ -107,7 +112,8 @@ def test_law_8_what_cannot_work_is_refused_in_words(method: object, name: str) -
     words = str(refusal.value)
     assert words.startswith(method.name)
     assert type(model.model.diffusion_model).__name__ in words
-    assert any(remedy in words for remedy in ("Apply PAB", "EasyCache", "LazyCache"))
+    remedies = ("Apply PAB", "Apply FasterCache", "EasyCache", "LazyCache", "past this node")
+    assert any(remedy in words for remedy in remedies)
     assert model.model_options["transformer_options"] == options
 
 

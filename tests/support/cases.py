@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any
 
 import pytest
+import toys
+import zoo
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, TGate
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.sites import SiteKind
@@ -25,8 +27,10 @@ class Case:
         make_reusing: settings that reuse in a run of so many steps.
         make_idle: settings that never reuse in such a run.
         has_one_length: whether the settings are for exactly that many steps.
-        keeps_answers: whether a question asked again gets the same answer to the last bit. Not so
+        keeps_answers: whether a question asked again gets the same answer. Not so
             where guidance ends, and where an unconditional branch is rebuilt by transforms.
+        is_exact: whether that answer is the same to the last bit; a block's sum is rounded once
+            more.
     """
 
     method: str
@@ -35,6 +39,7 @@ class Case:
     make_idle: Callable[[int], Any]
     has_one_length: bool = False
     keeps_answers: bool = True
+    is_exact: bool = True
 
     def __str__(self) -> str:
         return f"{self.method}-{self.model}"
@@ -76,17 +81,61 @@ def _tgate(model: str) -> Case:
 
 
 def _smoothcache(model: str) -> Case:
+    kinds = toys.TOYS[model].kinds - {SiteKind.BLOCK} or {
+        SiteKind.SELF_ATTENTION, SiteKind.FEED_FORWARD,
+    }  # fmt: skip
+
     def make(computes: Callable[[int], bool], steps: int) -> SmoothCache:
         row = tuple(computes(step) for step in range(steps))
         other = tuple(computes(step + 1) or step == 0 for step in range(steps))
         return SmoothCache(
-            ((SiteKind.SELF_ATTENTION, None, row), (SiteKind.FEED_FORWARD, None, other))
+            tuple(
+                (kind, None, other if kind is SiteKind.FEED_FORWARD else row)
+                for kind in sorted(kinds)
+            )
         )
 
     return Case(
         "SmoothCache", model, lambda steps: make(lambda step: step % 2 == 0, steps),
         lambda steps: make(lambda _: True, steps), has_one_length=True,
     )  # fmt: skip
+
+
+def _blocks(model: str) -> Case:
+    window = {"window": WHOLE_RUN}
+    return Case(
+        "PAB blocks", model, lambda _: PAB(block=2, **window), lambda _: PAB(1, 1, 1, **window),
+        is_exact=False,
+    )  # fmt: skip
+
+
+def _smoothcache_blocks(model: str) -> Case:
+    def make(row: tuple[bool, ...]) -> SmoothCache:
+        return SmoothCache(((SiteKind.BLOCK, None, row),))
+
+    return Case(
+        "SmoothCache blocks", model,
+        lambda steps: make(tuple(step % 3 == 0 for step in range(steps))),
+        lambda steps: make((True,) * steps), has_one_length=True, is_exact=False,
+    )  # fmt: skip
+
+
+BUILDERS: dict[str, Callable[[str], Case]] = {
+    "PAB": _pab, "FasterCache": _fastercache, "TGate": _tgate, "SmoothCache": _smoothcache,
+    "DeepCache": partial(_deepcache, branch=0),
+}  # fmt: skip
+BLOCK_BUILDERS = (_blocks, _smoothcache_blocks)
+
+
+def _of_zoo() -> list[Case]:
+    """Every method that a toy's family should accept, and whole blocks where it has them."""
+    cases: list[Case] = []
+    for name in zoo.TOYS:
+        toy = toys.TOYS[name]
+        cases += [build(name) for method, build in BUILDERS.items() if method in toy.methods]
+        if SiteKind.BLOCK in toy.kinds:
+            cases += [build(name) for build in BLOCK_BUILDERS]
+    return cases
 
 
 UNETS = ("sd15", "sdxl", "svd", "shapes_unet")
@@ -98,14 +147,22 @@ CASES = [
     *(_fastercache_attention(name) for name in ("sd15", "svd", "wan")),
     *(_tgate(name) for name in ATTENTION_MODELS),
     *(_smoothcache(name) for name in ATTENTION_MODELS),
+    *(build(name) for name in ("sd15", "svd", "wan") for build in BLOCK_BUILDERS),
+    *_of_zoo(),
 ]
 ROW = (SiteKind.SELF_ATTENTION, None, (True, False))
+METHODS: dict[str, Any] = {
+    "PAB": PAB(), "FasterCache": FasterCache(), "TGate": TGate(), "DeepCache": DeepCache(),
+    "SmoothCache": SmoothCache((ROW,)),
+}  # fmt: skip
 REFUSALS = [
-    *((DeepCache(), name) for name in ("wan", "shapes_dit", "sd3", "flux")),
-    *((PAB(), name) for name in ("sd3", "flux")),
-    *((TGate(), name) for name in ("sd3", "flux")),
-    *((SmoothCache((ROW,)), name) for name in ("sd3", "flux")),
-    (FasterCache(), "flux"),
+    *((DeepCache(), name) for name in ("wan", "shapes_dit")),
+    *(
+        (method, name)
+        for name, toy in zoo.TOYS.items()
+        for label, method in METHODS.items()
+        if label not in toy.methods
+    ),
 ]
 SAMPLERS = ("euler", "heun", "dpmpp_2m", "dpmpp_sde", "uni_pc", "dpm_adaptive", "lcm")
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -15,28 +12,12 @@ import comfy.sd
 import comfy.supported_models as supported
 import pack
 import torch
+import zoo
+from toy import CPU as CPU
+from toy import Toy, random_weights
+from toy import fill as fill
 
-CPU = torch.device("cpu")
 SHIPPED = pack.ROOT / "demo" / "models"
-
-
-@dataclass(frozen=True)
-class Toy:
-    """A tiny model: how to make it and what it eats.
-
-    Args:
-        make: builds the patcher, weights included.
-        latent: latent shape with batch 1.
-        context: (tokens, width) of the text conditioning.
-        pooled: width of the pooled conditioning, 0 without.
-        extra: further conditioning entries.
-    """
-
-    make: Callable[[], comfy.model_patcher.ModelPatcher]
-    latent: tuple[int, ...]
-    context: tuple[int, int]
-    pooled: int = 0
-    extra: tuple[tuple[str, Any], ...] = ()
 
 
 def unet_config(
@@ -106,39 +87,6 @@ def wan_config() -> Any:
     })  # fmt: skip
 
 
-def sd3_config() -> Any:
-    return supported.SD3({
-        "input_size": None, "patch_size": 2, "in_channels": 16, "depth": 2, "adm_in_channels": 24,
-        "out_channels": 16, "num_patches": 36, "pos_embed_max_size": 6, "qk_norm": "rms",
-        "context_embedder_config": {
-            "target": "torch.nn.Linear", "params": {"in_features": 24, "out_features": 128},
-        },
-        "pos_embed_scaling_factor": None, "x_block_self_attn_layers": [],
-    })  # fmt: skip
-
-
-def flux_config() -> Any:
-    return supported.Flux({
-        "in_channels": 16, "out_channels": 16, "vec_in_dim": 24, "context_in_dim": 24,
-        "hidden_size": 128, "mlp_ratio": 4.0, "num_heads": 1, "depth": 2, "depth_single_blocks": 2,
-        "axes_dim": [16, 56, 56], "theta": 10000, "patch_size": 2, "qkv_bias": True,
-        "guidance_embed": True, "txt_ids_dims": [], "image_model": "flux",
-    })  # fmt: skip
-
-
-def _random(config: Callable[[], Any]) -> Callable[[], comfy.model_patcher.ModelPatcher]:
-    """The host's model of a configuration, with random weights."""
-
-    def make() -> comfy.model_patcher.ModelPatcher:
-        settled = config()
-        settled.set_inference_dtype(torch.float32, None)
-        model = settled.get_model({}, "", device=CPU)
-        fill(model.diffusion_model)
-        return comfy.model_patcher.ModelPatcher(model.eval(), load_device=CPU, offload_device=CPU)
-
-    return make
-
-
 def _shapes_dit() -> comfy.model_patcher.ModelPatcher:
     return comfy.sd.load_diffusion_model(str(SHIPPED / "shapes_dit.safetensors"))
 
@@ -150,17 +98,16 @@ def _shapes_unet() -> comfy.model_patcher.ModelPatcher:
 
 
 TOYS: dict[str, Toy] = {
-    "sd15": Toy(_random(sd15_config), (1, 4, 16, 16), (7, 24)),
-    "sdxl": Toy(_random(sdxl_config), (1, 4, 8, 8), (7, 24), pooled=1280),
-    "sd2": Toy(_random(sd2_config), (1, 4, 16, 16), (7, 24)),
-    "inpaint": Toy(_random(inpaint_config), (1, 4, 16, 16), (7, 24)),
-    "refiner": Toy(_random(refiner_config), (1, 4, 16, 16), (7, 24), pooled=1280),
-    "svd": Toy(_random(svd_config), (3, 4, 8, 8), (1, 24)),
-    "wan": Toy(_random(wan_config), (1, 16, 2, 8, 8), (7, 24)),
-    "sd3": Toy(_random(sd3_config), (1, 16, 8, 8), (7, 24), pooled=24),
-    "flux": Toy(_random(flux_config), (1, 16, 8, 8), (7, 24), pooled=24),
+    "sd15": Toy(random_weights(sd15_config), (1, 4, 16, 16), (7, 24)),
+    "sdxl": Toy(random_weights(sdxl_config), (1, 4, 8, 8), (7, 24), pooled=1280),
+    "sd2": Toy(random_weights(sd2_config), (1, 4, 16, 16), (7, 24)),
+    "inpaint": Toy(random_weights(inpaint_config), (1, 4, 16, 16), (7, 24)),
+    "refiner": Toy(random_weights(refiner_config), (1, 4, 16, 16), (7, 24), pooled=1280),
+    "svd": Toy(random_weights(svd_config), (3, 4, 8, 8), (1, 24)),
+    "wan": Toy(random_weights(wan_config), (1, 16, 2, 8, 8), (7, 24)),
     "shapes_unet": Toy(_shapes_unet, (1, 4, 32, 32), (3, 4096)),
     "shapes_dit": Toy(_shapes_dit, (1, 16, 1, 16, 16), (3, 4096)),
+    **zoo.TOYS,
 }
 
 
@@ -170,27 +117,13 @@ def load(name: str) -> comfy.model_patcher.ModelPatcher:
     return TOYS[name].make()
 
 
-@torch.no_grad()
-def fill(network: torch.nn.Module) -> None:
-    """Random weights that keep activations near one, away from zero-initialised gates."""
-    generator = torch.Generator().manual_seed(0)
-    for name, parameter in network.named_parameters():
-        noise = torch.randn(parameter.shape, generator=generator)
-        if parameter.ndim >= 2 and not name.endswith("modulation"):
-            parameter.copy_(noise / math.sqrt(parameter[0].numel()))
-        elif name.endswith("bias"):
-            parameter.copy_(0.02 * noise)
-        else:
-            parameter.copy_(1 + 0.05 * noise)
-
-
 def conditioning(name: str, batch: int = 1, seed: int = 5) -> tuple[list, list]:
     """Positive and negative conditioning of random embeddings."""
     toy = TOYS[name]
     generator = torch.Generator().manual_seed(seed)
     pair = []
-    for _ in range(2):
-        entries: dict[str, Any] = dict(toy.extra)
+    for own in ((), toy.negative):
+        entries: dict[str, Any] = dict((*toy.extra, *own))
         text = torch.randn(batch, *toy.context, generator=generator)
         if toy.pooled:
             entries["pooled_output"] = torch.randn(batch, toy.pooled, generator=generator)
@@ -216,15 +149,12 @@ def sample(
     **options: Any,
 ) -> torch.Tensor:
     """One run through the host's ``comfy.sample.sample``."""
-    shape = list(TOYS[name].latent)
-    shape[0] *= batch
-    if size is not None:
-        shape[-2:] = [size, size]
-    latent = torch.zeros(shape) if latent is None else latent
+    latent = TOYS[name].empty(batch, size) if latent is None else latent
     positive, negative = conds or conditioning(name)
     noise = comfy.sample.prepare_noise(latent, seed)
     with torch.inference_mode():
-        return comfy.sample.sample(
+        result = comfy.sample.sample(
             model, noise, steps, cfg, sampler, scheduler, positive, negative, latent,
             seed=seed, disable_pbar=True, **options,
         )  # fmt: skip
+    return torch.cat([part.flatten() for part in result.unbind()]) if result.is_nested else result

@@ -108,7 +108,7 @@ def wan_twins() -> tuple[Any, WanTransformer3DModel]:
 def sd3_twins() -> tuple[Any, SD3Transformer2DModel]:
     """The toy SD3, and diffusers' class with its weights."""
     patcher = toys.load("sd3")
-    config = toys.sd3_config().unet_config
+    config = patcher.model.model_config.unet_config
     reference = SD3Transformer2DModel(
         patch_size=config["patch_size"], in_channels=config["in_channels"],
         out_channels=config["out_channels"], num_layers=config["depth"],

@@ -130,7 +130,7 @@ def test_pab_defaults_are_a_published_configuration() -> None:
     assert PAB().describe() == (
         "Apply PAB (self_attention 2, temporal_attention 4, cross_attention 6, "
         "window timesteps 850-100, feed_forward_starts (), feed_forward_count 0, "
-        "feed_forward_blocks 0, preset custom)"
+        "feed_forward_blocks 0, block 1, preset custom)"
     )
 
 
@@ -139,6 +139,7 @@ def test_pab_reuses_each_kind_at_its_own_range_inside_the_window() -> None:
     method = PAB(2, 3, 10, window=TimestepRange(100, 850))
     assert strips(method, 10) == {
         "self_attention": "CCCRCRCRCC",
+        "joint_attention": "CCCRCRCRCC",
         "temporal_attention": "CCRCRRCRRC",
         "cross_attention": "CCRRRRRRRC",
     }
@@ -147,12 +148,18 @@ def test_pab_reuses_each_kind_at_its_own_range_inside_the_window() -> None:
 def test_pab_takes_its_window_in_percent_too() -> None:
     method = PAB(2, 2, 2, window=PercentRange(0.5, 1.0))
     assert strips(method, 8) == dict.fromkeys(
-        ("self_attention", "temporal_attention", "cross_attention"), "CCCCCRCR"
+        ("self_attention", "joint_attention", "temporal_attention", "cross_attention"),
+        "CCCCCRCR",
     )
 
 
 def test_range_1_switches_a_kind_of_pab_off() -> None:
     assert strips(PAB(self_attention=1), 20)["self_attention"] == "C" * 20
+
+
+def test_pab_of_whole_blocks_leaves_the_layers_in_them_alone() -> None:
+    method = PAB(2, 3, 10, block=3, window=PercentRange(0.0, 1.0))
+    assert strips(method, 8) == {"block": "CRRCRRCR"}
 
 
 def test_deepcache_claims_its_branch_only() -> None:

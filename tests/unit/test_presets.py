@@ -11,7 +11,7 @@ from stepcache.cache_core.methods import METHODS, PAB, DeepCache, FasterCache, M
 from stepcache.cache_core.methods.presets import (
     DEEPCACHE_PRESETS,
     FASTERCACHE_PRESETS,
-    FORA_INTERVALS,
+    FORA_SCHEDULES,
     PAB_PRESETS,
     TGATE_PRESETS,
     fora,
@@ -267,17 +267,19 @@ def test_deepcache_demo_of_sd15_computes_the_published_steps() -> None:
 
 def test_fora_is_the_shipped_schedule() -> None:
     planned = strips(fora("FORA: every 2nd step", 30), Timeline.even(30))
-    assert planned == dict.fromkeys(("self_attention", "feed_forward"), "CR" * 14 + "CC")
+    assert planned == dict.fromkeys(
+        ("self_attention", "joint_attention", "feed_forward"), "CR" * 14 + "CC"
+    )
     planned = strips(fora("FORA: every 3rd step", 11), Timeline.even(11))
     assert planned["feed_forward"] == "CRRCRRCRRCC"
 
 
-@pytest.mark.parametrize("label", FORA_INTERVALS)
+@pytest.mark.parametrize("label", FORA_SCHEDULES)
 def test_fora_always_computes_the_first_and_the_last_step(label: str) -> None:
     for steps in range(1, 40):
-        planned = strips(fora(label, steps), Timeline.even(steps))["self_attention"]
+        (planned,) = set(strips(fora(label, steps), Timeline.even(steps)).values())
         assert (planned[0], planned[-1]) == ("C", "C")
-        assert max(map(len, planned.split("C"))) < FORA_INTERVALS[label]
+        assert max(map(len, planned.split("C"))) < FORA_SCHEDULES[label][0]
 
 
 def test_fora_needs_steps() -> None:

@@ -18,6 +18,7 @@ OTHER: dict[str, Any] = {
     "signature": (),
     "layout": (1, (4, 8, 16)),
     "ordinal": 1,
+    "repeat": 1,
 }
 
 

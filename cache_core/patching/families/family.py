@@ -1,13 +1,31 @@
-"""What a model family is: a name, a class, and a table of paths and kinds."""
+"""What a model family is: a name, classes, and a table of paths, kinds and ways in."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import nn
 
 from ...sites import Site, SiteKind
+from .access import Access, OwnForward
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One line of a family's table.
+
+    Args:
+        path: regular expression for the whole module path below the diffusion model.
+        kind: what is computed there.
+        access: how its value is reached; values are layer outputs before gate and residual.
+    """
+
+    path: str
+    kind: SiteKind
+    access: Access = field(default=OwnForward())
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,45 +34,45 @@ class Family:
 
     Args:
         name: what people call it.
-        model_class: qualified name of the host's class; subclasses are recognised too.
-        layers: pairs of a regular expression for the whole module path and the site kind. The
-            named modules have a forward of their own that returns the layer's whole output,
-            projections included, before gate and residual.
-        has_guidance: whether it is sampled with two branches; False for models into which guidance
-            is distilled.
+        model_classes: qualified names of the host's classes; subclasses are recognised too.
+        layers: the table. One module may stand in several lines, with different kinds.
+        has_guidance: whether two branches of classifier-free guidance may be told apart in it.
         has_deep_branch: whether it is a UNet with input_blocks, middle_block and output_blocks.
-        no_attention_because: why attention cannot be reused here, and what to do instead; None
-            where it can.
+        swaps_halves: whether it exchanges the halves of its batch on the way in, and back on the
+            way out.
+        lacks: why a kind that people would look for is not offered, and what to do instead.
     """
 
     name: str
-    model_class: str
-    layers: tuple[tuple[str, SiteKind], ...] = ()
+    model_classes: tuple[str, ...]
+    layers: tuple[Layer, ...] = ()
     has_deep_branch: bool = False
     has_guidance: bool = True
-    no_attention_because: str | None = None
+    swaps_halves: bool = False
+    lacks: Mapping[SiteKind, str] | None = None
 
     def recognises(self, diffusion_model: nn.Module) -> bool:
         """Whether the network is of this family."""
         classes = type(diffusion_model).__mro__
-        return any(f"{cls.__module__}.{cls.__qualname__}" == self.model_class for cls in classes)
+        names = {f"{cls.__module__}.{cls.__qualname__}" for cls in classes}
+        return not names.isdisjoint(self.model_classes)
 
-    def sites(self, diffusion_model: nn.Module) -> tuple[Site, ...]:
-        """Every site of a network, in the order of its modules."""
-        sites: list[Site] = []
-        count = dict.fromkeys(SiteKind, 0)
+    def sites(self, diffusion_model: nn.Module) -> dict[Site, Access | None]:
+        """Every site of a network in the order of its modules, and the way in; None for a site
+        that is no layer."""
+        sites: dict[Site, Access | None] = {}
+        count = Counter[SiteKind]()
         for path, _ in diffusion_model.named_modules():
-            for pattern, kind in self.layers:
-                if re.fullmatch(pattern, path):
-                    sites.append(Site(kind, count[kind], path))
-                    count[kind] += 1
+            for layer in self.layers:
+                if re.fullmatch(layer.path, path):
+                    sites[Site(layer.kind, count[layer.kind], path)] = layer.access
+                    count[layer.kind] += 1
         if self.has_guidance:
-            sites.append(Site(SiteKind.GUIDANCE, 0))
+            sites[Site(SiteKind.GUIDANCE, 0)] = None
         if self.has_deep_branch:
-            sites += [
-                Site(SiteKind.DEEP_BRANCH, index) for index in range(branch_count(diffusion_model))
-            ]
-        return tuple(sites)
+            for index in range(branch_count(diffusion_model)):
+                sites[Site(SiteKind.DEEP_BRANCH, index)] = None
+        return sites
 
 
 def branch_count(unet: nn.Module) -> int:

@@ -1,12 +1,30 @@
 """Stable Diffusion 3 and 3.5."""
 
-from .family import Family
+from ...sites import SiteKind
+from .access import Added, Woven
+from .family import Family, Layer
+
+
+def _parts(*names: str) -> tuple[str, ...]:
+    # SD3.5 medium has a second attention beside the joint one, over the picture alone.
+    places = ("x_block.attn", "context_block.attn", "x_block.attn2")
+    return tuple(f"{place}.{name}" for place in places for name in names)
+
 
 SD3 = Family(
     name="SD3",
-    model_class="comfy.ldm.modules.diffusionmodules.mmdit.MMDiT",
-    no_attention_because=(
-        "its attention is joint and split into pre- and post-attention methods, and is not taken "
-        "apart yet; ComfyUI's LazyCache node works on this model"
+    model_classes=("comfy.ldm.modules.diffusionmodules.mmdit.MMDiT",),
+    layers=(
+        Layer(
+            r"joint_blocks\.\d+",
+            SiteKind.JOINT_ATTENTION,
+            Woven(
+                inputs=_parts("qkv"),
+                outputs=_parts("proj"),
+                passed=_parts("ln_q", "ln_k"),
+            ),
+        ),
+        Layer(r"joint_blocks\.\d+\.(x|context)_block\.mlp", SiteKind.FEED_FORWARD),
+        Layer(r"joint_blocks\.\d+", SiteKind.BLOCK, Added(("context", "x"))),
     ),
 )

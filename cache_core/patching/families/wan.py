@@ -1,24 +1,32 @@
 """Wan 2.1 / 2.2 and its variants. Its self-attention spans frames: one kind, no temporal one."""
 
 from ...sites import SiteKind
-from .family import Family
+from .access import Added
+from .family import Family, Layer
 
 CAUSAL_WAN = Family(
     name="Causal Wan",
-    model_class="comfy.ldm.wan.ar_model.CausalWanModel",
+    model_classes=("comfy.ldm.wan.ar_model.CausalWanModel",),
     has_guidance=False,
-    no_attention_because=(
+    lacks=dict.fromkeys(
+        SiteKind,
         "its attention writes keys and values that later frames read, so it must run at every "
-        "step. Connect the model past this node; it already samples in few steps"
+        "step. Connect the model past this node; it already samples in few steps",
     ),
 )
 
 WAN = Family(
     name="Wan",
-    model_class="comfy.ldm.wan.model.WanModel",
+    model_classes=("comfy.ldm.wan.model.WanModel",),
     layers=(
-        (r"(vace_)?blocks\.\d+\.self_attn", SiteKind.SELF_ATTENTION),
-        (r"(vace_)?blocks\.\d+\.cross_attn", SiteKind.CROSS_ATTENTION),
-        (r"(vace_)?blocks\.\d+\.ffn", SiteKind.FEED_FORWARD),
+        Layer(r"(vace_)?blocks\.\d+\.self_attn", SiteKind.SELF_ATTENTION),
+        Layer(r"(vace_)?blocks\.\d+\.cross_attn", SiteKind.CROSS_ATTENTION),
+        # What attends to sound (S2V, HuMo), music (Dancer) and a face (Animate).
+        Layer(r"(audio|music)_injector\.injector\.\d+", SiteKind.CROSS_ATTENTION),
+        Layer(r"blocks\.\d+\.audio_cross_attn_wrapper\.audio_cross_attn", SiteKind.CROSS_ATTENTION),
+        Layer(r"face_adapter\.fuser_blocks\.\d+", SiteKind.CROSS_ATTENTION),
+        Layer(r"(vace_)?blocks\.\d+\.ffn", SiteKind.FEED_FORWARD),
+        # A VACE block is none: beside its own stream it returns a hint, which it adds to nothing.
+        Layer(r"blocks\.\d+", SiteKind.BLOCK, Added(("x",))),
     ),
 )

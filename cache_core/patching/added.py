@@ -1,0 +1,80 @@
+"""Whole blocks: what is reused is what a block adds to the streams that pass through it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..values import Value, copy
+from .families import Added
+from .module_swap import Answer, Compute
+from .question import Question
+
+
+def answer_added(question: Question, access: Added, block: nn.Module) -> Answer:
+    """Answer for a block: the streams it was given, plus what it added when it was computed."""
+    order = _arguments(type(block))
+
+    def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        decision = question.decide()
+        given = _given(order, args, kwargs, access.streams)
+        if decision.reuse:
+            return _plus(given, question.recall())
+        is_kept = question.is_kept
+        before = copy(given) if is_kept and access.writes_in_place else given
+        output = compute(*args, **kwargs)
+        question.record(_added(output, before) if is_kept else None, decision)
+        return output
+
+    return answer
+
+
+@cache
+def _arguments(block: type[nn.Module]) -> tuple[str, ...]:
+    """Names of a forward's arguments: callers follow the class, whoever stands in for it."""
+    return tuple(inspect.signature(block.forward).parameters)[1:]
+
+
+def _given(
+    order: tuple[str, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any], names: tuple[str, ...]
+) -> Value:
+    """The streams among the arguments: a tensor for one name, a tuple for several."""
+    found: list[Value] = []
+    for place, name in enumerate(names):
+        # A block that takes any arguments, as SD3's does, gets the streams first.
+        position = order.index(name) if name in order else place
+        found.append(kwargs[name] if name in kwargs else args[position])
+    return found[0] if len(names) == 1 else tuple(found)
+
+
+def _plus(given: Value, added: Value) -> Value:
+    if isinstance(given, tuple) and isinstance(added, tuple):
+        return tuple(_plus(g, a) for g, a in zip(given, added, strict=True))
+    if isinstance(given, torch.Tensor) and isinstance(added, torch.Tensor):
+        return given + added
+    return None
+
+
+def _added(output: Value, given: Value) -> Value:
+    """What the block added; None where a stream left it in another shape."""
+    try:
+        return _minus(output, given)
+    except ValueError:
+        return None
+
+
+def _minus(output: Value, given: Value) -> Value:
+    if isinstance(given, tuple) and isinstance(output, tuple):
+        return tuple(_minus(o, g) for o, g in zip(output, given, strict=True))
+    if isinstance(given, torch.Tensor) and isinstance(output, torch.Tensor):
+        if given.shape == output.shape:
+            return output - given
+    elif output is None:
+        # A stream that ends here, such as the prompt in the last block of SD3.
+        return None
+    raise ValueError("a block returned something else than its streams")

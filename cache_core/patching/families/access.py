@@ -1,0 +1,74 @@
+"""How a site's value is reached inside the host's modules. Data; patching/layers.py acts on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class OwnForward:
+    """The module's forward returns the value: everything in it is saved.
+
+    Args:
+        batch_axis: axis of the batch in what it returns.
+    """
+
+    batch_axis: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Woven:
+    """A block calls the layer's parts itself; the value is what comes out of the last of them.
+
+    Where the value is reused, the block still runs, but its `inputs` answer zeros without
+    computing, its `passed` hand on what they get, scaled dot-product attention is left out, and
+    `outputs` answer the value.
+
+    Args:
+        inputs: linear projections, as paths below the block.
+        outputs: what the value leaves by, in the same form. One that a block does not have, or
+            does not call, is no part of the value.
+        passed: normalisations of queries and keys.
+        unused: arguments of the block that serve this layer only, such as rotary embeddings; None
+            where the value is reused.
+        has_attention: whether the layer is attention.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    passed: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    has_attention: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionCore:
+    """Only scaled dot-product attention: its projections are fused with the feed-forward.
+
+    Args:
+        unused: as for `Woven`.
+    """
+
+    unused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A whole block; the value is what it adds to the streams that pass through it.
+
+    Adding keeps what earlier blocks computed anew. Holding the block's output instead would throw
+    away every block before it.
+
+    Args:
+        streams: names of the block's arguments that it returns changed, in the order of its
+            outputs; one name where it returns a tensor.
+        writes_in_place: whether it changes these arguments themselves.
+        batch_axis: axis of the batch in them.
+    """
+
+    streams: tuple[str, ...]
+    writes_in_place: bool = False
+    batch_axis: int = 0
+
+
+Access = OwnForward | Woven | AttentionCore | Added

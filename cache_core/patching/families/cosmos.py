@@ -1,0 +1,32 @@
+"""Cosmos predict 1, Cosmos predict 2 and Anima. Self-attention spans all frames at once."""
+
+from ...sites import SiteKind
+from .access import Added, OwnForward
+from .family import Family, Layer
+
+THWBD = 3
+"""Axis of the batch in the first Cosmos: time, height, width, batch, channels."""
+
+COSMOS_1 = Family(
+    name="Cosmos",
+    model_classes=("comfy.ldm.cosmos.model.GeneralDIT",),
+    layers=(
+        # Every block of a published model is full attention, cross-attention, feed-forward.
+        Layer(r"blocks\.block\d+\.blocks\.0\.block", SiteKind.SELF_ATTENTION, OwnForward(THWBD)),
+        Layer(r"blocks\.block\d+\.blocks\.1\.block", SiteKind.CROSS_ATTENTION, OwnForward(THWBD)),
+        Layer(r"blocks\.block\d+\.blocks\.2\.block", SiteKind.FEED_FORWARD, OwnForward(THWBD)),
+        Layer(r"blocks\.block\d+", SiteKind.BLOCK, Added(("x",), batch_axis=THWBD)),
+    ),
+)
+
+COSMOS_2 = Family(
+    # Anima is a subclass; its adapter of prompts runs once, before sampling.
+    name="Cosmos Predict2",
+    model_classes=("comfy.ldm.cosmos.predict2.MiniTrainDIT",),
+    layers=(
+        Layer(r"blocks\.\d+\.self_attn", SiteKind.SELF_ATTENTION),
+        Layer(r"blocks\.\d+\.cross_attn", SiteKind.CROSS_ATTENTION),
+        Layer(r"blocks\.\d+\.mlp", SiteKind.FEED_FORWARD),
+        Layer(r"blocks\.\d+", SiteKind.BLOCK, Added(("x_B_T_H_W_D",))),
+    ),
+)

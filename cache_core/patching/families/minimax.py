@@ -1,0 +1,19 @@
+"""MiniMax H3: video and its sound.
+
+Prompt, references, sound and video are one sequence without a batch axis. The host runs this model
+with one sample and one branch per call, so a layer's first axis, the tokens, belongs to one stream.
+"""
+
+from ...sites import SiteKind
+from .access import Added
+from .family import Family, Layer
+
+MINIMAX = Family(
+    name="MiniMax H3",
+    model_classes=("comfy.ldm.minimax.model.MiniMaxH3Model",),
+    layers=(
+        Layer(r"blocks\.\d+\.attn", SiteKind.JOINT_ATTENTION),
+        Layer(r"blocks\.\d+\.mlp", SiteKind.FEED_FORWARD),
+        Layer(r"blocks\.\d+", SiteKind.BLOCK, Added(("x",), writes_in_place=True)),
+    ),
+)
