@@ -12,7 +12,7 @@ from stepcache.cache_core.methods import (
     Method,
     TGate,
 )
-from stepcache.cache_core.methods.presets import FORA_INTERVALS, fora
+from stepcache.cache_core.methods.presets import FORA_SCHEDULES, fora
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.sites import SiteKind
 
@@ -48,7 +48,7 @@ def _pab(
 
 def _fora(interval: int, *kinds: SiteKind) -> Callable[[], Method]:
     """The node's schedule for the 30 steps that all runs here have, for some kinds of layers."""
-    schedule = fora(list(FORA_INTERVALS)[interval - 2], 30)
+    schedule = fora(list(FORA_SCHEDULES)[interval - 2], 30)
     rows = tuple(row for row in schedule.rows if row[0] in kinds)
     return lambda: replace(schedule, rows=rows)
 

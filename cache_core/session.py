@@ -13,7 +13,7 @@ from .rules import Rule, plans_of
 from .sites import Site, SiteKind
 from .store import Entry, Store
 from .streams import StreamKey
-from .values import Value, is_alike, join, split
+from .values import Value, is_alike, is_value, join, split
 
 MAX_EVALUATIONS_PER_STEP = 3
 """Evaluations that a stored value may serve, per step of its age. Heun, SDE and SEEDS samplers need
@@ -186,13 +186,12 @@ class Session:
     def _divide(self, site: Site, output: Value, parts: int) -> tuple[Value, ...]:
         """One part per stream; none where that is not possible."""
         try:
-            divided = split(output, parts)
+            if output is not None and is_value(output):
+                return split(output, parts)
         except ValueError:
-            divided = ()
-        if output is None or not divided:
-            self._unfit.add(site)
-            return ()
-        return divided
+            pass
+        self._unfit.add(site)
+        return ()
 
     def finish(self, outcome: str) -> None:
         """End the run: drop every value and close the report."""

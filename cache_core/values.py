@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Union
+from typing import TypeGuard, Union
 
 import torch
 
@@ -12,18 +12,24 @@ Value = Union[torch.Tensor, None, tuple["Value", ...]]  # noqa: UP007 (recursive
 leaves out, as the last block of SD3 does with the prompt."""
 
 
+def is_value(output: object) -> TypeGuard[Value]:
+    """Whether something that a layer returned can be kept: tensors with a batch axis."""
+    if isinstance(output, tuple):
+        items: tuple[object, ...] = output
+        return all(is_value(item) for item in items)
+    return output is None or (isinstance(output, torch.Tensor) and output.ndim > 0)
+
+
 def split(value: Value, parts: int) -> tuple[Value, ...]:
     """Cut the batch into equal parts, one per stream. The parts are views.
 
     Raises:
-        ValueError: the batch cannot be divided, or it is nothing of the kind.
+        ValueError: the batch cannot be divided.
     """
     if value is None:
         return (None,) * parts
     if isinstance(value, tuple):
         return tuple(zip(*(split(item, parts) for item in value), strict=True))
-    if not isinstance(value, torch.Tensor) or value.ndim == 0:
-        raise ValueError(f"expected tensors with a batch axis, found {type(value).__name__}")
     if value.shape[0] % parts:
         raise ValueError(f"a batch of {value.shape[0]} cannot be split into {parts} streams")
     return value.chunk(parts)

@@ -1,5 +1,6 @@
 """Runs the checks and tests: `python scripts/test.py`, or with `--fast` those without a host.
 
+`--comfyui-version 0.16.3` runs the tests inside that ComfyUI only; the checks do not depend on it.
 Needs CPython 3.10 or newer and nothing else; sets up its own environment and ComfyUI.
 """
 
@@ -9,13 +10,18 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from setup.prepare import Runtime
 
-HOST_TESTS = ("tests/comfy", "tests/contract", "tests/reference")
+IN_COMFYUI = ("tests/comfy", "tests/contract")
+HOST_TESTS = (*IN_COMFYUI, "tests/reference")
+RAN_TO_THE_END = (0, 1)
+"""pytest's exit statuses when every test had its turn."""
 
 
 def main() -> int:
@@ -24,10 +30,13 @@ def main() -> int:
         print(f"This is Python {sys.version.split()[0]}; use CPython 3.10 or newer.")
         return 2
     from setup.errors import StepError
-    from setup.prepare import prepare_all_tests, prepare_fast_tests
+    from setup.prepare import prepare_all_tests, prepare_fast_tests, prepare_host_tests
 
     options = _options()
     try:
+        if options.comfyui_version is not None:
+            runtime = prepare_host_tests(options.comfyui_version)
+            return _test_in_comfyui(runtime, options)
         runtime = prepare_fast_tests() if options.fast else prepare_all_tests(options.comfyui)
         return _check_and_test(runtime, options)
     except StepError as error:
@@ -40,41 +49,72 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fast", action="store_true", help="only what needs no ComfyUI")
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--fast", action="store_true", help="only what needs no ComfyUI")
+    which.add_argument(
         "--comfyui", type=Path, metavar="DIR", help="use this ComfyUI and its Python"
     )
+    which.add_argument(
+        "--comfyui-version", metavar="X", help="only what runs inside ComfyUI, in version X"
+    )
+    parser.add_argument(
+        "--record", action="store_true", help="with --comfyui-version: write docs/hosts.md"
+    )
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.record and options.comfyui_version is None:
+        parser.error("--record writes the row of one version: add --comfyui-version X")
+    if options.record and options.pytest:
+        parser.error("--record needs every test: leave the arguments after -- away")
+    return options
+
+
+def _test_in_comfyui(runtime: Runtime, options: argparse.Namespace) -> int:
+    """Run what runs inside one version of ComfyUI; record what it showed, if asked to."""
+    import host_table
+
+    with tempfile.TemporaryDirectory() as folder:
+        junit = Path(folder) / "junit.xml"
+        command = ["pytest", "-q", *IN_COMFYUI, f"--junitxml={junit}", *options.pytest]
+        status = _run(command, runtime)
+        if options.record and status in RAN_TO_THE_END:
+            host_table.record(options.comfyui_version, host_table.outcome_of(junit, date.today()))
+        elif options.record:
+            print("nothing is recorded: the tests did not run to the end", file=sys.stderr)
+    return status
 
 
 def _check_and_test(runtime: Runtime, options: argparse.Namespace) -> int:
     """Run every tool, also after one has failed; the last line is pytest's own, with its counts."""
+    selection = [f"--ignore={folder}" for folder in HOST_TESTS] if options.fast else []
+    commands = {
+        "ruff": ["ruff", "check", "."],
+        "ruff format": ["ruff", "format", "--check", "."],
+        "basedpyright": ["basedpyright", "--pythonpath", str(runtime.python)],
+        "pytest": ["pytest", "-q", *selection, *options.pytest],
+    }
+    failed: list[str] = []
+    for name, command in commands.items():
+        print(f"== {name}", flush=True)
+        status = _run(command, runtime)
+        if status:
+            failed.append(name)
+        if status and name != "pytest":
+            print(f"== {name} FAILED (exit status {status})", file=sys.stderr, flush=True)
+    return 1 if failed else 0
+
+
+def _run(command: list[str], runtime: Runtime) -> int:
+    """Run a module of the prepared Python in the root of the checkout; its exit status."""
     from setup.layout import ROOT
 
-    python = str(runtime.python)
     variables = dict(os.environ)
     if runtime.comfyui is not None:
         variables["COMFYUI_PATH"] = str(runtime.comfyui)
     if runtime.tools is not None:
         paths = [str(runtime.tools), variables.get("PYTHONPATH", "")]
         variables["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    selection = [f"--ignore={folder}" for folder in HOST_TESTS] if options.fast else []
-    commands = {
-        "ruff": ["ruff", "check", "."],
-        "ruff format": ["ruff", "format", "--check", "."],
-        "basedpyright": ["basedpyright", "--pythonpath", python],
-        "pytest": ["pytest", "-q", *selection, *options.pytest],
-    }
-    failed: list[str] = []
-    for name, command in commands.items():
-        print(f"== {name}", flush=True)
-        done = subprocess.run([python, "-m", *command], cwd=ROOT, env=variables)
-        if done.returncode:
-            failed.append(name)
-        if done.returncode and name != "pytest":
-            print(f"== {name} FAILED (exit status {done.returncode})", file=sys.stderr, flush=True)
-    return 1 if failed else 0
+    return subprocess.run([str(runtime.python), "-m", *command], cwd=ROOT, env=variables).returncode
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ class Installation:
         family: name of the model family.
         notes: remarks for the report.
         swaps_halves: as for `Family`.
+        needs_proof: as for `Family`.
         mailbox: where finished runs leave their report; shared by all clones of the clone.
         dispatchers: the forwards that stand in for the sites' own during a model call.
     """
@@ -57,6 +58,7 @@ class Installation:
     family: str
     notes: tuple[str, ...] = ()
     swaps_halves: bool = False
+    needs_proof: bool = False
     mailbox: Mailbox = field(default_factory=Mailbox)
     dispatchers: Dispatchers = field(default_factory=Dispatchers)
 

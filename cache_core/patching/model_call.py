@@ -50,6 +50,15 @@ class ModelCall:
         self.args = [value if is_wanted(v) else v for v in self.args]
         self.kwargs = {k: value if is_wanted(v) else v for k, v in self.kwargs.items()}
 
+    @property
+    def fresh_args(self) -> list[Any]:
+        """The positional arguments for one more call: the host empties the lists of control."""
+        control = self.control
+        if control is None:
+            return self.args
+        copied = {place: list(values) for place, values in control.items()}
+        return [copied if value is control else value for value in self.args]
+
     def streams(self, counter: StreamCounter) -> tuple[StreamKey, ...]:
         """The conditioning streams of this call's batch, in batch order."""
         options = self.options

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,13 +19,16 @@ from ..streams import StreamCounter
 from .deep_branch import swap_deep_branch
 from .guidance import Conds, Predict, predict_branches
 from .installation import Installation
-from .layers import swap_layers
+from .layers import Layers, swap_layers
 from .model_call import ModelCall
 from .module_swap import Swap
+from .proof import prove
 from .sampling_scale import timeline_of
 
 RUN_KEY = "stepcache_run"
 """Under this key the current run stands in ``transformer_options`` while sampling."""
+
+PROVED = "the layers of this unknown model were shown to be reusable on the first step"
 
 NEEDS_BOTH = (
     "guidance: this model needs both branches to sample more than one latent at once; that part "
@@ -90,6 +93,25 @@ class Run:
         if sigma != self._sigma:
             self._begin(sigma)
 
+    def prove(
+        self, diffusion_model: nn.Module, call: ModelCall, compute: Callable[..., Any]
+    ) -> None:
+        """Show in the first evaluation that a network known by its structure may be patched.
+
+        Raises:
+            UnsupportedModelError: it may not.
+        """
+        if not self._installation.needs_proof or self.report.evaluations > 1:
+            return
+        active = {
+            site: layer
+            for site, layer in self._layers(diffusion_model).items()
+            if not self._installation.assigned[site].when.never_reuses
+        }
+        owners = [method.name for method in self._installation.methods]
+        prove(active, call.x.shape[0], lambda: compute(*call.fresh_args, **call.kwargs), owners)
+        self._note(PROVED)
+
     @contextmanager
     def model_call(self, diffusion_model: nn.Module, call: ModelCall) -> Iterator[None]:
         """Patch the network for one call, and restore it whatever happens."""
@@ -98,15 +120,11 @@ class Run:
         if self._installation.swaps_halves:
             half = len(streams) // 2
             streams = streams[half:] + streams[:half]
-        modules = self._bind(diffusion_model)
-        access = self._installation.access
-        layers = {
-            site: (module, access[site]) for site, module in modules.items() if site in access
-        }
+        layers = self._layers(diffusion_model)
         dispatchers = self._installation.dispatchers
         with Swap() as swap:
             swap_layers(swap, call, self._session, streams, layers, dispatchers)
-            for site, unet in modules.items():
+            for site, unet in self._bind(diffusion_model).items():
                 if site.kind is SiteKind.DEEP_BRANCH:
                     swap_deep_branch(swap, call, self._session, streams, site, unet)
             yield
@@ -152,6 +170,11 @@ class Run:
         self._modules.clear()
         self._installation.mailbox.report = self.report
 
+    def _layers(self, diffusion_model: nn.Module) -> Layers:
+        access = self._installation.access
+        modules = self._bind(diffusion_model)
+        return {site: (module, access[site]) for site, module in modules.items() if site in access}
+
     def _bind(self, diffusion_model: nn.Module) -> Mapping[Site, nn.Module]:
         """The modules behind the sites, looked up once per network (several GPUs hold several)."""
         known = self._modules.get(id(diffusion_model))
@@ -192,16 +215,25 @@ def _refuse_neighbours(installation: Installation, model_options: Mapping[str, A
     """Refuse what cannot work beside us.
 
     ComfyUI's EasyCache answers for the network branch by branch from what each said last. With a
-    branch left out in between, those two answers belong to different steps.
+    branch left out in between, those two answers belong to different steps. SUPIR counts its
+    adapters from the middle block on, which is not there in a step without the deep branch.
     """
-    easycache = model_options.get("transformer_options", {}).get("easycache")
-    if getattr(easycache, "name", "") != "EasyCache":
-        return
+    options = model_options.get("transformer_options", {})
+    has_easycache = getattr(options.get("easycache"), "name", "") == "EasyCache"
+    middle = options.get("patches", {}).get("middle_block_after_patch", ())
+    has_supir = any(type(getattr(p, "__self__", None)).__name__ == "SUPIRPatch" for p in middle)
     for site, rule in installation.assigned.items():
-        carries = rule.what.needs > 0 and not rule.when.never_reuses
-        if site.kind is SiteKind.GUIDANCE and carries:
+        if rule.when.never_reuses:
+            continue
+        if has_easycache and site.kind is SiteKind.GUIDANCE and rule.what.needs > 0:
             raise ConfigError(
                 f"{rule.owner}: the model also carries EasyCache, which would mix branches of "
                 f"different steps into the difference that this node keeps. Remove EasyCache, or "
                 f"set guidance_interval to 1"
+            )
+        if has_supir and site.kind is SiteKind.DEEP_BRANCH:
+            raise ConfigError(
+                f"{rule.owner}: the model also carries SUPIR, which follows the network block by "
+                f"block and would lose its place where this node leaves blocks out. Use Apply PAB "
+                f"beside SUPIR"
             )

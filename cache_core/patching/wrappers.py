@@ -52,6 +52,7 @@ def apply_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     run: Run | None = call.options.get(RUN_KEY)
     if run is None:
         return executor(*args, **kwargs)
+    run.prove(executor.class_obj.diffusion_model, call, executor)
     with run.model_call(executor.class_obj.diffusion_model, call):
         return executor(*call.args, **call.kwargs)
 

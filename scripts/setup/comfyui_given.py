@@ -8,10 +8,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from .comfyui_source import VERSION
+from .comfyui_versions import NEWEST, RELEASES, numbers_of
 from .environment import answers
 from .errors import StepError
-from .layout import OWN_COMFYUI, ROOT, python_in
+from .layout import ROOT, python_in
 
 STEP = "the ComfyUI to use"
 HAS_PACKAGES = (
@@ -29,7 +29,7 @@ def given_comfyui(option: Path | None, variables: Mapping[str, str] = os.environ
 
     Returns:
         The folder that holds `main.py`; None if nothing names one, or it is the one that set-up
-        unpacked itself.
+        unpacks unless told otherwise.
 
     Raises:
         StepError: what was named is not a ComfyUI.
@@ -39,7 +39,7 @@ def given_comfyui(option: Path | None, variables: Mapping[str, str] = os.environ
         for folder in (named, named / "ComfyUI"):
             if is_comfyui(folder):
                 found = folder.resolve()
-                return None if found == OWN_COMFYUI.resolve() else found
+                return None if found == NEWEST.tree.resolve() else found
         raise StepError(
             STEP,
             f"{named} holds no ComfyUI (no main.py beside a folder comfy)",
@@ -91,7 +91,9 @@ def version_of(comfyui: Path) -> str:
     return match[1] if match else "unknown"
 
 
-def is_older_than_tested(version: str) -> bool:
-    """Whether a version is older than the one the pack is tested with; unknown counts as older."""
-    numbers = [int(number) for number in re.findall(r"\d+", version)[:3]]
-    return numbers < [int(number) for number in VERSION.split(".")]
+def remark_on(version: str) -> str:
+    """What to say about a version that no test has seen; empty if there is nothing to say."""
+    found, oldest, newest = (numbers_of(v) for v in (version, RELEASES[0].version, NEWEST.version))
+    if not found or found < oldest:
+        return f"older than the oldest tested, {RELEASES[0].version}"
+    return f"newer than the newest tested, {NEWEST.version}" if found > newest else ""

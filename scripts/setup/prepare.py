@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import comfyui_given, cpu_wheels
-from .comfyui_source import VERSION, ensure_comfyui
+from .comfyui_source import ensure_comfyui
+from .comfyui_versions import NEWEST, Release, release_of
 from .environment import Environment, Stage, pip_install
 from .layout import HOSTS, VENV
 from .progress import StepLine
@@ -96,6 +97,21 @@ def prepare_all_tests(comfyui: Path | None) -> Runtime:
     return runtime
 
 
+def prepare_host_tests(version: str) -> Runtime:
+    """Everything that the tests inside one version of ComfyUI need.
+
+    Args:
+        version: what `--comfyui-version` named.
+
+    Raises:
+        StepError: the version is not known, or a step failed.
+    """
+    release = release_of(version)
+    runtime = _with_own_comfyui(release)
+    Environment(VENV).ensure([FAST_TESTS])
+    return runtime
+
+
 def comfyui_stage(comfyui: Path) -> Stage:
     """ComfyUI's own requirements, with its torch packages replaced by the pinned ones."""
     lines = (comfyui / "requirements.txt").read_text(encoding="utf-8").splitlines()
@@ -110,20 +126,25 @@ def comfyui_stage(comfyui: Path) -> Stage:
     )
 
 
-def _with_own_comfyui() -> Runtime:
+def _with_own_comfyui(release: Release = NEWEST) -> Runtime:
+    """All versions run in one environment, that of the newest.
+
+    Elsewhere their requirements differ in the front end, in kernels for GPUs and in a library that
+    opens windows for shaders, none of which a test touches.
+    """
     environment = Environment(VENV)
     environment.ensure([TORCH])
-    comfyui = ensure_comfyui(environment.python)
-    environment.ensure([comfyui_stage(comfyui)])
-    return Runtime(environment.python, comfyui)
+    newest = ensure_comfyui(environment.python, NEWEST)
+    environment.ensure([comfyui_stage(newest)])
+    return Runtime(environment.python, ensure_comfyui(environment.python, release))
 
 
 def _with_given(comfyui: Path) -> Runtime:
     line = StepLine(f"using the ComfyUI in {comfyui}")
     python = comfyui_given.python_of(comfyui)
     version = comfyui_given.version_of(comfyui)
-    old = comfyui_given.is_older_than_tested(version)
-    line.done(f"version {version}" + (f", older than the tested {VERSION}" if old else ""))
+    remark = comfyui_given.remark_on(version)
+    line.done(f"version {version}" + (f", {remark}" if remark else ""))
     return Runtime(python, comfyui)
 
 

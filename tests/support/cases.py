@@ -182,7 +182,7 @@ each_unet_variant = pytest.mark.parametrize(
     "case",
     [
         case(name)
-        for name in ("sd2", "inpaint", "refiner")
+        for name in ("sd2", "inpaint", "refiner", *zoo.UNETS)
         for case in (_pab, partial(_deepcache, branch=4), _fastercache, _tgate, _smoothcache)
     ],
     ids=str,

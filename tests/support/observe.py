@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -79,3 +80,22 @@ def memory_for(batched: Any) -> Iterator[None]:
         yield
     finally:
         comfy.model_patcher.ModelPatcher.get_free_memory = original  # type: ignore[method-assign]
+
+
+def calls_per_pass(model: Any, run: Callable[[], Any]) -> Counter[str]:
+    """How often each module is called in one pass through the network, by path.
+
+    Args:
+        run: asks the network once.
+    """
+    calls = Counter[str]()
+    hooks = [
+        module.register_forward_hook(lambda *_, path=path: calls.update((path,)))
+        for path, module in model.model.diffusion_model.named_modules()
+    ]
+    try:
+        run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return calls

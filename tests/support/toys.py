@@ -108,6 +108,7 @@ TOYS: dict[str, Toy] = {
     "shapes_unet": Toy(_shapes_unet, (1, 4, 32, 32), (3, 4096)),
     "shapes_dit": Toy(_shapes_dit, (1, 16, 1, 16, 16), (3, 4096)),
     **zoo.TOYS,
+    **zoo.UNETS,
 }
 
 

@@ -37,6 +37,7 @@ from .qwen_image import QWEN_IMAGE
 from .sd3 import SD3
 from .seedvr2 import SEEDVR2
 from .stable_audio import STABLE_AUDIO
+from .structural import family_by_structure
 from .triposplat import TRIPOSPLAT
 from .unet import UNET
 from .wan import CAUSAL_WAN, WAN
@@ -100,5 +101,6 @@ __all__ = [
     "Layer",
     "OwnForward",
     "Woven",
+    "family_by_structure",
     "family_of",
 ]

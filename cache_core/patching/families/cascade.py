@@ -19,6 +19,8 @@ STABLE_CASCADE = Family(
     ),
     lacks={
         SiteKind.BLOCK: "its layers stand side by side instead of in blocks. Reuse its attention "
-        "and feed-forwards, which Apply SmoothCache does",
+        "and feed-forwards, with Apply PAB",
+        SiteKind.DEEP_BRANCH: "its levels are not joined block by block as in SD1.5 or SDXL, so "
+        "there is no branch to cut. Use Apply PAB on this model",
     },
 )

@@ -40,6 +40,8 @@ class Family:
         has_deep_branch: whether it is a UNet with input_blocks, middle_block and output_blocks.
         swaps_halves: whether it exchanges the halves of its batch on the way in, and back on the
             way out.
+        needs_proof: whether the table was found by looking at the network's structure, so that it
+            counts only once the first step has shown it to be right.
         lacks: why a kind that people would look for is not offered, and what to do instead.
     """
 
@@ -49,7 +51,14 @@ class Family:
     has_deep_branch: bool = False
     has_guidance: bool = True
     swaps_halves: bool = False
+    needs_proof: bool = False
     lacks: Mapping[SiteKind, str] | None = None
+
+    @property
+    def kinds(self) -> frozenset[SiteKind]:
+        """Every kind that a network of this family may have."""
+        others = {SiteKind.GUIDANCE: self.has_guidance, SiteKind.DEEP_BRANCH: self.has_deep_branch}
+        return frozenset(layer.kind for layer in self.layers) | {k for k, v in others.items() if v}
 
     def recognises(self, diffusion_model: nn.Module) -> bool:
         """Whether the network is of this family."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toy import Toy
 
-from . import crossed, double_stream, joint, others
+from . import crossed, double_stream, joint, others, unets
 
 TOYS: dict[str, Toy] = {
     **double_stream.TOYS,
@@ -12,3 +12,6 @@ TOYS: dict[str, Toy] = {
     **crossed.TOYS,
     **others.TOYS,
 }
+
+UNETS: dict[str, Toy] = unets.TOYS
+"""Further models on the host's UNet. The mechanism is the same, so a few laws are enough."""
