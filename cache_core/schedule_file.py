@@ -25,9 +25,11 @@ COMPONENTS = {
     "attn2": SiteKind.CROSS_ATTENTION,
     "ff": SiteKind.FEED_FORWARD,
     "self_attention": SiteKind.SELF_ATTENTION,
+    "joint_attention": SiteKind.JOINT_ATTENTION,
     "temporal_attention": SiteKind.TEMPORAL_ATTENTION,
     "cross_attention": SiteKind.CROSS_ATTENTION,
     "feed_forward": SiteKind.FEED_FORWARD,
+    "block": SiteKind.BLOCK,
 }
 """What a key may name: the words of the reference (Roblox/SmoothCache edeb4ed), and our own."""
 

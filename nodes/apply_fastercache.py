@@ -21,13 +21,17 @@ class ApplyFasterCache(io.ComfyNode):
             category=inputs.CATEGORY,
             description=(
                 "Leaves out the negative prompt in most steps and rebuilds its answer, and "
-                "continues attention from its last two outputs. For Wan and UNets, with CFG above "
-                "1. Paper: arXiv 2410.19355."
+                "continues attention from its last two outputs. For almost every model, with CFG "
+                "above 1. Paper: arXiv 2410.19355."
             ),
             inputs=[
                 io.Model.Input("model"),
                 inputs.preset(FASTERCACHE_PRESETS),
-                inputs.attention_range("self_attention", 2, "within the picture or video"),
+                inputs.attention_range(
+                    "self_attention",
+                    2,
+                    "within the picture or video, the prompt included where they are one",
+                ),
                 inputs.attention_range(
                     "temporal_attention", 2, "across frames; video models with separate layers"
                 ),

@@ -21,12 +21,15 @@ class ApplyPAB(io.ComfyNode):
             category=inputs.CATEGORY,
             description=(
                 "Computes attention only every few steps in the middle of the run and reuses its "
-                "output in between. For Wan and UNets. Paper: arXiv 2408.12588."
+                "output in between. For almost every model. Paper: arXiv 2408.12588."
             ),
             inputs=[
                 io.Model.Input("model"),
                 inputs.attention_range(
-                    "self_attention", 2, "within the picture or video; it changes fastest"
+                    "self_attention",
+                    2,
+                    "within the picture or video, the prompt included where they are one; it "
+                    "changes fastest",
                 ),
                 inputs.attention_range(
                     "temporal_attention", 4, "across frames; video models with separate layers"

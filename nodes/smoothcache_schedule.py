@@ -33,7 +33,8 @@ class SmoothCacheSchedule(io.ComfyNode):
             category=inputs.CATEGORY,
             description=(
                 "Computes and reuses whole kinds of layers by a schedule that was made for one "
-                "model, sampler and number of steps. For Wan and UNets. Paper: arXiv 2411.10510."
+                "model, sampler and number of steps. For almost every model. Paper: arXiv "
+                "2411.10510."
             ),
             inputs=[
                 io.Model.Input("model"),

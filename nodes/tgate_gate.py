@@ -24,7 +24,8 @@ class TGateGate(io.ComfyNode):
             category=inputs.CATEGORY,
             description=(
                 "From one step on, the prompt is no longer asked and only one branch runs: half "
-                "the work. For UNets and Wan, with CFG above 1. Paper: arXiv 2404.02747."
+                "the work. For models with separate attention to the prompt (UNets, PixArt, "
+                "Wan, LTX, Cosmos …), with CFG above 1. Paper: arXiv 2404.02747."
             ),
             inputs=[
                 io.Model.Input("model"),

@@ -22,7 +22,6 @@ from .smoothcache import SmoothCache
 from .tgate import TGate
 
 SELF = SiteKind.SELF_ATTENTION
-JOINT = SiteKind.JOINT_ATTENTION
 TEMPORAL = SiteKind.TEMPORAL_ATTENTION
 CROSS = SiteKind.CROSS_ATTENTION
 FEED_FORWARD = SiteKind.FEED_FORWARD
@@ -219,7 +218,7 @@ DEEPCACHE_PRESETS = _by_name(
 """Source: arXiv 2312.00858, section 4 and appendix; horseee/DeepCache 1691a3a, README.md; the page
 about DeepCache in diffusers' documentation. Branches are renumbered as in docs/methods.md."""
 
-_LAYERS = (SELF, JOINT, FEED_FORWARD)
+_LAYERS = (SELF, FEED_FORWARD)
 _BLOCKS = (SiteKind.BLOCK,)
 
 FORA_SCHEDULES = MappingProxyType({

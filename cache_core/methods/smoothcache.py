@@ -49,8 +49,9 @@ class SmoothCache(Method):
             raise ConfigError(f"{self.label} has two rows for the same layers; expected one each")
 
     def rules(self) -> tuple[Rule, ...]:
+        rows = self._rows_with_joint_attention()
         alone: dict[SiteKind, set[int]] = defaultdict(set)
-        for kind, index, _ in self.rows:
+        for kind, index, _ in rows:
             if index is not None:
                 alone[kind].add(index)
         return tuple(
@@ -64,7 +65,18 @@ class SmoothCache(Method):
                 is_required=not self.is_for_any_model,
                 remedy="Take a schedule that was made for this model",
             )
+            for kind, index, compute in rows
+        )
+
+    def _rows_with_joint_attention(self) -> Rows:
+        """The reference calls attention "attn", whether it is joined with the prompt or not."""
+        kinds = {kind for kind, _, _ in self.rows}
+        if SiteKind.JOINT_ATTENTION in kinds:
+            return self.rows
+        return self.rows + tuple(
+            (SiteKind.JOINT_ATTENTION, index, compute)
             for kind, index, compute in self.rows
+            if kind is SiteKind.SELF_ATTENTION
         )
 
     def describe(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from comfy.patcher_extension import WrappersMP
@@ -11,10 +11,17 @@ from torch import nn
 
 from ..errors import RuleConflictError, UnsupportedModelError
 from ..rules import Rule, assign
+from ..sites import Site
 from . import wrappers
-from .families import FAMILIES, family_by_structure, family_of
+from .families import FAMILIES, Access, AttentionCore, family_by_structure, family_of
 from .fitness import check
 from .installation import KEY, Installation, RuleSource, installation_of
+
+FUSED = (
+    "single-stream blocks fuse the projections of attention with their feed-forward: there only "
+    "scaled dot-product attention is saved. Whole blocks save more: block on Apply PAB, or a "
+    "schedule of whole blocks on SmoothCache Schedule"
+)
 
 
 def attach(model: Any, method: RuleSource) -> Any:
@@ -54,12 +61,14 @@ def attach(model: Any, method: RuleSource) -> Any:
     notes = check(method, family, type(network).__name__, counts)
     rules: Sequence[Rule] = [rule for each in methods for rule in each.rules()]
     assigned = assign(rules, sites)
+    access = {site: way for site in assigned if (way := sites[site]) is not None}
+    earlier = previous.notes if previous else ()
     installation = Installation(
         methods=methods,
         assigned=assigned,
-        access={site: access for site in assigned if (access := sites[site]) is not None},
+        access=access,
         family=f"{family.name} ({type(model.model).__name__})",
-        notes=((*previous.notes, *notes) if previous else notes),
+        notes=tuple(dict.fromkeys((*earlier, *notes, *_on_fused_layers(assigned, access)))),
         swaps_halves=family.swaps_halves,
         needs_proof=family.needs_proof,
     )
@@ -72,6 +81,13 @@ def attach(model: Any, method: RuleSource) -> Any:
         clone.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, wrappers.calc_cond_batch)
         clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, wrappers.apply_model)
     return clone
+
+
+def _on_fused_layers(assigned: Mapping[Site, Rule], access: Mapping[Site, Access]) -> Iterator[str]:
+    """Say what is saved where attention cannot be left out as a whole."""
+    for site, rule in assigned.items():
+        if isinstance(access.get(site), AttentionCore) and not rule.when.never_reuses:
+            yield FUSED
 
 
 def _network_of(model: Any, method: RuleSource) -> nn.Module:

@@ -16,6 +16,8 @@ _ATTENTION = frozenset({
     SiteKind.TEMPORAL_ATTENTION,
 })  # fmt: skip
 
+_SPATIAL = frozenset({SiteKind.SELF_ATTENTION, SiteKind.JOINT_ATTENTION})
+
 
 def check(
     method: RuleSource, family: Family, network: str, counts: Mapping[SiteKind, int]
@@ -47,12 +49,12 @@ def check(
     for rule in rules:
         kind, count = rule.where.kind, counts.get(rule.where.kind, 0)
         others = acting[rule.when, rule.what]
-        # One range is for spatial attention, which is either by itself or joined with the prompt.
-        is_joint = kind is SiteKind.SELF_ATTENTION and SiteKind.JOINT_ATTENTION in others
-        if not count and rule.is_required and not is_joint:
+        # One setting is for spatial attention, which stands alone or is joined with the prompt.
+        is_elsewhere = kind in _SPATIAL and not count and not others.isdisjoint(_SPATIAL)
+        if not count and rule.is_required and not is_elsewhere:
             raise UnsupportedModelError(_has_no(rule, family, model, counts))
         beyond = [index for index in rule.where.indices or () if index >= count]
-        if beyond and rule.is_required:
+        if beyond and rule.is_required and not is_elsewhere:
             raise ConfigError(_index_beyond(rule, max(beyond), count))
         if not count and not rule.when.never_reuses and not others:
             notes.append(f"{method.name}: this model has no {kind}; that range has no effect")

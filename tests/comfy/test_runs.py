@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import cases
 import comfy.ops
+import host
 import pytest
 import torch
 import toys
-from comfy.ldm.wan.ar_model import CausalWanModel
 from comfy.patcher_extension import WrappersMP
 from comfy_extras.nodes_easycache import EasyCacheNode
 from stepcache.cache_core.errors import ConfigError, RuleConflictError, UnsupportedModelError
@@ -136,9 +136,10 @@ def test_a_guider_that_bypasses_the_announcement_is_still_timed() -> None:
 
 
 def test_a_model_with_state_in_its_attention_is_refused() -> None:
+    autoregressive = host.module("comfy.ldm.wan.ar_model", "autoregressive Wan")
     model = toys.TOYS["wan"].make()
     layout = {k: v for k, v in toys.wan_config().unet_config.items() if k != "image_model"}
-    model.model.diffusion_model = CausalWanModel(
+    model.model.diffusion_model = autoregressive.CausalWanModel(
         **layout, dtype=torch.float32, device=toys.CPU, operations=comfy.ops.disable_weight_init
     )
     with pytest.raises(

@@ -163,6 +163,7 @@ REFUSALS = [
         for label, method in METHODS.items()
         if label not in toy.methods
     ),
+    *((PAB(block=2), name) for name, toy in zoo.TOYS.items() if SiteKind.BLOCK not in toy.kinds),
 ]
 SAMPLERS = ("euler", "heun", "dpmpp_2m", "dpmpp_sde", "uni_pc", "dpm_adaptive", "lcm")
 

@@ -1,10 +1,12 @@
-"""Boots a genuine ComfyUI in this process, on the CPU."""
+"""Boots a genuine ComfyUI in this process, and skips by name what it is too old for."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from pathlib import Path
+from typing import Any, NoReturn
 
 
 def comfyui_path() -> Path:
@@ -43,3 +45,47 @@ def boot(cpu: bool = True) -> None:
         import comfy.cli_args
     finally:
         sys.argv = argv
+
+
+def version() -> str:
+    """What the booted ComfyUI calls itself."""
+    import comfyui_version
+
+    return comfyui_version.__version__
+
+
+def skip_if_older(since: str, what: str) -> None:
+    """Skip the running test where the host is too old.
+
+    Args:
+        since: the first tested version of ComfyUI that has it.
+        what: its name, such as a model family.
+    """
+    if _numbers(version()) < _numbers(since):
+        _skip(what)
+
+
+def module(name: str, what: str) -> Any:
+    """A module of the host; where the host lacks it, skip the running test or file.
+
+    Args:
+        name: dotted name.
+        what: what it is there for, such as a model family.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        _skip(what)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
+
+
+def _skip(what: str) -> NoReturn:
+    # Benchmarks boot a host too, and run where there is no pytest.
+    import pytest
+
+    pytest.skip(f"{what} is younger than ComfyUI {version()}", allow_module_level=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ def random_weights(
         adjust: changes the network before it gets its weights, where the host fixes a width.
     """
 
+    @torch.no_grad()
     def make() -> comfy.model_patcher.ModelPatcher:
         settled = config()
         settled.set_inference_dtype(torch.float32, None)
@@ -82,6 +84,12 @@ def random_weights(
         return comfy.model_patcher.ModelPatcher(model.eval(), load_device=CPU, offload_device=CPU)
 
     return make
+
+
+def accepted(kind: type, **settings: Any) -> dict[str, Any]:
+    """Those of the settings that this version of a class of the host has."""
+    names = inspect.signature(kind).parameters
+    return {name: value for name, value in settings.items() if name in names}
 
 
 @torch.no_grad()

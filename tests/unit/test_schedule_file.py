@@ -61,7 +61,8 @@ def test_names_of_layers(file: Path, name: str, kind: SiteKind, index: int | Non
 
 def test_rows_make_a_method_in_which_a_row_for_one_layer_wins(file: Path) -> None:
     file.write_text(json.dumps({"attn": [1, 0], "attn-1": [1, 1]}))
-    everywhere, one = SmoothCache(read_schedule(file), file.name).rules()
+    everywhere, one, *joint = SmoothCache(read_schedule(file), file.name).rules()
+    assert {rule.where.kind for rule in joint} == {SiteKind.JOINT_ATTENTION}
     assert everywhere.where.excluded == {1}
     assert one.where.indices == {1}
     assert one.when.never_reuses

@@ -9,6 +9,7 @@ from .family import Family, Layer
 
 ACE_STEP = Family(
     name="ACE-Step",
+    models="ACE-Step 1 (music)",
     model_classes=("comfy.ldm.ace.model.ACEStepTransformer2DModel",),
     layers=(
         Layer(r"transformer_blocks\.\d+\.attn", SiteKind.SELF_ATTENTION),
@@ -20,6 +21,7 @@ ACE_STEP = Family(
 
 ACE_STEP_15 = Family(
     name="ACE-Step 1.5",
+    models="ACE-Step 1.5 (music)",
     model_classes=("comfy.ldm.ace.ace_step15.AceStepConditionGenerationModel",),
     layers=(
         Layer(r"decoder\.layers\.\d+\.self_attn", SiteKind.SELF_ATTENTION),

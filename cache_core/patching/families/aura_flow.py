@@ -6,6 +6,7 @@ from .family import Family, Layer
 
 AURA_FLOW = Family(
     name="AuraFlow",
+    models="AuraFlow",
     model_classes=("comfy.ldm.aura.mmdit.MMDiT",),
     layers=(
         Layer(r"(double|single)_layers\.\d+\.attn", SiteKind.JOINT_ATTENTION),

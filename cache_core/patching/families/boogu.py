@@ -10,6 +10,7 @@ from .omnigen2 import PICTURE_REFINER
 
 BOOGU = Family(
     name="Boogu",
+    models="Boogu",
     model_classes=("comfy.ldm.boogu.model.BooguTransformer2DModel",),
     layers=(
         *PICTURE_REFINER,

@@ -11,6 +11,7 @@ from .family import Family, Layer
 
 STABLE_CASCADE = Family(
     name="Stable Cascade",
+    models="stages C and B",
     model_classes=("comfy.ldm.cascade.stage_c.StageC", "comfy.ldm.cascade.stage_b.StageB"),
     layers=(
         Layer(r"(down|up)_blocks\.\d+\.\d+\.attention", SiteKind.JOINT_ATTENTION),

@@ -8,5 +8,8 @@ from .family import Family
 from .flux import DOUBLE_STREAM
 
 CHROMA = Family(
-    name="Chroma", model_classes=("comfy.ldm.chroma.model.Chroma",), layers=DOUBLE_STREAM
+    name="Chroma",
+    models="Chroma, Chroma Radiance",
+    model_classes=("comfy.ldm.chroma.model.Chroma",),
+    layers=DOUBLE_STREAM,
 )

@@ -8,6 +8,7 @@ _BLOCK = r"blocks\.\d+"
 
 COGVIDEOX = Family(
     name="CogVideoX",
+    models="CogVideoX 1.0, 1.5, T2V, I2V",
     model_classes=("comfy.ldm.cogvideo.model.CogVideoXTransformer3DModel",),
     layers=(
         Layer(

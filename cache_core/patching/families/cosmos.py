@@ -9,6 +9,7 @@ THWBD = 3
 
 COSMOS_1 = Family(
     name="Cosmos",
+    models="Cosmos predict 1",
     model_classes=("comfy.ldm.cosmos.model.GeneralDIT",),
     layers=(
         # Every block of a published model is full attention, cross-attention, feed-forward.
@@ -22,6 +23,7 @@ COSMOS_1 = Family(
 COSMOS_2 = Family(
     # Anima is a subclass; its adapter of prompts runs once, before sampling.
     name="Cosmos Predict2",
+    models="Cosmos predict 2, Anima",
     model_classes=("comfy.ldm.cosmos.predict2.MiniTrainDIT",),
     layers=(
         Layer(r"blocks\.\d+\.self_attn", SiteKind.SELF_ATTENTION),

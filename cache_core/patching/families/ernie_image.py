@@ -6,6 +6,7 @@ from .family import Family, Layer
 
 ERNIE_IMAGE = Family(
     name="Ernie-Image",
+    models="Ernie-Image",
     model_classes=("comfy.ldm.ernie.model.ErnieImageModel",),
     layers=(
         # Called self-attention by the host; the sequence holds the prompt too.

@@ -34,6 +34,7 @@ class Family:
 
     Args:
         name: what people call it.
+        models: what is published of it, for the table of supported models.
         model_classes: qualified names of the host's classes; subclasses are recognised too.
         layers: the table. One module may stand in several lines, with different kinds.
         has_guidance: whether two branches of classifier-free guidance may be told apart in it.
@@ -47,6 +48,7 @@ class Family:
 
     name: str
     model_classes: tuple[str, ...]
+    models: str = ""
     layers: tuple[Layer, ...] = ()
     has_deep_branch: bool = False
     has_guidance: bool = True

@@ -29,4 +29,9 @@ DOUBLE_STREAM = (
 )
 """The lines of every network that is made of these two blocks."""
 
-FLUX = Family(name="Flux", model_classes=("comfy.ldm.flux.model.Flux",), layers=DOUBLE_STREAM)
+FLUX = Family(
+    name="Flux",
+    models="Flux.1 dev, schnell, Kontext, Flux.2, Ovis-Image, LongCat-Image",
+    model_classes=("comfy.ldm.flux.model.Flux",),
+    layers=DOUBLE_STREAM,
+)

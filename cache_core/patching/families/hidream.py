@@ -6,6 +6,7 @@ from .family import Family, Layer
 
 HIDREAM = Family(
     name="HiDream I1",
+    models="HiDream I1, E1",
     model_classes=("comfy.ldm.hidream.model.HiDreamImageTransformer2DModel",),
     layers=(
         Layer(r"(double|single)_stream_blocks\.\d+\.block\.attn1", SiteKind.JOINT_ATTENTION),
@@ -18,6 +19,7 @@ HIDREAM = Family(
 
 HIDREAM_O1 = Family(
     name="HiDream O1",
+    models="HiDream O1",
     model_classes=("comfy.ldm.hidream_o1.model.HiDreamO1Transformer",),
     # The first call for a prompt runs every token and keeps the prompt's keys and values on the
     # model; later calls, also those of later runs, run the picture's tokens only. A stored value

@@ -10,6 +10,7 @@ from .family import Family, Layer
 
 HUNYUAN_DIT = Family(
     name="HunyuanDiT",
+    models="HunyuanDiT 1.1, 1.2",
     model_classes=("comfy.ldm.hydit.models.HunYuanDiT",),
     layers=(
         # Attention returns a tuple of one.
@@ -22,6 +23,7 @@ HUNYUAN_DIT = Family(
 
 HUNYUAN_3D_21 = Family(
     name="Hunyuan3D 2.1",
+    models="Hunyuan3D 2.1",
     model_classes=("comfy.ldm.hunyuan3dv2_1.hunyuandit.HunYuanDiTPlain",),
     layers=(
         Layer(r"blocks\.\d+\.attn1", SiteKind.SELF_ATTENTION),

@@ -13,6 +13,7 @@ _REFINER = r"txt_in\.individual_token_refiner\.blocks\.\d+"
 
 HUNYUAN_VIDEO = Family(
     name="HunyuanVideo",
+    models="HunyuanVideo 1.0, 1.5, I2V, SkyReels, HunyuanImage 2.1",
     model_classes=("comfy.ldm.hunyuan_video.model.HunyuanVideo",),
     layers=(
         Layer(

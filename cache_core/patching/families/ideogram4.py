@@ -6,6 +6,7 @@ from .family import Family, Layer
 
 IDEOGRAM4 = Family(
     name="Ideogram 4",
+    models="Ideogram 4",
     model_classes=("comfy.ldm.ideogram4.model.Ideogram4Transformer",),
     layers=(
         Layer(r"layers\.\d+\.attention", SiteKind.JOINT_ATTENTION),

@@ -6,6 +6,7 @@ from .family import Family, Layer
 
 JOYIMAGE = Family(
     name="JoyImage",
+    models="JoyImage",
     model_classes=("comfy.ldm.joyimage.model.JoyImageTransformer3DModel",),
     layers=(
         Layer(r"double_blocks\.\d+\.attn", SiteKind.JOINT_ATTENTION),

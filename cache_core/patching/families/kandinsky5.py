@@ -9,6 +9,7 @@ from .family import Family, Layer
 
 KANDINSKY_5 = Family(
     name="Kandinsky 5",
+    models="Kandinsky 5 video and image",
     model_classes=("comfy.ldm.kandinsky5.model.Kandinsky5",),
     layers=(
         Layer(r"(text|visual)_transformer_blocks\.\d+\.self_attention", SiteKind.SELF_ATTENTION),

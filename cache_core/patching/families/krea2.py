@@ -10,6 +10,7 @@ from .family import Family, Layer
 
 KREA2 = Family(
     name="Krea 2",
+    models="Krea 2",
     model_classes=("comfy.ldm.krea2.model.SingleStreamDiT",),
     layers=(
         Layer(r"blocks\.\d+\.attn", SiteKind.JOINT_ATTENTION),

@@ -5,6 +5,7 @@ from .qwen_image import QWEN_BLOCKS
 
 LENS = Family(
     name="Lens",
+    models="Lens",
     model_classes=("comfy.ldm.lens.model.LensTransformer2DModel",),
     layers=QWEN_BLOCKS,
 )

@@ -6,6 +6,7 @@ from .family import Family, Layer
 
 LTXAV = Family(
     name="LTX-2",
+    models="LTX-2 (video and sound)",
     model_classes=("comfy.ldm.lightricks.av_model.LTXAVModel",),
     layers=(
         Layer(r"transformer_blocks\.\d+\.(audio_)?attn1", SiteKind.SELF_ATTENTION),
@@ -24,6 +25,7 @@ LTXAV = Family(
 
 LTXV = Family(
     name="LTX-Video",
+    models="LTX-Video 0.9",
     model_classes=("comfy.ldm.lightricks.model.LTXVModel",),
     layers=(
         Layer(r"transformer_blocks\.\d+\.attn1", SiteKind.SELF_ATTENTION),

@@ -9,6 +9,7 @@ from .family import Family, Layer
 
 LUMINA2 = Family(
     name="Lumina 2 / Z-Image",
+    models="Lumina 2, Z-Image",
     model_classes=("comfy.ldm.lumina.model.NextDiT",),
     layers=(
         # Before the picture meets the prompt, it attends to itself.

@@ -10,6 +10,7 @@ from .family import Family, Layer
 
 MINIMAX = Family(
     name="MiniMax H3",
+    models="MiniMax H3 (video and sound)",
     model_classes=("comfy.ldm.minimax.model.MiniMaxH3Model",),
     layers=(
         Layer(r"blocks\.\d+\.attn", SiteKind.JOINT_ATTENTION),

@@ -6,6 +6,7 @@ from .family import Family, Layer
 
 MOCHI = Family(
     name="Mochi",
+    models="Mochi 1",
     model_classes=("comfy.ldm.genmo.joint_model.asymm_models_joint.AsymmDiTJoint",),
     layers=(
         Layer(r"blocks\.\d+\.attn", SiteKind.JOINT_ATTENTION),

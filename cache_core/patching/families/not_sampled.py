@@ -5,6 +5,7 @@ from .family import Family
 
 NOT_SAMPLED = Family(
     name="Detector",
+    models="RT-DETR, Depth Anything 3, SAM 3",
     model_classes=(
         "comfy.ldm.rt_detr.rtdetr_v4.RTv4",
         "comfy.ldm.depth_anything_3.model.DepthAnything3Net",

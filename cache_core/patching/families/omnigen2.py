@@ -15,6 +15,7 @@ PICTURE_REFINER = (
 
 OMNIGEN2 = Family(
     name="OmniGen2",
+    models="OmniGen2",
     model_classes=("comfy.ldm.omnigen.omnigen2.OmniGen2Transformer2DModel",),
     layers=(
         *PICTURE_REFINER,

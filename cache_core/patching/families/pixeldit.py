@@ -11,6 +11,7 @@ from .family import Family, Layer
 
 PIXELDIT = Family(
     name="PixelDiT",
+    models="PixelDiT, PiD",
     model_classes=("comfy.ldm.pixeldit.model.PixDiT_T2I",),
     layers=(
         Layer(r"patch_blocks\.\d+\.attn", SiteKind.JOINT_ATTENTION),

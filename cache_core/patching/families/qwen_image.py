@@ -17,6 +17,7 @@ QWEN_BLOCKS = (
 
 QWEN_IMAGE = Family(
     name="Qwen-Image",
+    models="Qwen-Image, Qwen-Image-Edit",
     model_classes=("comfy.ldm.qwen_image.model.QwenImageTransformer2DModel",),
     layers=QWEN_BLOCKS,
 )

@@ -13,6 +13,7 @@ def _parts(*names: str) -> tuple[str, ...]:
 
 SD3 = Family(
     name="SD3",
+    models="SD3, SD3.5 medium and large",
     model_classes=("comfy.ldm.modules.diffusionmodules.mmdit.MMDiT",),
     layers=(
         Layer(

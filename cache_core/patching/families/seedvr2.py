@@ -9,6 +9,7 @@ from .family import Family, Layer
 
 SEEDVR2 = Family(
     name="SeedVR2",
+    models="SeedVR2",
     model_classes=("comfy.ldm.seedvr.model.NaDiT",),
     layers=(
         Layer(r"blocks\.\d+\.attn", SiteKind.JOINT_ATTENTION),

@@ -6,6 +6,7 @@ from .family import Family, Layer
 
 STABLE_AUDIO = Family(
     name="Stable Audio",
+    models="Stable Audio 1 and 3",
     model_classes=("comfy.ldm.audio.dit.AudioDiffusionTransformer",),
     layers=(
         Layer(r"transformer\.layers\.\d+\.self_attn", SiteKind.SELF_ATTENTION),

@@ -10,6 +10,7 @@ from .family import Family, Layer
 
 TRIPOSPLAT = Family(
     name="TripoSplat",
+    models="TripoSplat (3D)",
     model_classes=("comfy.ldm.triposplat.model.LatentSeqMMFlowModel",),
     layers=(
         Layer(r"noise_refiner\.\d+\.attn", SiteKind.SELF_ATTENTION),

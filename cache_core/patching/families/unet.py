@@ -6,6 +6,10 @@ from .family import Family, Layer
 
 UNET = Family(
     name="UNet",
+    models=(
+        "SD1.5, SD2, SDXL and its refiner, inpainting, SVD, SV3D, SSD-1B, KOALA, Vega, "
+        "Playground 2.5, Stable Zero123"
+    ),
     model_classes=("comfy.ldm.modules.diffusionmodules.openaimodel.UNetModel",),
     layers=(
         Layer(r".*\.transformer_blocks\.\d+\.attn1", SiteKind.SELF_ATTENTION),

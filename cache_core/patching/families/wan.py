@@ -6,6 +6,7 @@ from .family import Family, Layer
 
 CAUSAL_WAN = Family(
     name="Causal Wan",
+    models="self-forcing Wan",
     model_classes=("comfy.ldm.wan.ar_model.CausalWanModel",),
     has_guidance=False,
     lacks=dict.fromkeys(
@@ -17,6 +18,7 @@ CAUSAL_WAN = Family(
 
 WAN = Family(
     name="Wan",
+    models="Wan 2.1 and 2.2: t2v, i2v, VACE, camera, S2V, HuMo, Animate, SCAIL, Dancer",
     model_classes=("comfy.ldm.wan.model.WanModel",),
     layers=(
         Layer(r"(vace_)?blocks\.\d+\.self_attn", SiteKind.SELF_ATTENTION),

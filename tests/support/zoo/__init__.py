@@ -15,3 +15,26 @@ TOYS: dict[str, Toy] = {
 
 UNETS: dict[str, Toy] = unets.TOYS
 """Further models on the host's UNet. The mechanism is the same, so a few laws are enough."""
+
+SINCE: dict[str, tuple[str, str]] = {
+    "boogu": ("0.27.0", "Boogu"),
+    "cogvideox": ("0.24.1", "CogVideoX"),
+    "cogvideox_i2v": ("0.24.1", "CogVideoX"),
+    "ernie": ("0.20.1", "Ernie-Image"),
+    "hidream_o1": ("0.24.1", "HiDream O1"),
+    "ideogram4": ("0.24.1", "Ideogram 4"),
+    "joyimage": ("0.30.0", "JoyImage"),
+    "krea2": ("0.27.0", "Krea 2"),
+    "lens": ("0.24.1", "Lens"),
+    "mage_flow": ("0.30.0", "Mage-Flow"),
+    "minimax": ("0.30.0", "MiniMax H3"),
+    "pid": ("0.24.1", "PiD"),
+    "pixeldit": ("0.24.1", "PixelDiT"),
+    "seedvr2": ("0.27.0", "SeedVR2"),
+    "stable_audio_3": ("0.24.1", "Stable Audio 3"),
+    "triposplat": ("0.24.1", "TripoSplat"),
+    "wan_causal": ("0.24.1", "Causal Wan"),
+    "wan_dancer": ("0.24.1", "Wan-Dancer"),
+    "wan_scail2": ("0.27.0", "Wan SCAIL-2"),
+}
+"""What not every tested version of ComfyUI has: the first that does, and what it is called."""

@@ -9,8 +9,9 @@ from typing import Any
 
 import comfy.supported_models as supported
 import torch
+from comfy.ldm.chroma_radiance.model import ChromaRadianceParams
 from stepcache.cache_core.sites import SiteKind
-from toy import Toy, random_weights
+from toy import Toy, accepted, random_weights
 
 JOINT = frozenset({SiteKind.JOINT_ATTENTION, SiteKind.FEED_FORWARD, SiteKind.BLOCK})
 REFINED = JOINT | {SiteKind.SELF_ATTENTION}
@@ -83,11 +84,12 @@ def chroma_config(kind: Callable[[dict], Any] = supported.Chroma, **over: Any) -
 
 
 def radiance_config() -> Any:
+    newer = accepted(ChromaRadianceParams, use_sequential_txt_ids=True)
     return chroma_config(
         supported.ChromaRadiance, in_channels=3, out_channels=3, patch_size=4, nerf_hidden_size=8,
         nerf_mlp_ratio=2, nerf_depth=2, nerf_max_freqs=4, nerf_tile_size=512,
         nerf_final_head_type="conv", nerf_embedder_dtype=torch.float32, use_x0=False,
-        use_sequential_txt_ids=True, image_model="chroma_radiance",
+        image_model="chroma_radiance", **newer,
     )  # fmt: skip
 
 
@@ -139,8 +141,9 @@ def hunyuan3d_config() -> Any:
     })  # fmt: skip
 
 
-def cogvideox_config(kind: Callable[[dict], Any] = supported.CogVideoX_T2V, **over: Any) -> Any:
-    return kind({
+def cogvideox_config(kind: str = "CogVideoX_T2V", **over: Any) -> Any:
+    """By name: an older host has not the class."""
+    return getattr(supported, kind)({
         "num_attention_heads": 3, "attention_head_dim": 16, "in_channels": 16, "out_channels": 16,
         "time_embed_dim": 32, "text_embed_dim": 24, "num_layers": 2, "sample_width": 16,
         "sample_height": 16, "sample_frames": 9, "image_model": "cogvideox",
@@ -151,7 +154,7 @@ def cogvideox_config(kind: Callable[[dict], Any] = supported.CogVideoX_T2V, **ov
 def cogvideox_i2v_config() -> Any:
     """CogVideoX 1.5: rotary positions, patches in time, and a picture to begin with."""
     return cogvideox_config(
-        supported.CogVideoX_I2V, in_channels=32, patch_size_t=2, ofs_embed_dim=32,
+        "CogVideoX_I2V", in_channels=32, patch_size_t=2, ofs_embed_dim=32,
         use_rotary_positional_embeddings=True, use_learned_positional_embeddings=False,
     )  # fmt: skip
 

@@ -8,10 +8,11 @@ import comfy.model_patcher
 import comfy.ops
 import comfy.supported_models as supported
 import torch
+from comfy.ldm.ace.ace_step15 import AceStepConditionGenerationModel
 from comfy.ldm.ace.lyric_encoder import ConformerEncoder
 from comfy.ldm.audio.embedders import NumberConditioner
 from stepcache.cache_core.sites import SiteKind
-from toy import CPU, Toy, fill, random_weights
+from toy import CPU, Toy, accepted, fill, random_weights
 
 BLOCK, FEED_FORWARD = SiteKind.BLOCK, SiteKind.FEED_FORWARD
 SELF, CROSS, JOINT = (
@@ -61,10 +62,12 @@ def pixeldit_config() -> Any:
 
 
 def pid_config() -> Any:
+    from comfy.ldm.pixeldit.pid import PidNet
+
     return supported.PiD({
         "image_model": "pid", **pixeldit_settings(), "lq_latent_channels": 4, "lq_hidden_dim": 16,
         "lq_num_res_blocks": 1, "lq_interval": 2, "latent_spatial_down_factor": 1,
-        "pit_lq_inject": True, "rope_ref_h": 16, "rope_ref_w": 16,
+        "rope_ref_h": 16, "rope_ref_w": 16, **accepted(PidNet, pit_lq_inject=True),
     })  # fmt: skip
 
 
@@ -102,12 +105,15 @@ def ace_step_config() -> Any:
 
 
 def ace_step_15_config() -> Any:
+    encoder = accepted(
+        AceStepConditionGenerationModel,
+        encoder_hidden_size=32, encoder_intermediate_size=48, encoder_num_heads=2,
+    )  # fmt: skip
     return supported.ACEStep15({
         "audio_model": "ace1.5", "hidden_size": 32, "text_hidden_dim": 24, "num_dit_layers": 3,
         "num_lyric_layers": 1, "num_timbre_layers": 1, "num_tokenizer_layers": 1, "num_heads": 2,
         "num_kv_heads": 1, "head_dim": 16, "intermediate_size": 48, "sliding_window": 4,
-        "fsq_dim": 32, "encoder_hidden_size": 32, "encoder_intermediate_size": 48,
-        "encoder_num_heads": 2,
+        "fsq_dim": 32, **encoder,
     })  # fmt: skip
 
 
@@ -131,7 +137,7 @@ def stable_audio_config() -> Any:
 def stable_audio_3_config() -> Any:
     class StableAudio3(supported.StableAudio3):
         def get_model(self, state_dict: dict, prefix: str = "", device: Any = None) -> Any:
-            return super().get_model(_seconds("seconds_total", "expo"), prefix)
+            return super().get_model(_seconds("seconds_total", fourier_features_type="expo"), prefix)
 
     return StableAudio3({
         **stable_audio_settings(), "global_cond_dim": 768, "timestep_features_type": "expo",
@@ -141,9 +147,9 @@ def stable_audio_3_config() -> Any:
     })  # fmt: skip
 
 
-def _seconds(name: str, features: str = "learned") -> dict[str, torch.Tensor]:
+def _seconds(name: str, **options: str) -> dict[str, torch.Tensor]:
     """Weights for a number of seconds, which the host takes from the checkpoint."""
-    conditioner = NumberConditioner(768, fourier_features_type=features)
+    conditioner = NumberConditioner(768, **options)
     fill(conditioner)
     weights = conditioner.state_dict()
     return {f"conditioner.conditioners.{name}.{key}": value for key, value in weights.items()}

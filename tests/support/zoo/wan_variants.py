@@ -26,8 +26,9 @@ DIM, FRAMES, WIDTH = 48, 2, 24
 LATENT = (1, 16, FRAMES, 8, 8)
 
 
-def wan(variant: type, **over: Any) -> Any:
-    return lambda: variant({
+def wan(variant: str, **over: Any) -> Any:
+    """By name: an older host has not every class."""
+    return lambda: getattr(supported, variant)({
         "image_model": "wan2.1", "model_type": "t2v", "patch_size": (1, 2, 2), "in_dim": 16,
         "dim": DIM, "ffn_dim": 64, "freq_dim": 32, "text_dim": WIDTH, "out_dim": 16,
         "num_heads": 2, "num_layers": 2, **over,
@@ -81,55 +82,55 @@ def toy(config: Any, *extra: tuple[str, Any], adjust: Any = None, **over: Any) -
 
 
 TOYS: dict[str, Toy] = {
-    "wan_i2v": toy(wan(supported.WAN21_I2V, model_type="i2v", in_dim=36), _clip()),
+    "wan_i2v": toy(wan("WAN21_I2V", model_type="i2v", in_dim=36), _clip()),
     "wan22_5b": toy(
-        wan(supported.WAN22_T2V, in_dim=48, out_dim=48), latent=(1, 48, FRAMES, 8, 8)
+        wan("WAN22_T2V", in_dim=48, out_dim=48), latent=(1, 48, FRAMES, 8, 8)
     ),
     "wan_vace": toy(
         wan(
-            supported.WAN21_Vace, model_type="vace", num_layers=4, vace_layers=2, vace_in_dim=96
+            "WAN21_Vace", model_type="vace", num_layers=4, vace_layers=2, vace_in_dim=96
         )
     ),
     "wan_camera": toy(
-        wan(supported.WAN21_Camera, model_type="camera", in_dim=32, in_dim_control_adapter=4),
+        wan("WAN21_Camera", model_type="camera", in_dim=32, in_dim_control_adapter=4),
         _clip(),
     ),
     "wan_s2v": toy(
         wan(
-            supported.WAN22_S2V, model_type="s2v", audio_dim=16, num_audio_token=2,
+            "WAN22_S2V", model_type="s2v", audio_dim=16, num_audio_token=2,
             audio_inject_layers=[0, 1],
         ),
         ("audio_embed", _noise(1, 25, 16, 4 * FRAMES)),
     ),
     "wan_humo": toy(
-        wan(supported.WAN21_HuMo, model_type="humo"),
+        wan("WAN21_HuMo", model_type="humo"),
         ("audio_embed", _noise(1, FRAMES, 8, 5, 4)),
         adjust=_small_audio_projection,
     ),
     "wan_animate": toy(
         # One face adapter for every fifth block.
-        wan(supported.WAN22_Animate, model_type="animate", in_dim=36, num_layers=10),
+        wan("WAN22_Animate", model_type="animate", in_dim=36, num_layers=10),
         _clip(), ("face_video_pixels", _noise(1, 3, 4, 16, 16)),
         adjust=_small_face,
     ),
     "wan_scail": toy(
-        wan(supported.WAN21_SCAIL, model_type="scail", in_dim=20), _clip(),
+        wan("WAN21_SCAIL", model_type="scail", in_dim=20), _clip(),
         ("pose_video_latent", _noise(1, 16, FRAMES, 4, 4)),
     ),
     "wan_scail2": toy(
-        wan(supported.WAN21_SCAIL2, model_type="scail2", in_dim=20), _clip(),
+        wan("WAN21_SCAIL2", model_type="scail2", in_dim=20), _clip(),
         ("pose_video_latent", _noise(1, 16, FRAMES, 4, 4)),
         ("driving_mask_28ch", _noise(1, FRAMES, 28, 4, 4)),
     ),
     "wan_dancer": toy(
         wan(
-            supported.WAN22_WanDancer, model_type="wandancer", in_dim=36,
+            "WAN22_WanDancer", model_type="wandancer", in_dim=36,
             audio_inject_layers=[0, 1], music_dim=32, music_heads=2, music_latent_dim=32,
         ),
         _clip(), ("audio_embed", _noise(1, 12, 35)),
     ),
     "wan_causal": Toy(
-        random_weights(wan(supported.WAN21_CausalAR_T2V)), LATENT, (7, WIDTH),
+        random_weights(wan("WAN21_CausalAR_T2V")), LATENT, (7, WIDTH),
         family="Causal Wan",
     ),
 }  # fmt: skip

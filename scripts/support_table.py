@@ -1,0 +1,113 @@
+"""Writes which method works on which model: `python scripts/support_table.py`.
+
+Reads families and methods, asks the same function that attaching asks, and writes docs/support.md
+and the short table in README.md. Needs the environment of `python scripts/test.py`.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+import host  # noqa: E402
+import pack  # noqa: E402
+
+pack.load()
+host.boot()
+
+from stepcache.cache_core.errors import UnsupportedModelError  # noqa: E402
+from stepcache.cache_core.methods import (  # noqa: E402
+    PAB,
+    DeepCache,
+    FasterCache,
+    Method,
+    TGate,
+)
+from stepcache.cache_core.methods.presets import fora  # noqa: E402
+from stepcache.cache_core.patching.families import FAMILIES, Family  # noqa: E402
+from stepcache.cache_core.patching.fitness import check  # noqa: E402
+from stepcache.cache_core.sites import SiteKind  # noqa: E402
+
+METHODS: dict[str, Method] = {
+    "DeepCache": DeepCache(),
+    "PAB": PAB(),
+    "FasterCache": FasterCache(),
+    "T-GATE": TGate(),
+    "SmoothCache": fora("FORA: every 2nd step", 20),
+}
+BLOCKS = "whole blocks"
+BEGIN, END = "<!-- support table: begin -->", "<!-- support table: end -->"
+MANY = 10_000
+"""Sites of a kind: more than any setting counts."""
+
+
+def refusal_of(method: Method, family: Family) -> str | None:
+    """Why a method does not work on a family, in the words of its error, or None."""
+    network = family.model_classes[0].rpartition(".")[2]
+    try:
+        check(method, family, network, dict.fromkeys(family.kinds, MANY))
+    except UnsupportedModelError as error:
+        return str(error)
+    return None
+
+
+def kinds_of(method: Method, family: Family) -> str:
+    """The kinds of sites that a method acts on."""
+    kinds = {rule.where.kind for rule in method.rules()} & family.kinds
+    return ", ".join(kind.value.replace("_", " ") for kind in SiteKind if kind in kinds)
+
+
+def short_table() -> str:
+    """A row per family, a mark per method."""
+    lines = [
+        f"| model family | {' | '.join(METHODS)} | {BLOCKS} |",
+        "|---|" + ":-:|" * (len(METHODS) + 1),
+    ]
+    for family in sorted(FAMILIES, key=lambda family: family.name.lower()):
+        marks = ["–" if refusal_of(method, family) else "✓" for method in METHODS.values()]
+        marks.append("✓" if SiteKind.BLOCK in family.kinds else "–")
+        models = "" if family.models == family.name else f": {family.models}"
+        lines.append(f"| **{family.name}**{models} | {' | '.join(marks)} |")
+    return "\n".join(lines)
+
+
+def long_page() -> str:
+    """Per family what each method acts on, or its refusal."""
+    parts = [
+        "# Models and methods",
+        "",
+        "Written by `scripts/support_table.py` from families and methods themselves; a test",
+        "compares. Every cell is tried on tiny models of ComfyUI's own classes (`tests/contract`). A",
+        "model of a family that is not listed is taken apart by its structure, and refused on the",
+        "first step unless answering for its layers leaves the result bit-identical.",
+    ]
+    for family in sorted(FAMILIES, key=lambda family: family.name.lower()):
+        models = [] if family.models == family.name else [f"{family.models}.", ""]
+        parts += ["", f"## {family.name}", "", *models]
+        for label, method in METHODS.items():
+            refusal = refusal_of(method, family)
+            parts.append(f"* **{label}**: {refusal or kinds_of(method, family)}")
+        if SiteKind.BLOCK in family.kinds:
+            parts.append("* **Whole blocks**: by Apply PAB (block) and SmoothCache Schedule")
+    return "\n".join(parts) + "\n"
+
+
+def readme(text: str) -> str:
+    """The README with the table of today."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{short_table()}\n{END}{after}"
+
+
+def main() -> None:
+    """Write both files."""
+    (ROOT / "docs" / "support.md").write_text(long_page(), encoding="utf-8")
+    path = ROOT / "README.md"
+    path.write_text(readme(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
