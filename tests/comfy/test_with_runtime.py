@@ -9,6 +9,7 @@ import cases
 import observe
 import pytest
 import runtime_controls
+import runtime_patches
 import torch
 import toys
 from runtime import Setup
@@ -17,12 +18,13 @@ from stepcache.cache_core.patching import attach, last_report
 BUILDERS = {**cases.BUILDERS, "PAB blocks": cases.BLOCK_BUILDERS[0]}
 FITTING = {
     "sd15": frozenset(BUILDERS),
+    "sdxl": frozenset(BUILDERS),
     "svd": frozenset(BUILDERS),
     "wan": frozenset(BUILDERS) - {"DeepCache"},
 }
 """Methods by model; for the zoo its toys say so."""
 
-SETUPS: list[Setup] = [*runtime_controls.SETUPS]
+SETUPS: list[Setup] = [*runtime_controls.SETUPS, *runtime_patches.SETUPS]
 
 
 def _cells(*, held: bool = False) -> Any:

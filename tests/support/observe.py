@@ -51,6 +51,41 @@ def hold_inputs_still(model: Any) -> Any:
     return clone
 
 
+def hold_network_still(model: Any) -> Any:
+    """A clone whose network meets the latents, timesteps and control of each pass' first call.
+
+    Unlike `hold_inputs_still`, the host sees its sigmas move: prompts, weights and windows change
+    when they should, and guidance answers as it does.
+    """
+    clone = model.clone()
+    first: dict[Any, tuple[Any, ...]] = {}
+
+    def hold(executor: Any, x: Any, t: Any, concat: Any, text: Any, control: Any, options: Any,
+             **conds: Any) -> Any:  # fmt: skip
+        window = options.get("context_window")
+        frames = tuple(window.index_list) if window is not None else None
+        replaced = tuple(options.get("patches_replace", ()))
+        which = (tuple(options["cond_or_uncond"]), frames, replaced, x.shape)
+        first.setdefault(which, (x.clone(), t.clone(), _copied(control)))
+        held_x, held_t, held_control = first[which]
+        return executor(
+            held_x.clone(), held_t.clone(), concat, text, _copied(held_control), options, **conds
+        )
+
+    clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "hold_network_still", hold)
+    return clone
+
+
+def _copied(control: Any) -> Any:
+    """The residuals of a ControlNet: the network empties the lists and writes into the tensors."""
+    if control is None:
+        return None
+    return {
+        place: [None if residual is None else residual.clone() for residual in residuals]
+        for place, residuals in control.items()
+    }
+
+
 def record_answers(model: Any) -> tuple[Any, list[torch.Tensor]]:
     """A clone that lists what every evaluation answered."""
     clone = model.clone()

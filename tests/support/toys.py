@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import comfy.model_patcher
@@ -17,6 +17,7 @@ import zoo
 from toy import CPU as CPU
 from toy import Toy, random_weights
 from toy import fill as fill
+from zoo import double_stream
 
 SHIPPED = pack.ROOT / "demo" / "models"
 
@@ -103,6 +104,10 @@ TOYS: dict[str, Toy] = {
     "sdxl": Toy(random_weights(sdxl_config), (1, 4, 8, 8), (7, 24), pooled=1280),
     "sd2": Toy(random_weights(sd2_config), (1, 4, 16, 16), (7, 24)),
     "inpaint": Toy(random_weights(inpaint_config), (1, 4, 16, 16), (7, 24)),
+    # Flux Fill: channels for the picture and, eight by eight, for the mask.
+    "flux_fill": double_stream.joint_toy(
+        "Flux", partial(double_stream.flux_config, in_channels=96), (1, 16, 8, 8), pooled=24
+    ),
     "refiner": Toy(random_weights(refiner_config), (1, 4, 16, 16), (7, 24), pooled=1280),
     "svd": Toy(random_weights(svd_config), (3, 4, 8, 8), (1, 24)),
     "wan": Toy(random_weights(wan_config), (1, 16, 2, 8, 8), (7, 24)),

@@ -10,6 +10,7 @@ import comfy.supported_models as supported
 import torch
 from comfy.ldm.ace.ace_step15 import AceStepConditionGenerationModel
 from comfy.ldm.ace.lyric_encoder import ConformerEncoder
+from comfy.ldm.audio.dit import AudioDiffusionTransformer
 from comfy.ldm.audio.embedders import NumberConditioner
 from stepcache.cache_core.sites import SiteKind
 from toy import CPU, Toy, accepted, fill, random_weights
@@ -130,14 +131,17 @@ def stable_audio_config() -> Any:
             return super().get_model(_seconds("seconds_start") | _seconds("seconds_total"), prefix)
 
     return StableAudio({
-        **stable_audio_settings(), "global_cond_dim": 1536, "timestep_features_type": "learned",
+        **stable_audio_settings(), "global_cond_dim": 1536,
+        **accepted(AudioDiffusionTransformer, timestep_features_type="learned"),
     })  # fmt: skip
 
 
 def stable_audio_3_config() -> Any:
     class StableAudio3(supported.StableAudio3):
         def get_model(self, state_dict: dict, prefix: str = "", device: Any = None) -> Any:
-            return super().get_model(_seconds("seconds_total", fourier_features_type="expo"), prefix)
+            return super().get_model(
+                _seconds("seconds_total", fourier_features_type="expo"), prefix
+            )
 
     return StableAudio3({
         **stable_audio_settings(), "global_cond_dim": 768, "timestep_features_type": "expo",

@@ -1,0 +1,98 @@
+"""Shows what a tiny model's modules do in one call: `python scripts/look_at_model.py mochi`.
+
+The first step in adding a family. Needs the environment of `python scripts/test.py`, and the tiny
+model's configuration in tests/support/zoo.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+
+import host  # noqa: E402
+import pack  # noqa: E402
+
+pack.load()
+host.boot()
+
+import torch  # noqa: E402
+import toys  # noqa: E402
+from comfy.patcher_extension import WrappersMP  # noqa: E402
+
+HEADER = ("module", "class", "calls", "returns", "changes what it gets")
+
+
+def look(name: str) -> list[tuple[str, ...]]:
+    """One line per kind of module in repeated blocks: calls in one pass, what it returns, and
+    whether it writes into its arguments. Cond and uncond share the pass, so the batch is 2."""
+    model = toys.load(name)
+    seen: dict[str, dict[str, Any]] = defaultdict(lambda: {"calls": 0, "places": set()})
+
+    def watch(executor: Any, *args: Any, **kwargs: Any) -> Any:
+        network = executor.class_obj.diffusion_model
+        # Forwards are hidden for the length of this call, as the pack itself does it.
+        swapped = [module for path, module in network.named_modules() if re.search(r"\.\d+", path)]
+        paths = {id(module): path for path, module in network.named_modules()}
+        for module in swapped:
+            module.__dict__["forward"] = _watching(module, paths[id(module)], seen)
+        try:
+            return executor(*args, **kwargs)
+        finally:
+            for module in swapped:
+                module.__dict__.pop("forward", None)
+
+    clone = model.clone()
+    clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "look", watch)
+    toys.sample(clone, name, steps=1)
+    return [
+        (path, found["class"], f"{found['calls'] / len(found['places']):g}", found["returns"],
+         "yes" if found["writes"] else "")
+        for path, found in seen.items()
+    ]  # fmt: skip
+
+
+def _watching(module: torch.nn.Module, path: str, seen: dict[str, dict[str, Any]]) -> Any:
+    compute = module.forward
+    line = seen[re.sub(r"\d+", "N", path)]
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        given = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
+        before = [value.clone() for value in given]
+        output = compute(*args, **kwargs)
+        line["class"] = type(module).__name__
+        line["calls"] += 1
+        line["places"].add(path)
+        line["returns"] = _shape(output)
+        line["writes"] = line.get("writes", False) or not all(map(torch.equal, given, before))
+        return output
+
+    return forward
+
+
+def _shape(output: Any) -> str:
+    if isinstance(output, torch.Tensor):
+        return "×".join(map(str, output.shape))
+    if isinstance(output, tuple | list):
+        return f"({', '.join(map(_shape, output))})"
+    return type(output).__name__
+
+
+def main() -> int:
+    """Print the table for the model named on the command line."""
+    if len(sys.argv) != 2 or sys.argv[1] not in toys.TOYS:
+        print(f"expected one of: {', '.join(toys.TOYS)}")
+        return 2
+    lines = [HEADER, *look(sys.argv[1])]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER))]
+    for line in lines:
+        print("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

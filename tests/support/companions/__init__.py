@@ -1,0 +1,15 @@
+"""Other people's nodes and unusual prompts, as a graph would combine them with ours."""
+
+from __future__ import annotations
+
+from .companion import Companion, Conds, node
+from .guidance import GUIDANCE
+from .inpainting import INPAINTING
+from .loras import LORAS
+from .patches import PATCHES, control_net
+from .prompts import PROMPTS, two_positives
+from .windows import WINDOWS
+
+COMPANIONS = [*PATCHES, *GUIDANCE, *PROMPTS, *INPAINTING, *LORAS, *WINDOWS]
+
+__all__ = ["COMPANIONS", "Companion", "Conds", "control_net", "node", "two_positives"]

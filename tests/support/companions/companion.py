@@ -1,0 +1,97 @@
+"""What a companion is: somebody else's node, an unusual prompt, or another way to sample."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import toys
+
+import nodes
+from comfy_extras import nodes_custom_sampler
+
+Conds = tuple[list, list]
+
+UNETS = ("sd15",)
+PAIR = ("sd15", "wan")
+EVERY = ("sd15", "wan", "flux", "sd3")
+"""A UNet and three DiTs: attention in modules of its own, fused with the feed-forward and written
+in place, and woven into blocks."""
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A patch on the model, a change of the conditioning, options of the run, or a guider.
+
+    Args:
+        models: toys that it fits.
+        stress: methods that it is likeliest to upset, besides PAB.
+        patch: puts its node on a model.
+        change: what its nodes do to the conditioning of a toy.
+        options: arguments of the run for a toy.
+        guide: makes its guider; the host's own, without one.
+        has_forced: whether a planned reuse may have to be computed, for reasons in the report.
+        has_guidance: whether a branch may be left out beside it.
+        moves_on: whether what the network is asked differs from step to step, beyond the latents.
+    """
+
+    name: str
+    models: tuple[str, ...]
+    stress: tuple[str, ...] = ()
+    patch: Callable[[Any], Any] = lambda model: model
+    change: Callable[[Conds, str], Conds] = lambda conds, name: conds
+    options: Callable[[str], dict[str, Any]] = lambda name: {}
+    guide: Callable[[Any, Conds], Any] | None = None
+    has_forced: bool = False
+    has_guidance: bool = True
+    moves_on: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+    def sample(self, model: Any, name: str, steps: int) -> torch.Tensor:
+        """One run of a model that carries the companion's patch."""
+        torch.manual_seed(0)  # the ControlNet's hint and some patches draw from the global generator
+        conds = self.change(toys.conditioning(name), name)
+        options = {**dict(toys.TOYS[name].options), **self.options(name)}
+        if self.guide is None:
+            return toys.sample(model, name, steps=steps, conds=conds, **options)
+        return _sample_guided(model, self.guide(model, conds), toys.TOYS[name].empty(), steps)
+
+
+def _sample_guided(model: Any, guider: Any, latent: torch.Tensor, steps: int) -> torch.Tensor:
+    """One run through SamplerCustomAdvanced."""
+    custom = nodes_custom_sampler
+    (noise,) = custom.RandomNoise.execute(1).result
+    (sampler,) = custom.KSamplerSelect.execute("euler").result
+    (sigmas,) = custom.BasicScheduler.execute(model, "simple", steps, 1.0).result
+    with torch.inference_mode():
+        result = custom.SamplerCustomAdvanced.execute(
+            noise, guider, sampler, sigmas, {"samples": latent}
+        )
+    return result.result[0]["samples"]
+
+
+def node(module: str, name: str, **inputs: Any) -> Callable[[Any], Any]:
+    """A node of ComfyUI's own, applied to a model."""
+
+    def apply(model: Any) -> Any:
+        kind = getattr(importlib.import_module(f"comfy_extras.{module}"), name)
+        if hasattr(kind, "define_schema"):
+            return kind.execute(model=model, **inputs).result[0]
+        return getattr(kind(), kind.FUNCTION)(model=model, **inputs)[0]
+
+    return apply
+
+
+def set_range(cond: list, start: float, end: float) -> list:
+    """A prompt for a part of the run, by ComfyUI's node."""
+    return nodes.ConditioningSetTimestepRange().set_range(cond, start, end)[0]
+
+
+def weaker(cond: list, factor: float = 0.5) -> list:
+    """Another prompt: the same embedding scaled."""
+    return [[text * factor, dict(entries)] for text, entries in cond]

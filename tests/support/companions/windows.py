@@ -1,0 +1,47 @@
+"""Context windows: a long clip is sampled window by window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import toys
+
+from .companion import Companion, node
+
+LENGTH = 8
+VIDEOS = ("wan", "hunyuan_video", "cogvideox")
+"""Video DiTs: windows lie along the frames."""
+
+
+def _windows(schedule: str, dim: int, **over: Any) -> Any:
+    inputs: dict[str, Any] = {
+        "context_length": 4, "context_overlap": 2, "context_schedule": schedule,
+        "context_stride": 1, "closed_loop": False, "fuse_method": "pyramid", "dim": dim,
+        "freenoise": False, **over,
+    }  # fmt: skip
+    return node("nodes_context_windows", "ContextWindowsManualNode", **inputs)
+
+
+def _long_clip(name: str) -> dict[str, Any]:
+    shape = list(toys.TOYS[name].latent)
+    shape[2] = LENGTH
+    return {"latent": toys.TOYS[name].empty().new_zeros(shape)}
+
+
+WINDOWS = [
+    Companion(
+        "context windows", VIDEOS, ("FasterCache", "TGate", "SmoothCache", "PAB blocks"),
+        _windows("standard_static", 2), options=_long_clip,
+    ),
+    Companion(
+        "moving context windows", VIDEOS, ("FasterCache", "TGate"),
+        _windows("standard_uniform", 2, context_stride=2, freenoise=True),
+        options=_long_clip, has_forced=True, moves_on=True,
+    ),
+    # Motion modules make frames of a UNet's batch.
+    Companion(
+        "context windows over a batch", ("sd15",), ("FasterCache", "DeepCache"),
+        _windows("standard_static", 0, causal_window_fix=False),
+        options=lambda _: {"batch": LENGTH},
+    ),
+]  # fmt: skip
