@@ -5,6 +5,7 @@ Importable without ComfyUI: the nodes are loaded when ComfyUI asks for them.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,3 +20,10 @@ async def comfy_entrypoint() -> StepCacheExtension:
     from .nodes.extension import StepCacheExtension
 
     return StepCacheExtension()
+
+
+if "folder_paths" in sys.modules:
+    # Checked here, because a ComfyUI that knows no comfy_entrypoint passes the pack by in silence.
+    from .nodes import host
+
+    host.require()

@@ -15,3 +15,7 @@ class UnsupportedModelError(StepCacheError):
 
 class RuleConflictError(StepCacheError):
     """Two methods claim the same site."""
+
+
+class UnsupportedHostError(StepCacheError, ImportError):
+    """The program that loads the pack lacks what it is built on."""

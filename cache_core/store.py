@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from threading import Lock
 
@@ -23,11 +24,13 @@ class Entry:
         past: computed outputs, oldest first, as the approximator folded them.
         step: sampler step of the newest of them.
         reuses: evaluations that used this past since it was stored.
+        weights: those of the stream when it was stored.
     """
 
     past: tuple[Value, ...]
     step: int
     reuses: int = 0
+    weights: Hashable = ()
 
 
 class Store:
@@ -67,7 +70,7 @@ class Store:
             old = entries.pop(stream, None)
             kept = {id(value) for value in old.past} if old else set[int]()
             owned = tuple(value if id(value) in kept else copy(value) for value in past)
-            entries[stream] = Entry(owned, step)
+            entries[stream] = Entry(owned, step, weights=stream.weights)
             self._nbytes += sum(map(nbytes, owned)) - _entry_nbytes(old)
             if len(entries) > self._max_streams:
                 self._nbytes -= _entry_nbytes(entries.popitem(last=False)[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class StreamKey:
         layout: rows, shape, dtype and device of the chunk, so that no value meets another size.
         ordinal: how often this stream has already appeared in the current evaluation.
         repeat: how often the site's module has already been called in the current model call.
+        weights: which weights it is asked with, e.g. the strengths of its LoRA hooks. No part of
+            the identity: a stream whose weights change is the same one, with nothing to reuse.
     """
 
     cond: int
@@ -32,6 +34,7 @@ class StreamKey:
     layout: Hashable = ()
     ordinal: int = 0
     repeat: int = 0
+    weights: Hashable = field(default=(), compare=False)
 
 
 class StreamCounter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeGuard, Union
+from typing import TypeGuard, Union, cast
 
 import torch
 
@@ -15,8 +15,7 @@ leaves out, as the last block of SD3 does with the prompt."""
 def is_value(output: object) -> TypeGuard[Value]:
     """Whether something that a layer returned can be kept: tensors with a batch axis."""
     if isinstance(output, tuple):
-        items: tuple[object, ...] = output
-        return all(is_value(item) for item in items)
+        return all(is_value(item) for item in cast("tuple[object, ...]", output))
     return output is None or (isinstance(output, torch.Tensor) and output.ndim > 0)
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import host
 import pytest
 import torch
 import toys
-from comfy.ldm.supir.supir_patch import SUPIRPatch
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.methods import PAB, DeepCache
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.schedules import PercentRange
+
+supir_patch = host.module("comfy.ldm.supir.supir_patch", "SUPIR")
 
 
 class _Adapter(torch.nn.Module):
@@ -36,7 +38,7 @@ def _with_supir() -> tuple[Any, list[int]]:
     adapters = torch.nn.ModuleList([_Adapter(number, turns) for number in range(count)])
     encoder = SimpleNamespace(control_model=lambda *_: [torch.zeros(1)] * (blocks + 1))
     hint = torch.zeros(1, 4, 8, 8)
-    SUPIRPatch(SimpleNamespace(model=encoder), adapters, hint, 1.0, 1.0).register(model)
+    supir_patch.SUPIRPatch(SimpleNamespace(model=encoder), adapters, hint, 1.0, 1.0).register(model)
     return model, turns
 
 

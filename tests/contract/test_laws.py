@@ -132,6 +132,14 @@ def test_law_9_a_run_without_reuse_says_why(case: cases.Case) -> None:
     assert last_report(working).nothing_reused_because is None
 
 
+@cases.each_loaded_model
+def test_laws_1_2_and_4_hold_on_models_out_of_the_hosts_loader(case: cases.Case) -> None:
+    test_law_1_reusing_nothing_is_bit_identical(case)
+    test_law_4_the_unpatched_model_is_untouched(case)
+    if case.keeps_answers:
+        test_law_2_the_same_question_gets_the_same_answer(case)
+
+
 @cases.each_unet_variant
 def test_laws_1_and_2_hold_on_every_unet(case: cases.Case) -> None:
     test_law_1_reusing_nothing_is_bit_identical(case)

@@ -130,8 +130,7 @@ BLOCK_BUILDERS = (_blocks, _smoothcache_blocks)
 def _of_zoo() -> list[Case]:
     """Every method that a toy's family should accept, and whole blocks where it has them."""
     cases: list[Case] = []
-    for name in zoo.TOYS:
-        toy = toys.TOYS[name]
+    for name, toy in zoo.TOYS.items():
         cases += [build(name) for method, build in BUILDERS.items() if method in toy.methods]
         if SiteKind.BLOCK in toy.kinds:
             cases += [build(name) for build in BLOCK_BUILDERS]
@@ -179,6 +178,10 @@ each_trained_or_fast_case = pytest.mark.parametrize(
     "case", [c for c in CASES if c.model in ("sd15", "wan", "shapes_unet", "shapes_dit")], ids=str
 )
 """With the reference models: for the samplers."""
+each_loaded_model = pytest.mark.parametrize(
+    "case", [*map(_pab, zoo.LOADED), BUILDERS["DeepCache"]("sd15_file")], ids=str
+)
+"""What the host's loader makes; the classes are those of the zoo, so one method is enough."""
 each_unet_variant = pytest.mark.parametrize(
     "case",
     [

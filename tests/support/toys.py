@@ -115,6 +115,7 @@ TOYS: dict[str, Toy] = {
     "shapes_dit": Toy(_shapes_dit, (1, 16, 1, 16, 16), (3, 4096)),
     **zoo.TOYS,
     **zoo.UNETS,
+    **zoo.LOADED,
 }
 
 
@@ -135,7 +136,8 @@ def conditioning(name: str, batch: int = 1, seed: int = 5) -> tuple[list, list]:
     generator = torch.Generator().manual_seed(seed)
     pair = []
     for own in ((), toy.negative):
-        entries: dict[str, Any] = dict((*toy.extra, *own))
+        # Text encoders always say so, if there is no pooled output; older hosts rely on it.
+        entries: dict[str, Any] = {"pooled_output": None, **dict((*toy.extra, *own))}
         text = torch.randn(batch, *toy.context, generator=generator)
         if toy.pooled:
             entries["pooled_output"] = torch.randn(batch, toy.pooled, generator=generator)

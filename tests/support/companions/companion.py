@@ -54,7 +54,9 @@ class Companion:
 
     def sample(self, model: Any, name: str, steps: int) -> torch.Tensor:
         """One run of a model that carries the companion's patch."""
-        torch.manual_seed(0)  # the ControlNet's hint and some patches draw from the global generator
+        torch.manual_seed(
+            0
+        )  # the ControlNet's hint and some patches draw from the global generator
         conds = self.change(toys.conditioning(name), name)
         options = {**dict(toys.TOYS[name].options), **self.options(name)}
         if self.guide is None:

@@ -63,7 +63,11 @@ PROMPTS = [
     Companion("two positive prompts", EVERY, ("FasterCache", "TGate"), change=two_positives),
     Companion("area prompt", EVERY, ("FasterCache", "TGate", "DeepCache"), change=_area),
     Companion("masked prompt", EVERY, ("FasterCache", "TGate"), change=_masked("default")),
-    Companion("prompt in a mask's bounds", EVERY, ("SmoothCache",), change=_masked("mask bounds")),
+    # ComfyUI itself finds bounds in pictures only, not in clips.
+    Companion(
+        "prompt in a mask's bounds", ("sd15", "flux", "sd3", "qwen"), ("SmoothCache",),
+        change=_masked("mask bounds"),
+    ),
     Companion(
         "prompt scheduling", EVERY,
         ("FasterCache", "FasterCache attention", "FasterCache guidance", "TGate", "DeepCache",

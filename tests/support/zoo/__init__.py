@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from toy import Toy
 
-from . import crossed, double_stream, joint, others, unets
+from . import crossed, double_stream, joint, loaded, others, unets
 
 TOYS: dict[str, Toy] = {
     **double_stream.TOYS,
@@ -13,15 +13,21 @@ TOYS: dict[str, Toy] = {
     **others.TOYS,
 }
 
+LOADED: dict[str, Toy] = loaded.TOYS
+"""The same families out of the host's loader."""
+
 UNETS: dict[str, Toy] = unets.TOYS
 """Further models on the host's UNet. The mechanism is the same, so a few laws are enough."""
 
 SINCE: dict[str, tuple[str, str]] = {
     "boogu": ("0.27.0", "Boogu"),
     "cogvideox": ("0.24.1", "CogVideoX"),
+    "cogvideox_file": ("0.24.1", "CogVideoX"),
     "cogvideox_i2v": ("0.24.1", "CogVideoX"),
     "ernie": ("0.20.1", "Ernie-Image"),
     "hidream_o1": ("0.24.1", "HiDream O1"),
+    # An older host modulates the given frame wrongly where cond and uncond share a batch.
+    "hunyuan_video_i2v": ("0.18.2", "HunyuanVideo image to video in a batch"),
     "ideogram4": ("0.24.1", "Ideogram 4"),
     "joyimage": ("0.30.0", "JoyImage"),
     "krea2": ("0.27.0", "Krea 2"),
