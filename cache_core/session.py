@@ -22,6 +22,7 @@ up to three; an adaptive sampler that stays longer inside a step gets a fresh va
 NOT_STORED = "nothing stored yet for this conditioning, size or window"
 NOT_SETTLED = "the step that should have stored what this builds on did not run"
 TOO_OLD = "the step that should have computed it did not run"
+OTHER_WEIGHTS = "the weights have changed since, by the schedule of a LoRA hook"
 UNFIT = "what the layer returned cannot be divided among the prompts of the batch"
 TOO_OFTEN = "the sampler evaluated this step more often than a stored value may serve"
 
@@ -98,6 +99,8 @@ class Session:
                 return Decision(reuse=False, forced=reason)
             if entry.step < source:
                 return Decision(reuse=False, forced=TOO_OLD)
+            if entry.weights != stream.weights:
+                return Decision(reuse=False, forced=OTHER_WEIGHTS)
             if entry.reuses >= MAX_EVALUATIONS_PER_STEP * max(step - entry.step, 1):
                 return Decision(reuse=False, forced=TOO_OFTEN)
         return Decision(reuse=True)
@@ -180,7 +183,8 @@ class Session:
         for stream, part in zip(streams, parts, strict=False):
             entry = self._store.get(site, stream)
             # A layer that changes what it returns (another node's doing) begins a new past.
-            past = entry.past if entry and is_alike(entry.past[-1], part) else ()
+            goes_on = entry and entry.weights == stream.weights and is_alike(entry.past[-1], part)
+            past = entry.past if entry and goes_on else ()
             self._store.put(site, stream, rule.what.observe(past, part), step)
 
     def _divide(self, site: Site, output: Value, parts: int) -> tuple[Value, ...]:

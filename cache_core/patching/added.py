@@ -21,8 +21,8 @@ def answer_added(question: Question, access: Added, block: nn.Module) -> Answer:
     order = _arguments(type(block))
 
     def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        decision = question.decide()
         given = _given(order, args, kwargs, access.streams)
+        decision = question.decide(*(given if isinstance(given, tuple) else (given,)))
         if decision.reuse:
             return _plus(given, question.recall())
         is_kept = question.is_kept

@@ -30,7 +30,7 @@ def answer_woven(question: Question, access: Woven, block: nn.Module) -> Answer:
     passed = _parts(block, access.passed)
 
     def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        decision = question.decide()
+        decision = question.decide(*args, *kwargs.values())
         if decision.reuse:
             return reuse(compute, args, kwargs)
         seen: dict[int, Value] = {}
@@ -67,7 +67,7 @@ def answer_core(question: Question, access: AttentionCore) -> Answer:
     """Answer for scaled dot-product attention alone."""
 
     def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        decision = question.decide()
+        decision = question.decide(*args, *kwargs.values())
         if decision.reuse:
             value = question.recall()
             args, kwargs = _with_options(args, kwargs, lambda *_, **__: value, _QUERY_PATCHES)
@@ -82,7 +82,9 @@ def answer_core(question: Question, access: AttentionCore) -> Answer:
 
         def listen(attend: Compute, *a: Any, **k: Any) -> Any:
             output = others(attend, *a, **k) if others else attend(*a, **k)
-            seen.append(output)
+            # Patches on the output may write into it, as NAG's does, and are called again where
+            # the value is reused.
+            seen.append(copy(output) if question.is_kept else output)
             return output
 
         args, kwargs = _with_options(args, kwargs, listen)

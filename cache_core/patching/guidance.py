@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,14 +10,16 @@ import torch
 
 from ..session import Session
 from ..sites import Site
-from ..streams import StreamCounter, StreamKey
+from ..streams import StreamKey
+from .hooks import change_during_run, weights_of
 
 COND, UNCOND = 0, 1
 """Positions of the branches in the host's list of conditionings."""
 
 KEEPS_COND = (
     "the conditional branch finishes the picture instead of the unconditional one, because more "
-    "than one prompt tells them apart (an image, a ControlNet, areas)"
+    "than one prompt tells them apart (an image, a ControlNet, areas), or because what is frozen "
+    "may have to be computed again (context windows, a LoRA on a schedule)"
 )
 
 _TEXT = frozenset({
@@ -32,12 +35,11 @@ Predict = Callable[[Conds], list[torch.Tensor]]
 def predict_branches(
     session: Session,
     site: Site,
-    counter: StreamCounter,
+    stream: StreamKey,
     conds: Conds,
     x: torch.Tensor,
     sigma: torch.Tensor,
     model: Any,
-    options: Mapping[str, Any],
     predict: Predict,
     note: Callable[[str], None],
 ) -> list[torch.Tensor]:
@@ -49,19 +51,18 @@ def predict_branches(
     may count as zero.
 
     Args:
+        stream: as whose the difference is kept.
         conds: two lists of conditioning entries, cond and uncond.
         x: noisy latents, shape (batch, channels, …).
         sigma: noise level per row, shape (batch,).
         model: the host's model.
-        options: ``transformer_options``.
         predict: asks the host; a missing list leaves that branch out.
         note: takes a remark for the report.
     """
-    (stream,) = counter.number([_stream(conds, x, options)])
     decision = session.decide(site, [stream])
     what: Any = session.rule_of(site).what
     kept = COND if what.kept == "cond" else UNCOND
-    if kept == UNCOND and not _tell_apart_by_text_only(conds):
+    if kept == UNCOND and not _may_finish(conds, stream):
         kept = COND
         note(KEEPS_COND)
     left_out = UNCOND if kept == COND else COND
@@ -78,18 +79,28 @@ def predict_branches(
     return answers
 
 
-def _stream(conds: Conds, x: torch.Tensor, options: Mapping[str, Any]) -> StreamKey:
+def stream_of(conds: Conds, x: torch.Tensor, sigma: float, options: Mapping[str, Any]) -> StreamKey:
+    """As whose a difference of branches is kept: that of the prompts of this noise level."""
+    active = [[entry for entry in entries if _is_active(entry, sigma)] for entries in conds]
     window = options.get("context_window")
     replaced = frozenset(
         (name, key) for name, table in options.get("patches_replace", {}).items() for key in table
     )
     return StreamKey(
         cond=UNCOND,
-        uuid=tuple(tuple(entry.get("uuid") for entry in entries) for entries in conds),
+        uuid=tuple(tuple(entry.get("uuid") for entry in entries) for entries in active),
         window=tuple(window.index_list) if window is not None else None,
         signature=replaced,
         layout=(tuple(x.shape), x.dtype, x.device),
+        weights=tuple(
+            tuple(weights_of(entry.get("hooks")) for entry in entries) for entries in active
+        ),
     )
+
+
+def _is_active(entry: Mapping[str, Any], sigma: float) -> bool:
+    """Whether a conditioning entry takes part at this noise level (prompt scheduling)."""
+    return entry.get("timestep_end", 0.0) <= sigma <= entry.get("timestep_start", math.inf)
 
 
 def _slope(model_sampling: Any, sigma: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
@@ -98,6 +109,15 @@ def _slope(model_sampling: Any, sigma: torch.Tensor, x: torch.Tensor) -> torch.T
     slope = model_sampling.calculate_denoised(sigma, zero + 1, zero)
     # At sigma 0 the output does not matter and both branches answer x: any slope but 0 will do.
     return torch.where(slope == 0, torch.ones_like(slope), slope)
+
+
+def _may_finish(conds: Conds, stream: StreamKey) -> bool:
+    """Whether the null branch may finish the picture by itself, with what both have frozen.
+
+    Not where a frozen value may have to be computed anew: the null branch would compute its own.
+    """
+    is_lasting = stream.window is None and not change_during_run(conds)
+    return is_lasting and _tell_apart_by_text_only(conds)
 
 
 def _tell_apart_by_text_only(conds: Conds) -> bool:

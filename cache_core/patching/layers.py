@@ -14,9 +14,9 @@ from .added import answer_added
 from .attention import answer_core, answer_woven
 from .families import Access, Added, AttentionCore, OwnForward, Woven
 from .model_call import ModelCall
-from .module_swap import Answer, Compute, Dispatchers, Swap
+from .module_swap import Answer, Dispatchers, Swap
 from .question import Question
-from .replaced import settle_replaced
+from .replaced import answer_parts, listen_to_patches
 
 Layers = Mapping[Site, tuple[nn.Module, Access]]
 """The module behind every claimed site, and the way in."""
@@ -31,20 +31,32 @@ def swap_layers(
     dispatchers: Dispatchers,
 ) -> None:
     """Put dispatchers in place of the forwards, until the swap ends."""
-    settled = settle_replaced(call, session, streams, layers)
+    passing = listen_to_patches(call)
+    patches: Mapping[str, Any] = call.options.get("patches", {})
     # Blocks last: a block's answer stands around those of the layers woven into it.
     for site in sorted(layers, key=lambda site: site.kind is SiteKind.BLOCK):
         module, access = layers[site]
-        decision = settled.get(site)
         axis = access.batch_axis if isinstance(access, OwnForward | Added) else 0
-        question = Question(session, site, streams, decision, axis)
-        # A replaced attention never calls the module's forward, only its projections; its output
-        # leaves through to_out in either case.
-        target = module if decision is None else module.get_submodule("to_out")
-        dispatcher = dispatchers.of(target, site.kind)
-        dispatcher.bind(_answer(question, access, module), target.forward)
-        swap.callback(dispatcher.release)
-        swap.set(target.__dict__, "forward", dispatcher.forward)
+        question = Question(session, site, streams, axis, _is_followed(access, patches))
+        if passing is not None and _is_replaceable(site, module):
+            answers = answer_parts(question, module, passing)
+        else:
+            answers = {module: _answer(question, access, module)}
+        for target, answer in answers.items():
+            dispatcher = dispatchers.of(target, site.kind)
+            dispatcher.bind(answer, target.forward)
+            swap.callback(dispatcher.release)
+            swap.set(target.__dict__, "forward", dispatcher.forward)
+
+
+def _is_followed(access: Access, patches: Mapping[str, Any]) -> bool:
+    names = access.followed_by if isinstance(access, OwnForward | AttentionCore) else ()
+    return bool(names) and all(patches.get(name) for name in names)
+
+
+def _is_replaceable(site: Site, module: nn.Module) -> bool:
+    """Whether the host may hand this attention to another node's patch."""
+    return site.path.endswith(("attn1", "attn2")) and hasattr(module, "to_out")
 
 
 def _answer(question: Question, access: Access, module: nn.Module) -> Answer:
@@ -54,11 +66,4 @@ def _answer(question: Question, access: Access, module: nn.Module) -> Answer:
         return answer_core(question, access)
     if isinstance(access, Added):
         return answer_added(question, access, module)
-    return _answer_own_forward(question)
-
-
-def _answer_own_forward(question: Question) -> Answer:
-    def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return question.run(lambda: compute(*args, **kwargs))
-
-    return answer
+    return lambda compute, args, kwargs: question.run(compute, *args, **kwargs)

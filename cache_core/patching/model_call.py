@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import torch
@@ -59,8 +60,15 @@ class ModelCall:
         copied = {place: list(values) for place, values in control.items()}
         return [copied if value is control else value for value in self.args]
 
-    def streams(self, counter: StreamCounter) -> tuple[StreamKey, ...]:
-        """The conditioning streams of this call's batch, in batch order."""
+    def streams(
+        self, counter: StreamCounter, branches: int = 0, weights: Hashable = ()
+    ) -> tuple[StreamKey, ...]:
+        """The conditioning streams of this call's batch, in batch order.
+
+        Args:
+            branches: how many of guidance's branches the pass that this call is part of asks for.
+            weights: which weights the network has in this call.
+        """
         options = self.options
         conds = options["cond_or_uncond"]
         uuids = options.get("uuids") or [None] * len(conds)
@@ -75,7 +83,7 @@ class ModelCall:
         layout = (x.shape[0] // len(conds), tuple(x.shape[1:]), x.dtype, x.device)
         return counter.number(
             [
-                StreamKey(cond, uuid, frames, replaced, layout)
+                StreamKey(cond, uuid, frames, (branches, replaced), layout, weights=weights)
                 for cond, uuid in zip(conds, uuids, strict=True)
             ]
         )

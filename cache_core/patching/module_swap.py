@@ -43,6 +43,13 @@ Answer = Callable[[Compute, tuple[Any, ...], dict[str, Any]], Any]
 """What to say to one call of a forward, which stands ready to compute."""
 
 
+def opaque(function: Compute) -> Compute:
+    """The same function, which torch.compile calls instead of tracing what it does."""
+    # Importing dynamo costs seconds; nothing can be compiled while it is not there.
+    is_loaded = "torch._dynamo" in sys.modules
+    return torch.compiler.disable(function) if is_loaded else function
+
+
 class Dispatcher:
     """Answers for one module in one role.
 
@@ -54,12 +61,7 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.release()
-        # Importing dynamo costs seconds; nothing can be compiled while it is not there.
-        self.forward: Compute = (
-            torch.compiler.disable(self._forward)
-            if "torch._dynamo" in sys.modules
-            else self._forward
-        )
+        self.forward: Compute = opaque(self._forward)
 
     def bind(self, answer: Answer, compute: Compute) -> None:
         """Prepare for one model call."""
@@ -92,4 +94,6 @@ class Dispatchers:
             self._by_module.clear()
             self._compiling = True
         roles = self._by_module.setdefault(module, {})
-        return roles.setdefault(role, Dispatcher())
+        if role not in roles:
+            roles[role] = Dispatcher()
+        return roles[role]

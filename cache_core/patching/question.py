@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from ..session import Decision, Session
-from ..sites import Site
+from ..sites import Site, SiteKind
 from ..streams import StreamKey
 from ..values import Value
+
+FOLLOWED = "another node's patches need to see this layer compute"
 
 
 class Question:
@@ -20,8 +23,8 @@ class Question:
         session: the run's decisions and values.
         site: which site.
         streams: the conditioning streams of this model call, in batch order.
-        decision: given where it was taken beforehand.
         batch_axis: axis of the batch in the site's values.
+        is_followed: whether other nodes' patches depend on the layer's computing.
     """
 
     def __init__(
@@ -29,21 +32,45 @@ class Question:
         session: Session,
         site: Site,
         streams: Sequence[StreamKey],
-        decision: Decision | None = None,
         batch_axis: int = 0,
+        is_followed: bool = False,
     ) -> None:
-        self._session, self._site, self._streams = session, site, tuple(streams)
-        self._decision = decision
+        self._session, self._site, self._of_call = session, site, tuple(streams)
+        self._streams = self._of_call
         self._batch_axis = batch_axis
+        self._is_followed = is_followed
         self._calls = 0
 
-    def decide(self) -> Decision:
-        """Compute or reuse, for one call of the module."""
-        if self._calls:
-            # A module that the network calls again must not meet its own earlier value.
-            self._streams = tuple(replace(s, repeat=self._calls) for s in self._streams)
+    def decide(self, *given: Any) -> Decision:
+        """Compute or reuse, for one call of the module.
+
+        Args:
+            given: the module's arguments, streams first. Their size belongs to the identity of
+                the value: some patches change the number of tokens in the middle of a run.
+        """
+        # A module that the network calls again must not meet its own earlier value either.
+        size, repeat = self._size(given), self._calls
+        self._streams = tuple(
+            replace(stream, layout=(stream.layout, size), repeat=repeat) for stream in self._of_call
+        )
         self._calls += 1
-        return self._decision or self._session.decide(self._site, self._streams)
+        decision = self._session.decide(self._site, self._streams)
+        if decision.reuse and self._is_followed:
+            return Decision(reuse=False, forced=FOLLOWED)
+        return decision
+
+    def _size(self, given: Sequence[Any]) -> Hashable:
+        """Rows per stream and shapes, the same whether streams share a batch or not."""
+        axis = self._batch_axis
+        shapes = [value.shape for value in given if isinstance(value, torch.Tensor)]
+        shapes = [tuple(shape) for shape in shapes if len(shape) > max(axis, 2)]
+        if not shapes:
+            return ()
+        rows = shapes[0][axis] / len(self._of_call)
+        # Where the prompt is only attended to, its length says nothing about the value.
+        is_joint = self._site.kind in (SiteKind.JOINT_ATTENTION, SiteKind.BLOCK)
+        told = shapes if is_joint else shapes[:1]
+        return rows, tuple(shape[:axis] + shape[axis + 1 :] for shape in told)
 
     @property
     def is_kept(self) -> bool:
@@ -59,12 +86,12 @@ class Question:
         value = _moved(value, self._batch_axis, 0)
         self._session.record(self._site, self._streams, value, decision)
 
-    def run(self, compute: Callable[[], Value]) -> Value:
+    def run(self, compute: Callable[..., Value], *args: Any, **kwargs: Any) -> Value:
         """The stored approximation, or what `compute` returns, which is stored."""
-        decision = self.decide()
+        decision = self.decide(*args, *kwargs.values())
         if decision.reuse:
             return self.recall()
-        value = compute()
+        value = compute(*args, **kwargs)
         self.record(value, decision)
         return value
 

@@ -1,65 +1,97 @@
-"""Attention under another node's patch: IP-Adapter and its kind take over a UNet's attention."""
+"""Attention under another node's patch: IP-Adapter and its kind take over a UNet's attention.
+
+The host's blocks then call the projections of an attention and the patch between them, and pass the
+module's forward by. Where such an attention is reused, its projections and the patch do nothing,
+and what comes out of the last projection is the stored value.
+"""
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
-from ..session import Decision, Session
-from ..sites import Site
-from ..streams import StreamKey
+from torch import nn
+
+from ..session import Decision
 from .model_call import ModelCall
+from .module_swap import Answer, Compute, opaque
+from .question import Question
 
-PARTLY_REPLACED = "another node's attention patch covers this layer together with a computing one"
+QUERY, LATER, LAST = "to_q", ("to_k", "to_v"), "to_out"
+"""Projections of an attention in the order in which the host calls them."""
 
-_UNET_BLOCK = re.compile(
-    r"(input|middle|output)_blocks?\.(\d+)\.(?:\d+\.)?transformer_blocks\.(\d+)\.(attn[12])"
-)
+Arguments = tuple[Any, ...]
 
 
-def settle_replaced(
-    call: ModelCall, session: Session, streams: Sequence[StreamKey], sites: Iterable[Site]
-) -> dict[Site, Decision]:
-    """Settle the sites under ``patches_replace`` entries (IP-Adapter and its kind) beforehand.
+class Passing:
+    """Whether the attention that the host is in the middle of is reused."""
 
-    The host's UNet blocks hand a replaced attention to the patch and pass the module's forward
-    by. Where all sites of an entry reuse, the entry is taken out of this call, so that the
-    forwards answer; elsewhere the entry stays and its sites are recorded.
+    __slots__ = ("is_on",)
 
-    Returns:
-        The decisions of the sites whose entry stays.
-    """
+    def __init__(self) -> None:
+        self.is_on = False
+
+
+def listen_to_patches(call: ModelCall) -> Passing | None:
+    """Make the patches of a call leave out what is reused; None where there are none."""
     tables: dict[str, dict[Any, Any]] = call.options.get("patches_replace", {})
-    groups: dict[tuple[str, Any], list[Site]] = defaultdict(list)
-    for site in sites if tables.get("attn1") or tables.get("attn2") else ():
-        entry = _entry_of(site, tables)
-        if entry is not None:
-            groups[entry].append(site)
-    recorded: dict[Site, Decision] = {}
-    kept = {name: dict(table) for name, table in tables.items()}
-    for (name, key), members in groups.items():
-        decisions = {site: session.decide(site, streams) for site in members}
-        if all(decision.reuse for decision in decisions.values()):
-            del kept[name][key]
-            continue
-        for site, decision in decisions.items():
-            partly = Decision(reuse=False, forced=PARTLY_REPLACED)
-            recorded[site] = partly if decision.reuse else decision
-    if groups:
-        call.options = {**call.options, "patches_replace": kept}
-    return recorded
-
-
-def _entry_of(site: Site, tables: Mapping[str, Mapping[Any, Any]]) -> tuple[str, Any] | None:
-    """The replacement entry that the host would use for a UNet attention, if any."""
-    match = _UNET_BLOCK.fullmatch(site.path)
-    if match is None:
+    names = [name for name in ("attn1", "attn2") if tables.get(name)]
+    if not names:
         return None
-    place, number, index, name = match.groups()
-    block = (place, 0 if place == "middle" else int(number))
-    for key in ((*block, int(index)), block):
-        if key in tables.get(name, {}):
-            return name, key
-    return None
+    passing = Passing()
+    wrapped = {
+        name: {key: _unless(passing, patch) for key, patch in tables[name].items()}
+        for name in names
+    }
+    call.options = {**call.options, "patches_replace": {**tables, **wrapped}}
+    return passing
+
+
+def _unless(passing: Passing, patch: Callable[..., Any]) -> Callable[..., Any]:
+    def attend(q: Any, *args: Any, **kwargs: Any) -> Any:
+        return q if passing.is_on else patch(q, *args, **kwargs)
+
+    return opaque(attend)
+
+
+def answer_parts(
+    question: Question, attention: nn.Module, passing: Passing
+) -> dict[nn.Module, Answer]:
+    """Answers for an attention that the host may enter by its forward or by its projections."""
+    is_inside = False
+    decision = Decision(reuse=False)
+
+    def forward(compute: Compute, args: Arguments, kwargs: dict[str, Any]) -> Any:
+        nonlocal is_inside
+        is_inside = True
+        try:
+            return question.run(compute, *args, **kwargs)
+        finally:
+            is_inside = False
+
+    def begin(compute: Compute, args: Arguments, kwargs: dict[str, Any]) -> Any:
+        nonlocal decision
+        if not is_inside:
+            decision = question.decide(*args)
+            passing.is_on = decision.reuse
+        return args[0] if passing.is_on else compute(*args, **kwargs)
+
+    def go_on(compute: Compute, args: Arguments, kwargs: dict[str, Any]) -> Any:
+        return args[0] if passing.is_on else compute(*args, **kwargs)
+
+    def end(compute: Compute, args: Arguments, kwargs: dict[str, Any]) -> Any:
+        if passing.is_on:
+            passing.is_on = False
+            return question.recall()
+        value = compute(*args, **kwargs)
+        if not is_inside:
+            question.record(value, decision)
+        return value
+
+    parts = dict.fromkeys((attention.get_submodule(name) for name in LATER), go_on)
+    return {
+        attention: forward,
+        attention.get_submodule(QUERY): begin,
+        **parts,
+        attention.get_submodule(LAST): end,
+    }

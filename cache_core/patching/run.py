@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,8 @@ from ..session import Session
 from ..sites import Site, SiteKind
 from ..streams import StreamCounter
 from .deep_branch import swap_deep_branch
-from .guidance import Conds, Predict, predict_branches
+from .guidance import Conds, Predict, predict_branches, stream_of
+from .hooks import advance
 from .installation import Installation
 from .layers import Layers, swap_layers
 from .model_call import ModelCall
@@ -65,6 +66,7 @@ class Run:
         self._counter = StreamCounter()
         self._is_announced = False
         self._sigma: float | None = None
+        self._branches = 0
         self.report = Report(
             methods=[method.describe() for method in installation.methods],
             family=installation.family,
@@ -82,6 +84,7 @@ class Run:
 
     def _begin(self, sigma: float) -> None:
         self._sigma = sigma
+        self._branches = 0
         self._session.start_evaluation(sigma)
         self._counter.start_evaluation()
 
@@ -113,10 +116,12 @@ class Run:
         self._note(PROVED)
 
     @contextmanager
-    def model_call(self, diffusion_model: nn.Module, call: ModelCall) -> Iterator[None]:
+    def model_call(
+        self, diffusion_model: nn.Module, call: ModelCall, weights: Hashable
+    ) -> Iterator[None]:
         """Patch the network for one call, and restore it whatever happens."""
         self._tell_time(call.options["sigmas"])
-        streams = call.streams(self._counter)
+        streams = call.streams(self._counter, self._branches, weights)
         if self._installation.swaps_halves:
             half = len(streams) // 2
             streams = streams[half:] + streams[:half]
@@ -135,23 +140,27 @@ class Run:
         conds: Conds,
         x: torch.Tensor,
         sigma: torch.Tensor,
-        options: Mapping[str, Any],
+        model_options: dict[str, Any],
         predict: Predict,
     ) -> list[torch.Tensor]:
         """One pass over the conditionings, of which a branch may be answered from memory."""
+        self._tell_time(sigma)
+        self._branches = len(conds)
         site = next((s for s in self._installation.assigned if s.kind is SiteKind.GUIDANCE), None)
         # One list is the pass of another guidance (PAG, SLG) or CFG 1, three are another guider.
         if site is None or len(conds) != 2 or None in conds:
             return predict(conds)
-        self._tell_time(sigma)
         if self._installation.swaps_halves and x.shape[0] > 1:
             # One branch alone would have its latents exchanged with each other.
             self._note(NEEDS_BOTH)
             return predict(conds)
+        assert self._sigma is not None
+        advance(model, conds, sigma, model_options)
+        options = model_options["transformer_options"]
+        (stream,) = self._counter.number([stream_of(conds, x, self._sigma, options)])
         return predict_branches(
-            self._session, site, self._counter, conds, x, sigma, model, options, predict,
-            self._note,
-        )  # fmt: skip
+            self._session, site, stream, conds, x, sigma, model, predict, self._note
+        )
 
     def _note(self, remark: str) -> None:
         if remark not in self.report.notes:
@@ -216,15 +225,24 @@ def _refuse_neighbours(installation: Installation, model_options: Mapping[str, A
 
     ComfyUI's EasyCache answers for the network branch by branch from what each said last. With a
     branch left out in between, those two answers belong to different steps. SUPIR counts its
-    adapters from the middle block on, which is not there in a step without the deep branch.
+    adapters from the middle block on, which is not there in a step without the deep branch. NAG
+    mixes both branches inside attention, and does nothing in a call that holds one of them.
     """
     options = model_options.get("transformer_options", {})
     has_easycache = getattr(options.get("easycache"), "name", "") == "EasyCache"
     middle = options.get("patches", {}).get("middle_block_after_patch", ())
     has_supir = any(type(getattr(p, "__self__", None)).__name__ == "SUPIRPatch" for p in middle)
+    outputs = options.get("patches", {}).get("attn1_output_patch", ())
+    has_nag = any(getattr(p, "__qualname__", "").startswith("NAGuidance.") for p in outputs)
     for site, rule in installation.assigned.items():
         if rule.when.never_reuses:
             continue
+        if has_nag and site.kind is SiteKind.GUIDANCE:
+            raise ConfigError(
+                f"{rule.owner}: the model also carries NAGuidance, which needs both branches in "
+                f"every step, and this node leaves one out. Remove NAGuidance, or use Apply PAB "
+                f"or Apply FasterCache with guidance_interval 1 beside it"
+            )
         if has_easycache and site.kind is SiteKind.GUIDANCE and rule.what.needs > 0:
             raise ConfigError(
                 f"{rule.owner}: the model also carries EasyCache, which would mix branches of "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from .hooks import weights_of
 from .installation import KEY, Installation
 from .model_call import ModelCall
 from .run import RUN_KEY, Run
@@ -53,7 +54,8 @@ def apply_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     if run is None:
         return executor(*args, **kwargs)
     run.prove(executor.class_obj.diffusion_model, call, executor)
-    with run.model_call(executor.class_obj.diffusion_model, call):
+    hooks = getattr(executor.class_obj.current_patcher, "current_hooks", None)
+    with run.model_call(executor.class_obj.diffusion_model, call, weights_of(hooks)):
         return executor(*call.args, **call.kwargs)
 
 
@@ -61,15 +63,14 @@ def calc_cond_batch(
     executor: Any, model: Any, conds: Any, x: Any, timestep: Any, options: Any, *args: Any
 ) -> Any:
     """CALC_COND_BATCH: one pass over all conditionings, of which guidance may leave one out."""
-    transformer_options: dict[str, Any] = options.get("transformer_options", {})
-    run: Run | None = transformer_options.get(RUN_KEY)
+    run: Run | None = options.get("transformer_options", {}).get(RUN_KEY)
 
     def predict(some: Any) -> Any:
         return executor(model, some, x, timestep, options, *args)
 
     if run is None:
         return predict(conds)
-    return run.guidance(model, conds, x, timestep, transformer_options, predict)
+    return run.guidance(model, conds, x, timestep, options, predict)
 
 
 def _name_of(sampler: Any) -> str:

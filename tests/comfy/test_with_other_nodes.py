@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 
 import cases
 import companions
@@ -13,11 +14,12 @@ import torch
 import toys
 from cases import Case
 from companions import Companion
-from stepcache.cache_core.methods import FasterCache
+from stepcache.cache_core.errors import ConfigError
+from stepcache.cache_core.methods import FasterCache, TGate
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.sites import SiteKind
 
-STEPS = 6
+STEPS = 4
 
 
 def _guidance(name: str) -> Case:
@@ -29,102 +31,133 @@ def _guidance(name: str) -> Case:
     return Case("FasterCache guidance", name, lambda _: reusing, lambda _: idle, is_exact=False)
 
 
+def _attention(name: str) -> Case:
+    reusing = FasterCache(2, 2, 2, attention_window=cases.WHOLE_RUN, guidance_interval=1)
+    idle = FasterCache(1, 1, 1, guidance_interval=1)
+    return Case("FasterCache attention", name, lambda _: reusing, lambda _: idle)
+
+
+def _gate(name: str) -> Case:
+    """The gate falls before anything that changes in the middle of the run."""
+    return Case(
+        "TGate", name, lambda _: TGate(2, 0, 1, 1), lambda steps: TGate(steps, 0, 1, 1),
+        keeps_answers=False,
+    )  # fmt: skip
+
+
 BUILDERS: dict[str, Callable[[str], Case]] = {
     **cases.BUILDERS,
     "PAB blocks": cases.BLOCK_BUILDERS[0],
-    "FasterCache attention": cases._fastercache_attention,
+    "FasterCache attention": _attention,
     "FasterCache guidance": _guidance,
+    "TGate": _gate,
     "DeepCache 2": partial(cases.BUILDERS["DeepCache"], branch=2),
     "DeepCache 11": partial(cases.BUILDERS["DeepCache"], branch=11),
 }
-UNETS = ("sd15", "inpaint")
-CROSS = (*UNETS, "wan", "wan_i2v")
-
-
-def _fits(method: str, name: str) -> bool:
-    if method.startswith("DeepCache"):
-        return name in UNETS
-    return method != "TGate" or name in CROSS
-
-
 CELLS = [
     pytest.param(companion, BUILDERS[method](name), id=f"{companion}-{name}-{method}")
     for companion in companions.COMPANIONS
     for name in companion.models
-    for method in ("PAB", *companion.stress)
-    if _fits(method, name)
+    for method in companion.methods(name)
 ]
 each_cell = pytest.mark.parametrize(("companion", "case"), CELLS)
+each_companion = pytest.mark.parametrize(
+    ("companion", "name"),
+    [pytest.param(c, n, id=f"{c}-{n}") for c in companions.COMPANIONS for n in c.models],
+)
 
 
 @cache
-def _plain(companion: Companion, name: str) -> torch.Tensor:
-    return companion.sample(companion.patch(toys.load(name)), name, STEPS)
+def _plain(companion: Companion, name: str) -> tuple[torch.Tensor, dict[str, Any]]:
+    """The picture without us, and what the model looks like after it."""
+    model = companion.patch(toys.load(name))
+    return companion.sample(model, name, STEPS), observe.fingerprint(model)
 
 
 @cache
 def _held(companion: Companion, name: str) -> torch.Tensor:
+    """The picture without us of a network that is asked the same again and again."""
     still = observe.hold_network_still(companion.patch(toys.load(name)))
     return companion.sample(still, name, STEPS)
 
 
+def _in_front(companion: Companion, case: Case, settings: Any) -> Any:
+    """The model with our node in front of the companion's."""
+    return companion.patch(attach(toys.load(case.model), settings))
+
+
 @each_cell
 def test_reusing_nothing_is_bit_identical(companion: Companion, case: Case) -> None:
-    model = companion.patch(attach(toys.load(case.model), case.idle(STEPS)))
+    model = _in_front(companion, case, case.idle(STEPS))
     picture = companion.sample(model, case.model, STEPS)
-    assert torch.equal(picture, _plain(companion, case.model))
+    assert torch.equal(picture, _plain(companion, case.model)[0])
     assert last_report(model).total_reused == 0
 
 
 @each_cell
 def test_reuse_is_as_planned_and_leaves_nothing(companion: Companion, case: Case) -> None:
     name, settings = case.model, case.reusing(STEPS)
-    alone = companion.patch(toys.load(name))
-    before, marks = companion.sample(alone, name, STEPS), observe.fingerprint(alone)
+    before, marks = _plain(companion, name)
     model = attach(companion.patch(toys.load(name)), settings)
     picture = companion.sample(model, name, STEPS)
     report = last_report(model)
     assert torch.isfinite(picture).all()
-    assert report.total_reused > 0 or not _may_reuse(companion, case)
-    assert bool(report.forced) <= companion.has_forced
+    assert report.total_reused > 0
     for kind, plan in report.plans.items():
-        forced = any(k == kind for k, _ in report.forced)
-        silent = kind == SiteKind.GUIDANCE and not companion.has_guidance
-        assert silent or forced or report.strip_of(kind) == plan
-        if silent and "R" in plan:
-            assert any("guidance" in note for note in report.notes)
+        if kind == SiteKind.GUIDANCE and not companion.has_guidance:
+            assert not report.strip_of(kind).strip(".")
+            assert any("guidance" in note for note in report.notes) or "R" not in plan
+        elif companion.has_forced and any(forced == kind for forced, _ in report.forced):
+            assert report.strip_of(kind) != plan
+        else:
+            assert report.strip_of(kind) == plan
+    assert companion.has_forced or not report.forced
     assert torch.equal(companion.sample(model, name, STEPS), picture)
-    behind = companion.patch(attach(toys.load(name), settings))
-    assert torch.equal(companion.sample(behind, name, STEPS), picture)
+    if not case.keeps_answers:
+        front = _in_front(companion, case, settings)
+        assert torch.equal(companion.sample(front, name, STEPS), picture)
+    alone = companion.patch(toys.load(name))
     assert torch.equal(companion.sample(alone, name, STEPS), before)
     assert observe.fingerprint(alone) == marks
-
-
-def _may_reuse(companion: Companion, case: Case) -> bool:
-    return companion.has_guidance or case.method != "FasterCache guidance"
 
 
 @each_cell
 def test_same_question_same_answer(companion: Companion, case: Case) -> None:
     if not case.keeps_answers:
-        pytest.skip("answers with fewer branches than it was asked about")
-    patched = attach(companion.patch(toys.load(case.model)), case.reusing(STEPS))
-    still = observe.hold_network_still(patched)
-    picture, plain = companion.sample(still, case.model, STEPS), _held(companion, case.model)
+        return  # with a branch less it is another answer
+    model = observe.hold_network_still(_in_front(companion, case, case.reusing(STEPS)))
+    picture, plain = companion.sample(model, case.model, STEPS), _held(companion, case.model)
+    assert last_report(model).total_reused > 0
     if case.is_exact:
         assert torch.equal(picture, plain)
     else:
         torch.testing.assert_close(picture, plain, rtol=1e-3, atol=1e-3 * plain.std().item())
 
 
-@pytest.mark.parametrize(
-    ("companion", "name"),
-    [pytest.param(c, n, id=f"{c}-{n}") for c in companions.COMPANIONS for n in c.models],
-)
+NAG = next(c for c in companions.COMPANIONS if c.name == "normalized attention guidance")
+
+
+@pytest.mark.parametrize("name", NAG.models)
+@pytest.mark.parametrize("method", ["FasterCache", "TGate"])
+def test_guidance_in_attention_is_refused_where_a_branch_is_left_out(
+    method: str, name: str
+) -> None:
+    if method == "TGate" and name != "sd15":
+        pytest.skip("no cross-attention")
+    for model in (
+        attach(NAG.patch(toys.load(name)), BUILDERS[method](name).reusing(STEPS)),
+        _in_front(NAG, BUILDERS[method](name), BUILDERS[method](name).reusing(STEPS)),
+    ):
+        with pytest.raises(ConfigError, match="also carries NAGuidance.*Remove NAGuidance, or"):
+            NAG.sample(model, name, STEPS)
+    assert observe.stored_bytes() == 0
+
+
+@each_companion
 def test_every_companion_has_an_effect(companion: Companion, name: str) -> None:
     """A companion that changes nothing would prove nothing."""
-    plain = toys.sample(toys.load(name), name, steps=STEPS)
-    changed = _plain(companion, name)
+    plain = toys.sample(toys.load(name), name, steps=STEPS, latent=companions.empty(name))
+    changed = _plain(companion, name)[0]
     assert changed.shape != plain.shape or not torch.equal(changed, plain)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import cases
@@ -12,26 +13,33 @@ import torch
 import toys
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.patching.installation import KEY
 from stepcache.cache_core.patching.run import RUN_KEY
 
 STEPS = 4
 
 
-def _stop_in_model(model: Any, evaluation: int) -> Any:
-    """A clone whose model fails inside its `evaluation`-th call, with our patches in place."""
+def _stop_in_model(model: Any, evaluation: int, place: str = "") -> Any:
+    """A clone whose model fails inside its `evaluation`-th call, with our patches in place.
+
+    Args:
+        place: path of a block in whose first linear layer that is called it fails; otherwise it
+            fails in the last layer of the network.
+    """
     clone = model.clone()
     calls = iter(range(10**6))
 
     def fail(executor: Any, *args: Any, **kwargs: Any) -> Any:
-        hook = None
+        hooks = []
         if next(calls) == evaluation:
-            layers = list(executor.class_obj.diffusion_model.modules())
+            layers = list(executor.class_obj.diffusion_model.get_submodule(place).modules())
             # The last layer: everything before it has run, all stand-ins are in place.
-            hook = layers[-1].register_forward_pre_hook(_raise_out_of_memory)
+            last = [m for m in layers if isinstance(m, torch.nn.Linear)] if place else layers[-1:]
+            hooks = [layer.register_forward_pre_hook(_raise_out_of_memory) for layer in last]
         try:
             return executor(*args, **kwargs)
         finally:
-            if hook is not None:
+            for hook in hooks:
                 hook.remove()
 
     clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "fail", fail)
@@ -71,6 +79,25 @@ def test_an_error_inside_any_call_leaves_nothing(case: cases.Case, evaluation: i
     marks = observe.fingerprint(model)
     with pytest.raises(torch.OutOfMemoryError):
         toys.sample(_stop_in_model(patched, evaluation), case.model, steps=STEPS)
+    _assert_clean(model, patched, marks)
+    assert torch.equal(toys.sample(patched, case.model, steps=STEPS), whole)
+
+
+@cases.each_family
+@pytest.mark.parametrize("evaluation", [0, 3])
+def test_an_error_inside_a_layer_of_any_family_leaves_nothing(
+    case: cases.Case, evaluation: int
+) -> None:
+    model = toys.load(case.model)
+    patched = attach(model, case.reusing(STEPS))
+    whole = toys.sample(patched, case.model, steps=STEPS)
+    marks = observe.fingerprint(model)
+    *_, site = patched.model_options["transformer_options"][KEY].access
+    # The block that the last site is in: up to its number.
+    place = site.path[: re.search(r"^.*\.(block)?\d+", site.path).end()]
+    with pytest.raises(torch.OutOfMemoryError):
+        stopped = _stop_in_model(patched, evaluation, place)
+        toys.sample(stopped, case.model, steps=STEPS)
     _assert_clean(model, patched, marks)
     assert torch.equal(toys.sample(patched, case.model, steps=STEPS), whole)
 

@@ -140,6 +140,11 @@ def test_laws_1_2_and_4_hold_on_models_out_of_the_hosts_loader(case: cases.Case)
         test_law_2_the_same_question_gets_the_same_answer(case)
 
 
+@cases.each_variant
+def test_laws_1_2_and_4_hold_on_every_variant(case: cases.Case) -> None:
+    test_laws_1_2_and_4_hold_on_models_out_of_the_hosts_loader(case)
+
+
 @cases.each_unet_variant
 def test_laws_1_and_2_hold_on_every_unet(case: cases.Case) -> None:
     test_law_1_reusing_nothing_is_bit_identical(case)

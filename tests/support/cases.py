@@ -131,6 +131,8 @@ def _of_zoo() -> list[Case]:
     """Every method that a toy's family should accept, and whole blocks where it has them."""
     cases: list[Case] = []
     for name, toy in zoo.TOYS.items():
+        if name in zoo.VARIANTS:
+            continue
         cases += [build(name) for method, build in BUILDERS.items() if method in toy.methods]
         if SiteKind.BLOCK in toy.kinds:
             cases += [build(name) for build in BLOCK_BUILDERS]
@@ -182,6 +184,16 @@ each_loaded_model = pytest.mark.parametrize(
     "case", [*map(_pab, zoo.LOADED), BUILDERS["DeepCache"]("sd15_file")], ids=str
 )
 """What the host's loader makes; the classes are those of the zoo, so one method is enough."""
+each_variant = pytest.mark.parametrize(
+    "case", [build(name) for name in sorted(zoo.VARIANTS) for build in (_pab, _blocks)], ids=str
+)
+"""Other models of the same classes: the identities are enough."""
+each_family = pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if case.method == "PAB" and case.model in zoo.TOYS],
+    ids=str,
+)
+"""One method on every family: for what depends on how a family is reached."""
 each_unet_variant = pytest.mark.parametrize(
     "case",
     [

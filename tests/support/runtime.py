@@ -6,6 +6,7 @@ our methods.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +18,24 @@ Conds = tuple[list, list]
 Run = Callable[[Any, str, Conds], torch.Tensor]
 
 
-def sample(model: Any, name: str, conds: Conds) -> torch.Tensor:
-    """One plain run."""
-    return toys.sample(model, name, steps=5, conds=conds, **dict(toys.TOYS[name].options))
+STEPS = 5
+
+
+def node(module: str, name: str, **inputs: Any) -> Callable[[Any], Any]:
+    """A node of ComfyUI's own, applied to a model."""
+
+    def apply(model: Any) -> Any:
+        kind = getattr(importlib.import_module(f"comfy_extras.{module}"), name)
+        output = kind.execute(model=model, **inputs)
+        return getattr(output, "result", output)[0]
+
+    return apply
+
+
+def sample(model: Any, name: str, conds: Conds, **options: Any) -> torch.Tensor:
+    """One run."""
+    options = {"steps": STEPS, **dict(toys.TOYS[name].options), **options}
+    return toys.sample(model, name, conds=conds, **options)
 
 
 @dataclass(frozen=True)
@@ -49,7 +65,7 @@ class Setup:
     run: Run = sample
     conds: Callable[[str], Conds] = toys.conditioning
     methods: tuple[str, ...] = ("PAB", "FasterCache")
-    steps: int = 5
+    steps: int = STEPS
     forced: frozenset[str] = frozenset()
     asks_alike: bool = True
     has_effect: bool = True

@@ -18,11 +18,11 @@ import comfy.ops
 import comfy.t2i_adapter.adapter
 import torch
 import toys
+from comfy_extras import nodes_model_patch
 from runtime import Conds, Setup
 from zoo import double_stream, joint
 
 import nodes
-from comfy_extras import nodes_model_patch
 
 EVERY = ("PAB", "FasterCache", "TGate", "SmoothCache", "DeepCache", "PAB blocks")
 OPTIONS: dict[str, Any] = {

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
-import toys
 from comfy.ldm.modules.attention import optimized_attention
 from comfy.ldm.wan.model_multitalk import MultiTalkGetAttnMapPatch
-from companions import node
-from runtime import Conds, Setup
+from runtime import Setup, node, sample
+from stepcache.cache_core.patching.question import FOLLOWED
+from stepcache.cache_core.session import NOT_STORED, TOO_OLD
 
 ATTENTION = ("PAB", "FasterCache", "SmoothCache")
 EVERY = ("PAB", "FasterCache", "TGate", "SmoothCache", "DeepCache", "PAB blocks")
-BESIDE = "another node's patch follows what is computed in this layer"
 
 
 def _extra(like: torch.Tensor, tokens: int = 3) -> torch.Tensor:
@@ -127,14 +127,6 @@ def _speakers(model: Any) -> Any:
     return clone
 
 
-def _with_reference(conds: Conds, name: str) -> Conds:
-    reference = torch.randn(1, 16, 6, 4, generator=torch.Generator().manual_seed(7))
-    return tuple(
-        [[text, {**extra, "reference_latents": [reference]}] for text, extra in cond]
-        for cond in conds
-    )  # type: ignore[return-value]
-
-
 DEEP_SHRINK = node(
     "nodes_model_downscale", "PatchModelAddDownscale", block_number=3, downscale_factor=2.0,
     start_percent=0.0, end_percent=0.5, downscale_after_skip=True, downscale_method="bicubic",
@@ -143,28 +135,42 @@ DEEP_SHRINK = node(
 HYPERTILE = node(
     "nodes_hypertile", "HyperTile", tile_size=32, swap_size=2, max_depth=0, scale_depth=False
 )
+WATCHED = frozenset({FOLLOWED})
+RESIZED = frozenset({NOT_STORED, TOO_OLD})
 SETUPS = [
     Setup("replaced attention", ("sd15",), patch=_replaced, methods=EVERY),
-    Setup("replaced attention", ("sdxl",), patch=_replaced, methods=("PAB", "TGate")),
+    Setup("replaced attention", ("sdxl",), patch=_replaced, methods=("PAB",)),
+    # One entry stands for spatial and temporal attention.
     Setup("replaced attention", ("svd",), patch=_svd_replaced, methods=("PAB", "TGate")),
     Setup("attention patches", ("sd15",), patch=_queries, methods=EVERY),
     Setup("attention output patches", ("sd15",), patch=_outputs, methods=EVERY),
-    Setup("HyperTile", ("sd15",), patch=HYPERTILE, methods=EVERY),
+    # These two draw anew in every evaluation.
+    Setup(
+        "HyperTile", ("sd15",), patch=HYPERTILE, methods=EVERY, forced=WATCHED, asks_alike=False
+    ),
     Setup(
         "token merging", ("sd15",), patch=node("nodes_tomesd", "TomePatchModel", ratio=0.3),
-        methods=EVERY,
+        methods=EVERY, forced=WATCHED, asks_alike=False,
     ),
-    Setup("deep shrink", ("sd15",), patch=DEEP_SHRINK, methods=EVERY),
+    Setup(
+        "deep shrink", ("sd15",), patch=DEEP_SHRINK, run=partial(sample, size=24),
+        methods=("PAB", "FasterCache", "PAB blocks", "DeepCache"), forced=RESIZED,
+    ),
     Setup("attention patches", ("flux", "qwen"), patch=_joint_queries, methods=ATTENTION),
     Setup("attention output patches", ("flux",), patch=_joint_outputs, methods=ATTENTION),
-    Setup("attention patches", ("wan",), patch=_wan_outputs, methods=EVERY),
-    Setup("two speakers", ("wan",), patch=_speakers, methods=EVERY),
+    Setup("attention patches", ("wan",), patch=_wan_outputs, methods=EVERY, forced=WATCHED),
+    # InfiniteTalk samples one row at a time, without guidance.
+    Setup(
+        "two speakers", ("wan",), patch=_speakers, run=partial(sample, cfg=1.0),
+        methods=("PAB", "SmoothCache", "PAB blocks"), forced=WATCHED,
+    ),
     Setup(
         "patched blocks", ("flux", "sd3", "qwen", "wan"), patch=_added_to_blocks,
         methods=("PAB", "FasterCache", "PAB blocks"),
     ),
+    # The reference's tokens take part in the first step only.
     Setup(
-        "reference cache", ("flux",), patch=node("nodes_flux", "FluxKVCache"),
-        change=_with_reference, methods=("PAB", "FasterCache", "PAB blocks"),
+        "reference cache", ("flux2_edit",), patch=node("nodes_flux", "FluxKVCache"),
+        methods=("PAB", "FasterCache", "PAB blocks"), forced=RESIZED, asks_alike=False,
     ),
 ]  # fmt: skip

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from session_bench import COND, NEXT_SITE, SITE, UNCOND, Bench
 from stepcache.cache_core.schedules import Interval, Mask
-from stepcache.cache_core.session import NOT_STORED, TOO_OFTEN, TOO_OLD
+from stepcache.cache_core.session import NOT_STORED, OTHER_WEIGHTS, TOO_OFTEN, TOO_OLD
 from stepcache.cache_core.streams import StreamKey
 
 
@@ -82,6 +84,17 @@ def test_another_layout_is_another_stream() -> None:
     bench.evaluate(1)
     bench.call(large)
     assert bench.forced == {NOT_STORED: 1}
+
+
+def test_what_other_weights_computed_is_computed_again_and_replaced() -> None:
+    bench = Bench(Interval(4), steps=4)
+    strong, weak = (replace(COND, weights=strength) for strength in (1.0, 0.5))
+    seen: list[float] = []
+    for step, stream in enumerate((strong, weak, weak, strong)):
+        bench.evaluate(step)
+        seen += bench.numbers(stream)
+    assert seen == [0, 10, 10, 30]
+    assert bench.forced == {OTHER_WEIGHTS: 2}
 
 
 def test_a_value_is_too_old_when_the_step_that_should_replace_it_did_not_run() -> None:

@@ -11,9 +11,13 @@ class OwnForward:
 
     Args:
         batch_axis: axis of the batch in what it returns.
+        followed_by: names of patches that, where other nodes attached all of them, have to see the
+            layer compute: one that reads its queries, or two that change its tokens on the way in
+            and back on the way out.
     """
 
     batch_axis: int = 0
+    followed_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,11 @@ class AttentionCore:
 
     Args:
         unused: as for `Woven`.
+        followed_by: as for `OwnForward`.
     """
 
     unused: tuple[str, ...] = ()
+    followed_by: tuple[str, ...] = ("attn1_patch", "attn1_output_patch")
 
 
 @dataclass(frozen=True, slots=True)

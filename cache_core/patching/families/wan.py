@@ -1,7 +1,7 @@
 """Wan 2.1 / 2.2 and its variants. Its self-attention spans frames: one kind, no temporal one."""
 
 from ...sites import SiteKind
-from .access import Added
+from .access import Added, OwnForward
 from .family import Family, Layer
 
 CAUSAL_WAN = Family(
@@ -16,12 +16,15 @@ CAUSAL_WAN = Family(
     ),
 )
 
+# InfiniteTalk's patch reads from queries and keys which of two speakers a token belongs to.
+READ = OwnForward(followed_by=("attn1_patch",))
+
 WAN = Family(
     name="Wan",
     models="Wan 2.1 and 2.2: t2v, i2v, VACE, camera, S2V, HuMo, Animate, SCAIL, Dancer",
     model_classes=("comfy.ldm.wan.model.WanModel",),
     layers=(
-        Layer(r"(vace_)?blocks\.\d+\.self_attn", SiteKind.SELF_ATTENTION),
+        Layer(r"(vace_)?blocks\.\d+\.self_attn", SiteKind.SELF_ATTENTION, READ),
         Layer(r"(vace_)?blocks\.\d+\.cross_attn", SiteKind.CROSS_ATTENTION),
         # What attends to sound (S2V, HuMo), music (Dancer) and a face (Animate).
         Layer(r"(audio|music)_injector\.injector\.\d+", SiteKind.CROSS_ATTENTION),

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 import toys
+from comfy_extras import nodes_custom_sampler
+from stepcache.cache_core.sites import SiteKind
 
 import nodes
-from comfy_extras import nodes_custom_sampler
 
 Conds = tuple[list, list]
 
@@ -22,20 +23,31 @@ EVERY = ("sd15", "wan", "flux", "sd3")
 in place, and woven into blocks."""
 
 
+UNET_MODELS = ("sd15", "inpaint")
+SIZE = 8
+"""Height and width of what UNets sample here: half of the toys', which is twice as fast."""
+
+
+def empty(name: str) -> torch.Tensor:
+    """The empty latent of a run."""
+    return toys.TOYS[name].empty(size=SIZE if name in UNET_MODELS else None)
+
+
 @dataclass(frozen=True)
 class Companion:
     """A patch on the model, a change of the conditioning, options of the run, or a guider.
 
     Args:
         models: toys that it fits.
-        stress: methods that it is likeliest to upset, besides PAB.
+        stress: methods that it is likeliest to upset besides PAB, the likeliest first; all of them
+            are tried on the first model, the first that fits on the others.
         patch: puts its node on a model.
         change: what its nodes do to the conditioning of a toy.
         options: arguments of the run for a toy.
         guide: makes its guider; the host's own, without one.
         has_forced: whether a planned reuse may have to be computed, for reasons in the report.
         has_guidance: whether a branch may be left out beside it.
-        moves_on: whether what the network is asked differs from step to step, beyond the latents.
+        is_dangerous: whether all of them are tried on every model.
     """
 
     name: str
@@ -47,7 +59,13 @@ class Companion:
     guide: Callable[[Any, Conds], Any] | None = None
     has_forced: bool = False
     has_guidance: bool = True
-    moves_on: bool = False
+    is_dangerous: bool = False
+
+    def methods(self, name: str) -> tuple[str, ...]:
+        """Names of the methods to try on a toy."""
+        fitting = [method for method in self.stress if _fits(method, name)]
+        has_all = self.is_dangerous or name == self.models[0]
+        return ("PAB", *(fitting if has_all else fitting[:1]))
 
     def __str__(self) -> str:
         return self.name
@@ -58,10 +76,18 @@ class Companion:
             0
         )  # the ControlNet's hint and some patches draw from the global generator
         conds = self.change(toys.conditioning(name), name)
-        options = {**dict(toys.TOYS[name].options), **self.options(name)}
+        options = {"latent": empty(name), **dict(toys.TOYS[name].options), **self.options(name)}
         if self.guide is None:
             return toys.sample(model, name, steps=steps, conds=conds, **options)
-        return _sample_guided(model, self.guide(model, conds), toys.TOYS[name].empty(), steps)
+        return _sample_guided(model, self.guide(model, conds), options["latent"], steps)
+
+
+def _fits(method: str, name: str) -> bool:
+    kinds = toys.TOYS[name].kinds
+    # The oldest toys list no kinds; all of them have cross-attention.
+    if method.startswith("DeepCache"):
+        return name in UNET_MODELS
+    return method != "TGate" or not kinds or SiteKind.CROSS_ATTENTION in kinds
 
 
 def _sample_guided(model: Any, guider: Any, latent: torch.Tensor, steps: int) -> torch.Tensor:

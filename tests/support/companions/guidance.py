@@ -8,7 +8,7 @@ from comfy_extras import nodes_custom_sampler, nodes_perpneg
 
 from .companion import EVERY, UNETS, Companion, Conds, node, weaker
 
-NAG_MODELS = ("sd15", "flux", "chroma", "krea2")
+_NAG_MODELS = ("sd15", "flux", "chroma", "krea2")
 """Models that call patches on the output of self-attention; elsewhere NAG has no effect."""
 
 
@@ -66,7 +66,7 @@ GUIDANCE = [
         _slg("SkipLayerGuidanceDiTSimple"), has_guidance=False,
     ),
     Companion(
-        "normalized attention guidance", NAG_MODELS, ("DeepCache", "SmoothCache", "PAB blocks"),
+        "normalized attention guidance", _NAG_MODELS, ("DeepCache", "SmoothCache", "PAB blocks"),
         node("nodes_nag", "NAGuidance", nag_scale=5.0, nag_alpha=0.5, nag_tau=1.5),
         has_guidance=False,
     ),

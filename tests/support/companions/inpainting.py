@@ -14,16 +14,16 @@ import toys
 
 import nodes
 
-from .companion import EVERY, Companion, Conds, node
+from .companion import EVERY, Companion, Conds, empty, node
 
 
 def _latent(name: str) -> torch.Tensor:
-    return torch.randn(toys.TOYS[name].latent, generator=torch.Generator().manual_seed(2))
+    return torch.randn(empty(name).shape, generator=torch.Generator().manual_seed(2))
 
 
 def _graded(name: str) -> torch.Tensor:
     """A mask that rises from left to right."""
-    height, width = toys.TOYS[name].latent[-2:]
+    height, width = empty(name).shape[-2:]
     return torch.linspace(0.0, 1.0, width).expand(1, 1, height, width).clone()
 
 
@@ -42,7 +42,7 @@ def _vae(channels: int) -> comfy.sd.VAE:
 @cache
 def _inpaint(name: str) -> tuple[list, list, dict[str, torch.Tensor]]:
     """ComfyUI's own node: prompts that carry the picture and the mask, and a latent to start."""
-    channels, height, width = toys.TOYS[name].latent[1:]
+    channels, height, width = empty(name).shape[1:]
     generator = torch.Generator().manual_seed(4)
     picture = torch.rand(1, 8 * height, 8 * width, 3, generator=generator)
     mask = torch.zeros(1, 8 * height, 8 * width)

@@ -12,9 +12,9 @@ import comfy.utils
 import folder_paths
 import torch
 import toys
+from comfy_extras import nodes_hooks
 
 import nodes
-from comfy_extras import nodes_hooks
 
 from .companion import EVERY, Companion, Conds
 
@@ -99,10 +99,10 @@ LORAS = [
     Companion("LoRA hook on one prompt", EVERY, ("FasterCache", "TGate"), change=_on_positive()),
     Companion(
         "LoRA hook with a schedule", EVERY, SCHEDULE, change=_on_both((1.0, 0.0), (0.0, 0.5)),
-        has_forced=True, moves_on=True,
+        has_forced=True,
     ),
     Companion(
         "LoRA hook with a schedule on one prompt", EVERY, ("FasterCache guidance", "TGate"),
-        change=_on_positive((1.0, 0.0), (0.2, 0.4), (1.0, 0.7)), has_forced=True, moves_on=True,
+        change=_on_positive((1.0, 0.0), (0.2, 0.4), (1.0, 0.7)), has_forced=True,
     ),
 ]  # fmt: skip

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-import toys
 
 import nodes
 
-from .companion import EVERY, PAIR, Companion, Conds, set_range, weaker
+from .companion import EVERY, PAIR, Companion, Conds, empty, set_range, weaker
 
 
 def two_positives(conds: Conds, name: str = "") -> Conds:
@@ -18,7 +17,7 @@ def two_positives(conds: Conds, name: str = "") -> Conds:
 def _area(conds: Conds, name: str) -> Conds:
     """A prompt for the left half, beside one for the whole picture."""
     positive, negative = conds
-    height, width = toys.TOYS[name].latent[-2:]
+    height, width = empty(name).shape[-2:]
     (corner,) = nodes.ConditioningSetArea().append(
         weaker(positive), 8 * (width // 2), 8 * height, 0, 0, 1.0
     )
@@ -26,7 +25,7 @@ def _area(conds: Conds, name: str) -> Conds:
 
 
 def _mask(name: str) -> torch.Tensor:
-    height, width = toys.TOYS[name].latent[-2:]
+    height, width = empty(name).shape[-2:]
     mask = torch.zeros(1, 8 * height, 8 * width)
     mask[:, : 4 * height] = 1.0
     return mask
@@ -59,24 +58,24 @@ def _scheduled_negative(conds: Conds, name: str) -> Conds:
 PROMPTS = [
     Companion("cfg 1", PAIR, ("FasterCache", "DeepCache"), options=lambda _: {"cfg": 1.0},
               has_guidance=False),
-    Companion("batch 2", PAIR, ("FasterCache", "TGate"), options=lambda _: {"batch": 2}),
+    Companion("batch 2", PAIR, ("FasterCache", "TGate"), options=lambda name: {"latent": empty(name).repeat(2, *[1] * (empty(name).ndim - 1))}),
     Companion("two positive prompts", EVERY, ("FasterCache", "TGate"), change=two_positives),
     Companion("area prompt", EVERY, ("FasterCache", "TGate", "DeepCache"), change=_area),
     Companion("masked prompt", EVERY, ("FasterCache", "TGate"), change=_masked("default")),
     # ComfyUI itself finds bounds in pictures only, not in clips.
     Companion(
-        "prompt in a mask's bounds", ("sd15", "flux", "sd3", "qwen"), ("SmoothCache",),
+        "prompt in a mask's bounds", ("sd15", "flux", "sd3", "lumina2"), ("SmoothCache",),
         change=_masked("mask bounds"),
     ),
     Companion(
         "prompt scheduling", EVERY,
         ("FasterCache", "FasterCache attention", "FasterCache guidance", "TGate", "DeepCache",
          "SmoothCache", "PAB blocks"),
-        change=_scheduled, has_forced=True, moves_on=True,
+        change=_scheduled, has_forced=True,
     ),
     Companion(
         "negative prompt scheduling", ("sd15", "wan", "flux", "sd3"),
         ("FasterCache guidance", "TGate"),
-        change=_scheduled_negative, has_forced=True, moves_on=True,
+        change=_scheduled_negative, has_forced=True,
     ),
 ]  # fmt: skip

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import toys
-
-from .companion import Companion, node
+from .companion import Companion, empty, node
 
 LENGTH = 8
 VIDEOS = ("wan", "hunyuan_video", "cogvideox")
@@ -23,9 +21,7 @@ def _windows(schedule: str, dim: int, **over: Any) -> Any:
 
 
 def _long_clip(name: str) -> dict[str, Any]:
-    shape = list(toys.TOYS[name].latent)
-    shape[2] = LENGTH
-    return {"latent": toys.TOYS[name].empty().new_zeros(shape)}
+    return {"latent": empty(name)[:, :, :1].repeat(1, 1, LENGTH, 1, 1)}
 
 
 WINDOWS = [
@@ -36,12 +32,12 @@ WINDOWS = [
     Companion(
         "moving context windows", VIDEOS, ("FasterCache", "TGate"),
         _windows("standard_uniform", 2, context_stride=2, freenoise=True),
-        options=_long_clip, has_forced=True, moves_on=True,
+        options=_long_clip, has_forced=True,
     ),
     # Motion modules make frames of a UNet's batch.
     Companion(
         "context windows over a batch", ("sd15",), ("FasterCache", "DeepCache"),
         _windows("standard_static", 0, causal_window_fix=False),
-        options=lambda _: {"batch": LENGTH},
+        options=lambda name: {"latent": empty(name).repeat(LENGTH, 1, 1, 1)},
     ),
 ]  # fmt: skip

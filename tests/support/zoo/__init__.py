@@ -13,6 +13,14 @@ TOYS: dict[str, Toy] = {
     **others.TOYS,
 }
 
+VARIANTS = frozenset({
+    "chroma_radiance", "cogvideox_i2v", "flux2", "hunyuan_image", "hunyuan_image_refiner",
+    "hunyuan_video_i2v", "hunyuan_video_sr", "kandinsky5_image", "kontext", "longcat", "ovis",
+    "pid", "pixart_alpha", "qwen_edit", "stable_audio_3", "wan22_5b", "wan_camera", "wan_i2v",
+    "wan_scail", "wan_scail2", "zimage", "zimage_pixel",
+})  # fmt: skip
+"""Models of a class that another one stands for: a few laws are enough for them."""
+
 LOADED: dict[str, Toy] = loaded.TOYS
 """The same families out of the host's loader."""
 
