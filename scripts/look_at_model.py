@@ -14,8 +14,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
-import host  # noqa: E402
-import pack  # noqa: E402
+import host
+import pack
 
 pack.load()
 host.boot()

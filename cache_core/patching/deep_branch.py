@@ -16,7 +16,7 @@ from ..session import Session
 from ..sites import Site
 from ..streams import StreamKey
 from .model_call import ModelCall
-from .module_swap import Swap
+from .module_swap import Swap, opaque
 
 BlockPatch = Callable[..., Any]
 
@@ -65,7 +65,7 @@ class _Branch:
             return h, skip
 
         patches = _patches(call)
-        patches["output_block_patch"] = [observe, *patches.get("output_block_patch", [])]
+        patches["output_block_patch"] = [opaque(observe), *patches.get("output_block_patch", [])]
         call.options = {**call.options, "patches": patches}
 
     def skip(self, swap: Swap, call: ModelCall, deep: Any) -> None:
@@ -73,7 +73,7 @@ class _Branch:
         patches = _patches(call)
         for name in ("input_block_patch", "input_block_patch_after_skip"):
             patches[name] = [self._live_only(patch) for patch in patches.get(name, [])]
-        patches["input_block_patch"].append(self._keep_count)
+        patches["input_block_patch"].append(opaque(self._keep_count))
         patches.pop("middle_block_after_patch", None)
         users = patches.get("output_block_patch", [])
 
@@ -91,7 +91,7 @@ class _Branch:
                 h, skip = patch(h, skip, options)
             return h, skip
 
-        patches["output_block_patch"] = [enter]
+        patches["output_block_patch"] = [opaque(enter)]
         call.options = {**call.options, "patches": patches}
         self._drop_deep_control(call)
         self._empty(swap)
@@ -113,7 +113,7 @@ class _Branch:
         def live_only(h: Any, options: dict[str, Any]) -> Any:
             return patch(h, options) if options["block"][1] <= self._last_live_input else h
 
-        return live_only
+        return opaque(live_only)
 
     def _keep_count(self, h: Any, options: dict[str, Any]) -> Any:
         """Count the transformers of an emptied input block: patches are keyed by that number."""

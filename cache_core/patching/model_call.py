@@ -61,12 +61,13 @@ class ModelCall:
         return [copied if value is control else value for value in self.args]
 
     def streams(
-        self, counter: StreamCounter, branches: int = 0, weights: Hashable = ()
+        self, counter: StreamCounter, asked: Hashable = (), weights: Hashable = ()
     ) -> tuple[StreamKey, ...]:
         """The conditioning streams of this call's batch, in batch order.
 
         Args:
-            branches: how many of guidance's branches the pass that this call is part of asks for.
+            asked: what else tells the pass that this call is part of from others, such as how many
+                of guidance's branches it asks for, and of which network.
             weights: which weights the network has in this call.
         """
         options = self.options
@@ -83,7 +84,7 @@ class ModelCall:
         layout = (x.shape[0] // len(conds), tuple(x.shape[1:]), x.dtype, x.device)
         return counter.number(
             [
-                StreamKey(cond, uuid, frames, (branches, replaced), layout, weights=weights)
+                StreamKey(cond, uuid, frames, (asked, replaced), layout, weights=weights)
                 for cond, uuid in zip(conds, uuids, strict=True)
             ]
         )

@@ -31,6 +31,11 @@ RUN_KEY = "stepcache_run"
 
 PROVED = "the layers of this unknown model were shown to be reusable on the first step"
 
+OTHER_NETWORK = (
+    "the guider also asks a model with other layers, which was left as it is: only the model that "
+    "this node is attached to reuses"
+)
+
 NEEDS_BOTH = (
     "guidance: this model needs both branches to sample more than one latent at once; that part "
     "had no effect"
@@ -75,7 +80,10 @@ class Run:
             notes=list(installation.notes),
         )
         self._session = Session(installation.assigned, timeline, self.report)
-        self._bind(model_patcher.model.diffusion_model)
+        self._own = id(model_patcher.model.diffusion_model)
+        # Looked up to refuse before sampling, and not kept: nodes that exchange modules do so later,
+        # when the model is loaded.
+        self._modules_in(model_patcher.model.diffusion_model)
 
     def start_evaluation(self, sigma: float) -> None:
         """The sampler is about to evaluate the model at this noise level."""
@@ -121,7 +129,9 @@ class Run:
     ) -> Iterator[None]:
         """Patch the network for one call, and restore it whatever happens."""
         self._tell_time(call.options["sigmas"])
-        streams = call.streams(self._counter, self._branches, weights)
+        # A guider may ask two networks for the same prompt, in any order.
+        asked = (self._branches, id(diffusion_model))
+        streams = call.streams(self._counter, asked, weights)
         if self._installation.swaps_halves:
             half = len(streams) // 2
             streams = streams[half:] + streams[:half]
@@ -188,11 +198,19 @@ class Run:
         """The modules behind the sites, looked up once per network (several GPUs hold several)."""
         known = self._modules.get(id(diffusion_model))
         if known is None:
-            modules = {
-                site: _module_at(diffusion_model, site) for site in self._installation.assigned
-            }
+            modules = self._modules_in(diffusion_model)
             known = self._modules[id(diffusion_model)] = (diffusion_model, modules)
         return known[1]
+
+    def _modules_in(self, diffusion_model: nn.Module) -> dict[Site, nn.Module]:
+        try:
+            return {site: _module_at(diffusion_model, site) for site in self._installation.assigned}
+        except UnsupportedModelError:
+            if id(diffusion_model) == self._own:
+                raise
+            # A guider's second model, which no node of ours is attached to.
+            self._note(OTHER_NETWORK)
+            return {}
 
 
 def _module_at(diffusion_model: nn.Module, site: Site) -> nn.Module:

@@ -53,10 +53,16 @@ def apply_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     run: Run | None = call.options.get(RUN_KEY)
     if run is None:
         return executor(*args, **kwargs)
-    run.prove(executor.class_obj.diffusion_model, call, executor)
+    network = _uncompiled(executor.class_obj.diffusion_model)
+    run.prove(network, call, executor)
     hooks = getattr(executor.class_obj.current_patcher, "current_hooks", None)
-    with run.model_call(executor.class_obj.diffusion_model, call, weights_of(hooks)):
+    with run.model_call(network, call, weights_of(hooks)):
         return executor(*call.args, **call.kwargs)
+
+
+def _uncompiled(network: Any) -> Any:
+    """The network itself, where TorchCompileModel holds its compiled stand-in out to this call."""
+    return getattr(network, "_orig_mod", network)
 
 
 def calc_cond_batch(

@@ -19,8 +19,6 @@ from stepcache.cache_core.methods import FasterCache, TGate
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.sites import SiteKind
 
-STEPS = 4
-
 
 def _guidance(name: str) -> Case:
     """The unconditional branch rebuilt from the last difference, without amplifying it."""
@@ -29,6 +27,14 @@ def _guidance(name: str) -> Case:
     )
     idle = FasterCache(1, 1, 1, guidance_interval=1)
     return Case("FasterCache guidance", name, lambda _: reusing, lambda _: idle, is_exact=False)
+
+
+def _both(name: str) -> Case:
+    """Attention extrapolated and every second step with one branch."""
+    windows = {"attention_window": cases.WHOLE_RUN, "guidance_window": cases.WHOLE_RUN}
+    reusing = FasterCache(2, 2, 2, guidance_interval=2, **windows)
+    idle = FasterCache(1, 1, 1, guidance_interval=1)
+    return Case("FasterCache", name, lambda _: reusing, lambda _: idle, keeps_answers=False)
 
 
 def _attention(name: str) -> Case:
@@ -48,6 +54,7 @@ def _gate(name: str) -> Case:
 BUILDERS: dict[str, Callable[[str], Case]] = {
     **cases.BUILDERS,
     "PAB blocks": cases.BLOCK_BUILDERS[0],
+    "FasterCache": _both,
     "FasterCache attention": _attention,
     "FasterCache guidance": _guidance,
     "TGate": _gate,
@@ -68,17 +75,16 @@ each_companion = pytest.mark.parametrize(
 
 
 @cache
-def _plain(companion: Companion, name: str) -> tuple[torch.Tensor, dict[str, Any]]:
-    """The picture without us, and what the model looks like after it."""
-    model = companion.patch(toys.load(name))
-    return companion.sample(model, name, STEPS), observe.fingerprint(model)
+def _plain(companion: Companion, name: str) -> torch.Tensor:
+    """The picture without us."""
+    return companion.sample(companion.patch(toys.load(name)), name)
 
 
 @cache
 def _held(companion: Companion, name: str) -> torch.Tensor:
     """The picture without us of a network that is asked the same again and again."""
     still = observe.hold_network_still(companion.patch(toys.load(name)))
-    return companion.sample(still, name, STEPS)
+    return companion.sample(still, name)
 
 
 def _in_front(companion: Companion, case: Case, settings: Any) -> Any:
@@ -88,18 +94,19 @@ def _in_front(companion: Companion, case: Case, settings: Any) -> Any:
 
 @each_cell
 def test_reusing_nothing_is_bit_identical(companion: Companion, case: Case) -> None:
-    model = _in_front(companion, case, case.idle(STEPS))
-    picture = companion.sample(model, case.model, STEPS)
-    assert torch.equal(picture, _plain(companion, case.model)[0])
+    model = _in_front(companion, case, case.idle(companion.steps))
+    picture = companion.sample(model, case.model)
+    assert torch.equal(picture, _plain(companion, case.model))
     assert last_report(model).total_reused == 0
 
 
 @each_cell
 def test_reuse_is_as_planned_and_leaves_nothing(companion: Companion, case: Case) -> None:
-    name, settings = case.model, case.reusing(STEPS)
-    before, marks = _plain(companion, name)
+    name, settings = case.model, case.reusing(companion.steps)
+    alone = companion.patch(toys.load(name))
+    before, marks = companion.sample(alone, name), observe.fingerprint(alone)
     model = attach(companion.patch(toys.load(name)), settings)
-    picture = companion.sample(model, name, STEPS)
+    picture = companion.sample(model, name)
     report = last_report(model)
     assert torch.isfinite(picture).all()
     assert report.total_reused > 0
@@ -112,12 +119,11 @@ def test_reuse_is_as_planned_and_leaves_nothing(companion: Companion, case: Case
         else:
             assert report.strip_of(kind) == plan
     assert companion.has_forced or not report.forced
-    assert torch.equal(companion.sample(model, name, STEPS), picture)
+    assert torch.equal(companion.sample(model, name), picture)
     if not case.keeps_answers:
         front = _in_front(companion, case, settings)
-        assert torch.equal(companion.sample(front, name, STEPS), picture)
-    alone = companion.patch(toys.load(name))
-    assert torch.equal(companion.sample(alone, name, STEPS), before)
+        assert torch.equal(companion.sample(front, name), picture)
+    assert torch.equal(companion.sample(alone, name), before)
     assert observe.fingerprint(alone) == marks
 
 
@@ -125,13 +131,44 @@ def test_reuse_is_as_planned_and_leaves_nothing(companion: Companion, case: Case
 def test_same_question_same_answer(companion: Companion, case: Case) -> None:
     if not case.keeps_answers:
         return  # with a branch less it is another answer
-    model = observe.hold_network_still(_in_front(companion, case, case.reusing(STEPS)))
-    picture, plain = companion.sample(model, case.model, STEPS), _held(companion, case.model)
+    model = observe.hold_network_still(_in_front(companion, case, case.reusing(companion.steps)))
+    picture, plain = companion.sample(model, case.model), _held(companion, case.model)
     assert last_report(model).total_reused > 0
     if case.is_exact:
         assert torch.equal(picture, plain)
     else:
         torch.testing.assert_close(picture, plain, rtol=1e-3, atol=1e-3 * plain.std().item())
+
+
+ASKS_AGAIN = (
+    "perturbed attention", "self-attention guidance", "skip-layer guidance",
+    "perpendicular negative", "context windows", "moving context windows",
+    "LoRA hook with a schedule",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("companion", "name"),
+    [
+        pytest.param(c, n, id=f"{c}-{n}")
+        for c in companions.COMPANIONS
+        for n in ("sd15", "wan")
+        if c.name in ASKS_AGAIN and n in c.models
+    ],
+)
+def test_after_the_gate_the_prompt_of_the_branch_does_not_matter(
+    companion: Companion, name: str
+) -> None:
+    """What asks the network once more must not keep the frozen attention from being the mean."""
+    patch = companion.patch
+    if companion.name == "self-attention guidance":
+        # Its mask comes from the self-attention of the unconditional branch; here it has no weight.
+        patch = companions.node("nodes_sag", "SelfAttentionGuidance", scale=0.0, blur_sigma=2.0)
+    pictures = [
+        companion.sample(attach(patch(toys.load(name)), settings), name)
+        for settings in (TGate(2, 0, 1, 1, "cond"), TGate(2, 0, 1, 1, "uncond"))
+    ]
+    assert torch.equal(*pictures)
 
 
 NAG = next(c for c in companions.COMPANIONS if c.name == "normalized attention guidance")
@@ -145,19 +182,19 @@ def test_guidance_in_attention_is_refused_where_a_branch_is_left_out(
     if method == "TGate" and name != "sd15":
         pytest.skip("no cross-attention")
     for model in (
-        attach(NAG.patch(toys.load(name)), BUILDERS[method](name).reusing(STEPS)),
-        _in_front(NAG, BUILDERS[method](name), BUILDERS[method](name).reusing(STEPS)),
+        attach(NAG.patch(toys.load(name)), BUILDERS[method](name).reusing(NAG.steps)),
+        _in_front(NAG, BUILDERS[method](name), BUILDERS[method](name).reusing(NAG.steps)),
     ):
-        with pytest.raises(ConfigError, match="also carries NAGuidance.*Remove NAGuidance, or"):
-            NAG.sample(model, name, STEPS)
+        with pytest.raises(ConfigError, match=r"also carries NAGuidance.*Remove NAGuidance, or"):
+            NAG.sample(model, name)
     assert observe.stored_bytes() == 0
 
 
 @each_companion
 def test_every_companion_has_an_effect(companion: Companion, name: str) -> None:
     """A companion that changes nothing would prove nothing."""
-    plain = toys.sample(toys.load(name), name, steps=STEPS, latent=companions.empty(name))
-    changed = _plain(companion, name)[0]
+    plain = toys.sample(toys.load(name), name, steps=companion.steps, latent=companions.empty(name))
+    changed = _plain(companion, name)
     assert changed.shape != plain.shape or not torch.equal(changed, plain)
 
 

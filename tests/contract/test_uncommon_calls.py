@@ -66,3 +66,18 @@ def test_swapped_halves_keep_both_branches_for_more_than_one_latent() -> None:
     assert ["both branches" in note for note in last_report(patched).notes] == [True]
     toys.sample(patched, name)
     assert last_report(patched).to_dict()["kinds"]["guidance"]["reused"] > 0
+
+
+def test_where_the_host_only_takes_pairs_both_branches_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """ComfyUI before 0.24; a newer one is made to look like it."""
+    name = "hunyuan3d_21"
+    model = toys.TOYS[name].make()
+    network = type(model.model.diffusion_model)
+    forward = network.forward
+    monkeypatch.setattr(network, "forward", lambda *a, **k: forward(*a, **k))
+    method = FasterCache(1, 1, 1, guidance_interval=3, guidance_window=cases.WHOLE_RUN)
+    patched = attach(model, method)
+    assert torch.equal(toys.sample(patched, name), toys.sample(model, name))
+    assert any("no guidance" in note for note in last_report(patched).notes)

@@ -80,6 +80,17 @@ def module(name: str, what: str) -> Any:
         _skip(what)
 
 
+def node(module_name: str, name: str) -> Any:
+    """A node of the host's own; where the host lacks it, skip the running test.
+
+    Args:
+        module_name: a module of ``comfy_extras``.
+        name: the class.
+    """
+    found = getattr(module(f"comfy_extras.{module_name}", f"the node {name}"), name, None)
+    return _skip(f"the node {name}") if found is None else found
+
+
 def _numbers(version: str) -> list[int]:
     return [int(part) for part in version.split(".")]
 

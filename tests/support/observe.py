@@ -52,37 +52,59 @@ def hold_inputs_still(model: Any) -> Any:
 
 
 def hold_network_still(model: Any) -> Any:
-    """A clone whose network meets the latents, timesteps and control of each pass' first call.
+    """A clone whose network meets, for each prompt, the latents and timestep of its first call.
 
     Unlike `hold_inputs_still`, the host sees its sigmas move: prompts, weights and windows change
     when they should, and guidance answers as it does.
     """
     clone = model.clone()
-    first: dict[Any, tuple[Any, ...]] = {}
+    first: dict[Any, Any] = {}
 
     def hold(executor: Any, x: Any, t: Any, concat: Any, text: Any, control: Any, options: Any,
              **conds: Any) -> Any:  # fmt: skip
         window = options.get("context_window")
         frames = tuple(window.index_list) if window is not None else None
-        replaced = tuple(options.get("patches_replace", ()))
-        which = (tuple(options["cond_or_uncond"]), frames, replaced, x.shape)
-        first.setdefault(which, (x.clone(), t.clone(), _copied(control)))
-        held_x, held_t, held_control = first[which]
-        return executor(
-            held_x.clone(), held_t.clone(), concat, text, _copied(held_control), options, **conds
-        )
+        which_pass = (frames, tuple(options.get("patches_replace", ())))
+        whose = list(zip(options["cond_or_uncond"], options["uuids"], strict=True))
+        held: list[tuple[torch.Tensor, torch.Tensor]] = []
+        for who, rows, times in zip(whose, x.chunk(len(whose)), t.chunk(len(whose)), strict=True):
+            first.setdefault((who, which_pass, rows.shape), (rows.clone(), times.clone()))
+            held.append(first[who, which_pass, rows.shape])
+        still_x, still_t = (torch.cat(part) for part in zip(*held, strict=True))
+        if control is not None:
+            first.setdefault(tuple(whose), _copied(control))
+            control = _held_control(first[tuple(whose)], control)
+        answer = executor(still_x, still_t, concat, text, control, options, **conds)
+        # The host answers in denoised latents: what the network said is told at this noise level.
+        denoise = executor.class_obj.model_sampling.calculate_denoised
+        zero = torch.zeros_like(x)
+        said = answer - denoise(still_t, zero, still_x)
+        slope = denoise(t, zero + 1, zero) / denoise(still_t, zero + 1, zero)
+        return denoise(t, zero, x) + said * slope
 
     clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "hold_network_still", hold)
     return clone
 
 
-def _copied(control: Any) -> Any:
-    """The residuals of a ControlNet: the network empties the lists and writes into the tensors."""
-    if control is None:
-        return None
+Control = dict[str, list[Any]]
+"""Residuals of a ControlNet. The network empties the lists and writes into the tensors."""
+
+
+def _copied(control: Control) -> Control:
     return {
         place: [None if residual is None else residual.clone() for residual in residuals]
         for place, residuals in control.items()
+    }
+
+
+def _held_control(first: Control, now: Control) -> Control:
+    """The first residuals, without those that are left out now."""
+    return {
+        place: [
+            None if residual is None else old
+            for old, residual in zip(residuals, now[place], strict=True)
+        ]
+        for place, residuals in _copied(first).items()
     }
 
 

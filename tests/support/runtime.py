@@ -6,11 +6,11 @@ our methods.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import host
 import torch
 import toys
 
@@ -25,7 +25,7 @@ def node(module: str, name: str, **inputs: Any) -> Callable[[Any], Any]:
     """A node of ComfyUI's own, applied to a model."""
 
     def apply(model: Any) -> Any:
-        kind = getattr(importlib.import_module(f"comfy_extras.{module}"), name)
+        kind = host.node(module, name)
         output = kind.execute(model=model, **inputs)
         return getattr(output, "result", output)[0]
 

@@ -12,10 +12,10 @@ import comfy.controlnet
 import comfy.ldm.flux.controlnet
 import comfy.ldm.lumina.controlnet
 import comfy.ldm.qwen_image.controlnet
-import comfy.ldm.wan.uni3c
 import comfy.model_patcher
 import comfy.ops
 import comfy.t2i_adapter.adapter
+import host
 import torch
 import toys
 from comfy_extras import nodes_model_patch
@@ -25,6 +25,7 @@ from zoo import double_stream, joint
 import nodes
 
 EVERY = ("PAB", "FasterCache", "TGate", "SmoothCache", "DeepCache", "PAB blocks")
+JOINT = ("PAB", "FasterCache", "PAB blocks")
 OPTIONS: dict[str, Any] = {
     "dtype": torch.float32, "device": toys.CPU, "operations": comfy.ops.disable_weight_init,
 }  # fmt: skip
@@ -173,14 +174,15 @@ def _zimage_control(model: Any) -> Any:
 
 
 def _uni3c() -> Any:
+    uni3c = host.module("comfy.ldm.wan.uni3c", "Uni3C")
     return _network(
-        comfy.ldm.wan.uni3c.WanUni3CControlnet, conv_out_dim=48, dim=48, ffn_dim=64, num_heads=2,
+        uni3c.WanUni3CControlnet, conv_out_dim=48, dim=48, ffn_dim=64, num_heads=2,
         num_layers=2, time_embed_dim=48, out_proj_dim=48, mid_channels=8,
     )  # fmt: skip
 
 
 def _wan_control(model: Any) -> Any:
-    node = nodes_model_patch.WanUni3CControlnetApply()
+    node = host.node("nodes_model_patch", "WanUni3CControlnetApply")()
     vae = Encoder(1, 16, 2, 8, 8)
     video = _picture(5, 64, 64, 3)
     return node.apply_patch(model, _patch_of(_uni3c), vae, video, 0.7, 0.0, 1.0)[0]
@@ -198,19 +200,18 @@ def _change(conds: Conds, name: str, controls: tuple[str, ...], end: float) -> C
 UNET = ("sd15",)
 SETUPS = [
     _controlled("ControlNet", UNET, "ControlNet", methods=EVERY),
-    _controlled("ControlNet of the first half", UNET, "ControlNet", end=0.5, methods=EVERY),
+    _controlled("ControlNet of the first half", UNET, "ControlNet", end=0.5),
     # T2I adapters and Control LoRAs exist for UNets only.
-    _controlled("T2I adapter", UNET, "T2I adapter", methods=EVERY),
-    _controlled("Control LoRA", UNET, "Control LoRA", methods=("PAB", "DeepCache")),
+    _controlled("T2I adapter", UNET, "T2I adapter", methods=("PAB", "DeepCache")),
+    _controlled("Control LoRA", UNET, "Control LoRA", methods=("DeepCache",)),
     _controlled(
-        "T2I adapter and ControlNet", UNET, "T2I adapter", "ControlNet",
-        methods=("PAB", "DeepCache"),
+        "T2I adapter and ControlNet", UNET, "T2I adapter", "ControlNet", methods=("DeepCache",)
     ),
-    _controlled("ControlNet", ("sd3",), "SD3", methods=EVERY),
-    _controlled("ControlNet", ("flux",), "Flux", methods=EVERY),
-    _controlled("ControlNet", ("qwen",), "Qwen", methods=EVERY),
+    _controlled("ControlNet", ("sd3",), "SD3", methods=JOINT),
+    _controlled("ControlNet", ("flux",), "Flux", methods=JOINT),
+    _controlled("ControlNet", ("qwen",), "Qwen", methods=JOINT),
     _controlled("Fun ControlNet", ("qwen",), "Qwen Fun"),
-    Setup("DiffSynth ControlNet", ("qwen",), patch=_qwen_control, methods=EVERY),
-    Setup("Fun ControlNet", ("zimage",), patch=_zimage_control, methods=EVERY),
-    Setup("Uni3C ControlNet", ("wan",), patch=_wan_control, methods=EVERY),
+    Setup("DiffSynth ControlNet", ("qwen",), patch=_qwen_control),
+    Setup("Fun ControlNet", ("zimage",), patch=_zimage_control, methods=JOINT),
+    Setup("Uni3C ControlNet", ("wan",), patch=_wan_control),
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from comfy.ldm.modules.attention import optimized_attention
 from comfy.ldm.wan.model_multitalk import MultiTalkGetAttnMapPatch
-from runtime import Setup, node, sample
+from runtime import Conds, Setup, node, sample
 from stepcache.cache_core.patching.question import FOLLOWED
 from stepcache.cache_core.session import NOT_STORED, TOO_OLD
 
@@ -127,6 +127,41 @@ def _speakers(model: Any) -> Any:
     return clone
 
 
+class Scaled(torch.nn.Module):
+    """Stands for a layer that another pack puts in place of one of the model's."""
+
+    def __init__(self, layer: torch.nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.layer(*args, **kwargs) * 0.9
+
+
+EXCHANGED = {
+    "UNetModel": ("input_blocks.1.1.transformer_blocks.0.attn2", "middle_block.1"),
+    "WanModel": ("blocks.0.self_attn", "blocks.1.ffn"),
+    "Flux": ("double_blocks.0.img_mlp", "double_blocks.1.img_attn.proj"),
+    "OpenAISignatureMMDITWrapper": ("joint_blocks.0.x_block.mlp",),
+}
+
+
+def _exchanged(model: Any) -> Any:
+    """Modules exchanged when the model is loaded, and put back when it is not needed."""
+    clone = model.clone()
+    for path in EXCHANGED[type(model.model.diffusion_model).__name__]:
+        layer = model.model.diffusion_model.get_submodule(path)
+        clone.add_object_patch(f"diffusion_model.{path}", Scaled(layer))
+    return clone
+
+
+def _sample_and_unload(model: Any, name: str, conds: Conds) -> torch.Tensor:
+    try:
+        return sample(model, name, conds)
+    finally:
+        comfy.model_management.unload_all_models()
+
+
 DEEP_SHRINK = node(
     "nodes_model_downscale", "PatchModelAddDownscale", block_number=3, downscale_factor=2.0,
     start_percent=0.0, end_percent=0.5, downscale_after_skip=True, downscale_method="bicubic",
@@ -142,23 +177,27 @@ SETUPS = [
     Setup("replaced attention", ("sdxl",), patch=_replaced, methods=("PAB",)),
     # One entry stands for spatial and temporal attention.
     Setup("replaced attention", ("svd",), patch=_svd_replaced, methods=("PAB", "TGate")),
-    Setup("attention patches", ("sd15",), patch=_queries, methods=EVERY),
-    Setup("attention output patches", ("sd15",), patch=_outputs, methods=EVERY),
+    Setup("attention patches", ("sd15",), patch=_queries, methods=("PAB", "TGate")),
+    Setup("attention output patches", ("sd15",), patch=_outputs, methods=("PAB", "TGate")),
     # These two draw anew in every evaluation.
     Setup(
-        "HyperTile", ("sd15",), patch=HYPERTILE, methods=EVERY, forced=WATCHED, asks_alike=False
+        "HyperTile", ("sd15",), patch=HYPERTILE, methods=("PAB", "FasterCache", "DeepCache"),
+        forced=WATCHED, asks_alike=False,
     ),
     Setup(
         "token merging", ("sd15",), patch=node("nodes_tomesd", "TomePatchModel", ratio=0.3),
-        methods=EVERY, forced=WATCHED, asks_alike=False,
+        methods=("PAB", "SmoothCache"), forced=WATCHED, asks_alike=False,
     ),
     Setup(
         "deep shrink", ("sd15",), patch=DEEP_SHRINK, run=partial(sample, size=24),
-        methods=("PAB", "FasterCache", "PAB blocks", "DeepCache"), forced=RESIZED,
+        methods=("PAB", "PAB blocks", "DeepCache"), forced=RESIZED, asks_alike=False,
     ),
     Setup("attention patches", ("flux", "qwen"), patch=_joint_queries, methods=ATTENTION),
     Setup("attention output patches", ("flux",), patch=_joint_outputs, methods=ATTENTION),
-    Setup("attention patches", ("wan",), patch=_wan_outputs, methods=EVERY, forced=WATCHED),
+    Setup(
+        "attention patches", ("wan",), patch=_wan_outputs, forced=WATCHED,
+        methods=("PAB", "TGate", "PAB blocks"),
+    ),
     # InfiniteTalk samples one row at a time, without guidance.
     Setup(
         "two speakers", ("wan",), patch=_speakers, run=partial(sample, cfg=1.0),
@@ -166,11 +205,13 @@ SETUPS = [
     ),
     Setup(
         "patched blocks", ("flux", "sd3", "qwen", "wan"), patch=_added_to_blocks,
-        methods=("PAB", "FasterCache", "PAB blocks"),
+        methods=("PAB", "PAB blocks"),
     ),
     # The reference's tokens take part in the first step only.
     Setup(
         "reference cache", ("flux2_edit",), patch=node("nodes_flux", "FluxKVCache"),
         methods=("PAB", "FasterCache", "PAB blocks"), forced=RESIZED, asks_alike=False,
     ),
+    Setup("exchanged layers", ("sd15", "wan", "flux", "sd3"), patch=_exchanged,
+          run=_sample_and_unload, methods=("PAB",)),
 ]  # fmt: skip

@@ -81,13 +81,15 @@ def random_weights(
         if adjust is not None:
             adjust(model.diffusion_model)
         fill(model.diffusion_model)
-        return comfy.model_patcher.ModelPatcher(model.eval(), load_device=CPU, offload_device=CPU)
+        return comfy.model_patcher.ModelPatcher(
+            model.eval().requires_grad_(False), load_device=CPU, offload_device=CPU
+        )
 
     return make
 
 
-def accepted(kind: type, **settings: Any) -> dict[str, Any]:
-    """Those of the settings that this version of a class of the host has."""
+def accepted(kind: Callable[..., Any], **settings: Any) -> dict[str, Any]:
+    """Those of the settings that this version of a class or function of the host has."""
     names = inspect.signature(kind).parameters
     return {name: value for name, value in settings.items() if name in names}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from torch import nn
@@ -28,6 +28,10 @@ class Layer:
     access: Access = field(default=OwnForward())
 
 
+def _always(_: nn.Module) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """Where the sites of one kind of network are.
@@ -39,6 +43,7 @@ class Family:
         layers: the table. One module may stand in several lines, with different kinds.
         has_guidance: whether two branches of classifier-free guidance may be told apart in it.
         has_deep_branch: whether it is a UNet with input_blocks, middle_block and output_blocks.
+        takes_one_branch: whether a network of this host can be asked for one branch alone.
         swaps_halves: whether it exchanges the halves of its batch on the way in, and back on the
             way out.
         needs_proof: whether the table was found by looking at the network's structure, so that it
@@ -52,6 +57,7 @@ class Family:
     layers: tuple[Layer, ...] = ()
     has_deep_branch: bool = False
     has_guidance: bool = True
+    takes_one_branch: Callable[[nn.Module], bool] = _always
     swaps_halves: bool = False
     needs_proof: bool = False
     lacks: Mapping[SiteKind, str] | None = None
@@ -78,7 +84,7 @@ class Family:
                 if re.fullmatch(layer.path, path):
                     sites[Site(layer.kind, count[layer.kind], path)] = layer.access
                     count[layer.kind] += 1
-        if self.has_guidance:
+        if self.has_guidance and self.takes_one_branch(diffusion_model):
             sites[Site(SiteKind.GUIDANCE, 0)] = None
         if self.has_deep_branch:
             for index in range(branch_count(diffusion_model)):

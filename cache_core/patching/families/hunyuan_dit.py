@@ -4,6 +4,8 @@ Both have long skips from early to late blocks. They are no UNets: every block k
 the late ones mix a skip in by themselves, so there is no deep branch to cut.
 """
 
+from torch import nn
+
 from ...sites import SiteKind
 from .access import Added
 from .family import Family, Layer
@@ -21,6 +23,12 @@ HUNYUAN_DIT = Family(
     ),
 )
 
+
+def _takes_one_branch(network: nn.Module) -> bool:
+    """ComfyUI before 0.24 halves every batch, also one of a single row, and fails."""
+    return "swap_cfg_halves" in type(network).forward.__code__.co_varnames
+
+
 HUNYUAN_3D_21 = Family(
     name="Hunyuan3D 2.1",
     models="Hunyuan3D 2.1",
@@ -35,4 +43,5 @@ HUNYUAN_3D_21 = Family(
     ),
     # Of two rows or more, the prompts are exchanged on the way in and the outputs on the way out.
     swaps_halves=True,
+    takes_one_branch=_takes_one_branch,
 )

@@ -98,11 +98,11 @@ LORAS = [
     Companion("LoRA hook", EVERY, ("FasterCache", "TGate"), change=_on_both()),
     Companion("LoRA hook on one prompt", EVERY, ("FasterCache", "TGate"), change=_on_positive()),
     Companion(
-        "LoRA hook with a schedule", EVERY, SCHEDULE, change=_on_both((1.0, 0.0), (0.0, 0.5)),
-        has_forced=True,
+        "LoRA hook with a schedule", EVERY, SCHEDULE, change=_on_both((1.0, 0.0), (0.0, 0.4)),
+        steps=6, has_forced=True,
     ),
     Companion(
         "LoRA hook with a schedule on one prompt", EVERY, ("FasterCache guidance", "TGate"),
-        change=_on_positive((1.0, 0.0), (0.2, 0.4), (1.0, 0.7)), has_forced=True,
+        change=_on_positive((1.0, 0.0), (0.2, 0.4), (1.0, 0.7)), steps=6, has_forced=True,
     ),
 ]  # fmt: skip

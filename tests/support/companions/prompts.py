@@ -41,10 +41,10 @@ def _masked(bounds: str) -> object:
 
 
 def _scheduled(conds: Conds, name: str) -> Conds:
-    """Another positive prompt from the middle of the run on."""
+    """Another positive prompt from some point of the run on."""
     positive, negative = conds
     later = weaker(positive, -1.0)
-    return [*set_range(positive, 0.0, 0.5), *set_range(later, 0.5, 1.0)], negative
+    return [*set_range(positive, 0.0, 0.4), *set_range(later, 0.4, 1.0)], negative
 
 
 def _scheduled_negative(conds: Conds, name: str) -> Conds:
@@ -55,10 +55,14 @@ def _scheduled_negative(conds: Conds, name: str) -> Conds:
     return positive, [entry for part in parts for entry in set_range(*part)]
 
 
+def _two_pictures(name: str) -> dict[str, torch.Tensor]:
+    return {"latent": torch.cat([empty(name)] * 2)}
+
+
 PROMPTS = [
     Companion("cfg 1", PAIR, ("FasterCache", "DeepCache"), options=lambda _: {"cfg": 1.0},
               has_guidance=False),
-    Companion("batch 2", PAIR, ("FasterCache", "TGate"), options=lambda name: {"latent": empty(name).repeat(2, *[1] * (empty(name).ndim - 1))}),
+    Companion("batch 2", PAIR, ("FasterCache", "TGate"), options=_two_pictures),
     Companion("two positive prompts", EVERY, ("FasterCache", "TGate"), change=two_positives),
     Companion("area prompt", EVERY, ("FasterCache", "TGate", "DeepCache"), change=_area),
     Companion("masked prompt", EVERY, ("FasterCache", "TGate"), change=_masked("default")),
@@ -71,11 +75,11 @@ PROMPTS = [
         "prompt scheduling", EVERY,
         ("FasterCache", "FasterCache attention", "FasterCache guidance", "TGate", "DeepCache",
          "SmoothCache", "PAB blocks"),
-        change=_scheduled, has_forced=True,
+        change=_scheduled, steps=6, has_forced=True,
     ),
     Companion(
         "negative prompt scheduling", ("sd15", "wan", "flux", "sd3"),
         ("FasterCache guidance", "TGate"),
-        change=_scheduled_negative, has_forced=True,
+        change=_scheduled_negative, steps=6, has_forced=True,
     ),
 ]  # fmt: skip

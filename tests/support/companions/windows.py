@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from comfy_extras.nodes_context_windows import ContextWindowsManualNode
+from toy import accepted
+
 from .companion import Companion, empty, node
 
 LENGTH = 8
+WITHOUT_FIX = accepted(ContextWindowsManualNode.execute, causal_window_fix=False)
+"""Older hosts never repeat a first frame in every window."""
 VIDEOS = ("wan", "hunyuan_video", "cogvideox")
 """Video DiTs: windows lie along the frames."""
 
@@ -32,12 +37,12 @@ WINDOWS = [
     Companion(
         "moving context windows", VIDEOS, ("FasterCache", "TGate"),
         _windows("standard_uniform", 2, context_stride=2, freenoise=True),
-        options=_long_clip, has_forced=True,
+        options=_long_clip, steps=6, has_forced=True,
     ),
     # Motion modules make frames of a UNet's batch.
     Companion(
         "context windows over a batch", ("sd15",), ("FasterCache", "DeepCache"),
-        _windows("standard_static", 0, causal_window_fix=False),
+        _windows("standard_static", 0, **WITHOUT_FIX),
         options=lambda name: {"latent": empty(name).repeat(LENGTH, 1, 1, 1)},
     ),
 ]  # fmt: skip

@@ -36,6 +36,7 @@ SINCE: dict[str, tuple[str, str]] = {
     "hidream_o1": ("0.24.1", "HiDream O1"),
     # An older host modulates the given frame wrongly where cond and uncond share a batch.
     "hunyuan_video_i2v": ("0.18.2", "HunyuanVideo image to video in a batch"),
+    "hunyuan3d_21": ("0.24.1", "Hunyuan3D 2.1 with one branch alone"),
     "ideogram4": ("0.24.1", "Ideogram 4"),
     "joyimage": ("0.30.0", "JoyImage"),
     "krea2": ("0.27.0", "Krea 2"),
