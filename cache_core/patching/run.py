@@ -81,8 +81,8 @@ class Run:
         )
         self._session = Session(installation.assigned, timeline, self.report)
         self._own = id(model_patcher.model.diffusion_model)
-        # Looked up to refuse before sampling, and not kept: nodes that exchange modules do so later,
-        # when the model is loaded.
+        # Looked up to refuse before sampling, and not kept: nodes that exchange modules do so
+        # when the model is loaded, which is later.
         self._modules_in(model_patcher.model.diffusion_model)
 
     def start_evaluation(self, sigma: float) -> None:

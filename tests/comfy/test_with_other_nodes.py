@@ -101,10 +101,8 @@ def test_reusing_nothing_is_bit_identical(companion: Companion, case: Case) -> N
 
 
 @each_cell
-def test_reuse_is_as_planned_and_leaves_nothing(companion: Companion, case: Case) -> None:
+def test_reuse_is_as_planned_and_repeats_itself(companion: Companion, case: Case) -> None:
     name, settings = case.model, case.reusing(companion.steps)
-    alone = companion.patch(toys.load(name))
-    before, marks = companion.sample(alone, name), observe.fingerprint(alone)
     model = attach(companion.patch(toys.load(name)), settings)
     picture = companion.sample(model, name)
     report = last_report(model)
@@ -123,6 +121,14 @@ def test_reuse_is_as_planned_and_leaves_nothing(companion: Companion, case: Case
     if not case.keeps_answers:
         front = _in_front(companion, case, settings)
         assert torch.equal(companion.sample(front, name), picture)
+
+
+@each_companion
+def test_afterwards_the_model_is_as_before(companion: Companion, name: str) -> None:
+    alone = companion.patch(toys.load(name))
+    before, marks = companion.sample(alone, name), observe.fingerprint(alone)
+    settings = BUILDERS[companion.methods(name)[-1]](name).reusing(companion.steps)
+    companion.sample(attach(companion.patch(toys.load(name)), settings), name)
     assert torch.equal(companion.sample(alone, name), before)
     assert observe.fingerprint(alone) == marks
 

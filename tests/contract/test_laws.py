@@ -37,7 +37,7 @@ def test_law_2_the_same_question_gets_the_same_answer(case: cases.Case) -> None:
             torch.testing.assert_close(answer, answers[0], rtol=1e-4, atol=1e-4)
 
 
-@cases.each_case
+@cases.each_case_of_one_method
 def test_law_3_a_run_depends_on_no_other_run(case: cases.Case) -> None:
     patched = attach(toys.load(case.model), case.reusing())
     first = toys.sample(patched, case.model)
@@ -90,7 +90,7 @@ def test_law_5_counts_equal_the_plan(case: cases.Case) -> None:
     assert not report.forced
 
 
-@cases.each_case
+@cases.each_case_of_one_method
 def test_law_6_batching_of_cond_and_uncond_does_not_matter(case: cases.Case) -> None:
     patched = attach(toys.load(case.model), case.reusing())
     with observe.memory_for(lambda: True):
@@ -120,7 +120,7 @@ def test_law_8_what_cannot_work_is_refused_in_words(method: object, name: str) -
     assert model.model_options["transformer_options"] == options
 
 
-@cases.each_case
+@cases.each_case_of_one_method
 def test_law_9_a_run_without_reuse_says_why(case: cases.Case) -> None:
     patched = attach(toys.load(case.model), case.idle(2))
     toys.sample(patched, case.model, steps=2)

@@ -172,6 +172,18 @@ each_case = pytest.mark.parametrize("case", CASES, ids=str)
 each_case_that_keeps_answers = pytest.mark.parametrize(
     "case", [case for case in CASES if case.keeps_answers], ids=str
 )
+each_case_of_one_method = pytest.mark.parametrize(
+    "case",
+    [
+        case
+        for case in CASES
+        if case.model not in zoo.TOYS
+        or case.model in ("flux", "sd3")
+        or case.method in ("PAB", "PAB blocks")
+    ],
+    ids=str,
+)
+"""For laws of several runs each: on most families one method, on layers and on blocks."""
 each_fast_case = pytest.mark.parametrize(
     "case", [c for c in CASES if c.model in ("sd15", "wan")], ids=str
 )

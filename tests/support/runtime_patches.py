@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import comfy.model_management
 import torch
 from comfy.ldm.modules.attention import optimized_attention
 from comfy.ldm.wan.model_multitalk import MultiTalkGetAttnMapPatch
@@ -139,7 +140,7 @@ class Scaled(torch.nn.Module):
 
 
 EXCHANGED = {
-    "UNetModel": ("input_blocks.1.1.transformer_blocks.0.attn2", "middle_block.1"),
+    "UNetModel": ("input_blocks.1.1.transformer_blocks.0.attn2",),
     "WanModel": ("blocks.0.self_attn", "blocks.1.ffn"),
     "Flux": ("double_blocks.0.img_mlp", "double_blocks.1.img_attn.proj"),
     "OpenAISignatureMMDITWrapper": ("joint_blocks.0.x_block.mlp",),
@@ -190,7 +191,7 @@ SETUPS = [
     ),
     Setup(
         "deep shrink", ("sd15",), patch=DEEP_SHRINK, run=partial(sample, size=24),
-        methods=("PAB", "PAB blocks", "DeepCache"), forced=RESIZED, asks_alike=False,
+        methods=("PAB", "DeepCache"), forced=RESIZED, asks_alike=False,
     ),
     Setup("attention patches", ("flux", "qwen"), patch=_joint_queries, methods=ATTENTION),
     Setup("attention output patches", ("flux",), patch=_joint_outputs, methods=ATTENTION),

@@ -134,7 +134,8 @@ def compile_blocks(model: Any) -> Any:
 
 
 SETUPS = [
-    Setup("fp8 weights", FILES, load=fp8, methods=("PAB", "PAB blocks")),
+    Setup("fp8 weights", FILES, load=fp8, methods=("PAB",)),
+    Setup("fp8 weights", ("wan_file", "flux_file"), load=fp8, methods=("PAB blocks",)),
     Setup("quantised weights", FILES, load=quantised, methods=("PAB",)),
     Setup(
         "offloaded weights", PLAIN, load=own_copy, patch=with_lora, run=_offloaded,

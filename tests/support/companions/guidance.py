@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import toys
 from comfy_extras import nodes_custom_sampler, nodes_perpneg
 
 from .companion import EVERY, UNETS, Companion, Conds, node, weaker
@@ -21,8 +22,6 @@ def _slg(name: str, **more: Any) -> Any:
 
 def _perp_neg(model: Any) -> Any:
     """The deprecated node, whose third prompt is asked in a pass of its own."""
-    import toys
-
     name = next(n for n in EVERY if toys.load(n).model is model.model)
     empty = weaker(toys.conditioning(name)[1], 0.1)
     return node("nodes_perpneg", "PerpNeg", empty_conditioning=empty, neg_scale=0.8)(model)

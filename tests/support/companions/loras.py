@@ -19,21 +19,21 @@ import nodes
 from .companion import EVERY, Companion, Conds
 
 RANK = 2
-SCHEDULE = ("FasterCache", "FasterCache attention", "FasterCache guidance", "TGate", "DeepCache",
-            "SmoothCache", "PAB blocks")  # fmt: skip
+SCHEDULE = ("FasterCache guidance", "FasterCache attention", "TGate", "DeepCache")
 
 
 @cache
-def _folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="loras"))
-    folder_paths.add_model_folder_path("loras", str(folder))
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder of LoRAs that the host knows, gone when the tests end."""
+    folder = tempfile.TemporaryDirectory(prefix="loras")
+    folder_paths.add_model_folder_path("loras", folder.name)
     return folder
 
 
 @cache
-def lora_of(name: str) -> str:
+def _lora_of(name: str) -> str:
     """A file with low-rank changes to every linear layer of a toy's blocks; its name."""
-    path = _folder() / f"{name}.safetensors"
+    path = Path(_folder().name, f"{name}.safetensors")
     generator = torch.Generator().manual_seed(8)
     weights: dict[str, torch.Tensor] = {}
     for place, module in toys.load(name).model.diffusion_model.named_modules():
@@ -55,18 +55,18 @@ def _name_of(model: Any) -> str:
 
 def _merged(model: Any) -> Any:
     loader = nodes.LoraLoaderModelOnly()
-    return loader.load_lora_model_only(model, lora_of(_name_of(model)), 0.3)[0]
+    return loader.load_lora_model_only(model, _lora_of(_name_of(model)), 0.3)[0]
 
 
 def _bypass(model: Any) -> Any:
     """LoRA beside the weights: the host takes over the forwards of single linear layers."""
-    weights = comfy.utils.load_torch_file(str(_folder() / lora_of(_name_of(model))))
+    weights = comfy.utils.load_torch_file(str(Path(_folder().name, _lora_of(_name_of(model)))))
     return comfy.sd.load_bypass_lora_for_models(model, None, weights, 0.3, 0.0)[0]
 
 
 def _hooks(name: str, *keyframes: tuple[float, float]) -> Any:
     """A LoRA for some prompts only, with strengths from points of the run on."""
-    (hooks,) = nodes_hooks.CreateHookLoraModelOnly().create_hook_model_only(lora_of(name), 0.4)
+    (hooks,) = nodes_hooks.CreateHookLoraModelOnly().create_hook_model_only(_lora_of(name), 0.4)
     group = None
     for strength, start in keyframes:
         (group,) = nodes_hooks.CreateHookKeyframe().create_hook_keyframe(strength, start, group)

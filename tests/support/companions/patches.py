@@ -71,7 +71,7 @@ PATCHES = [
     Companion("input block patches", UNETS, ("DeepCache", "DeepCache 2"), _input_block),
     Companion(
         "ControlNet, FreeU, IP-Adapter and input patches", UNETS,
-        (*DANGEROUS, "DeepCache 2", "DeepCache 11"),
+        ("DeepCache", "DeepCache 2", "DeepCache 11", "FasterCache", "PAB blocks"),
         lambda model: _input_block(_ip_adapter(free_u(model))), control_net,
     ),
 ]  # fmt: skip

@@ -73,8 +73,7 @@ PROMPTS = [
     ),
     Companion(
         "prompt scheduling", EVERY,
-        ("FasterCache", "FasterCache attention", "FasterCache guidance", "TGate", "DeepCache",
-         "SmoothCache", "PAB blocks"),
+        ("FasterCache guidance", "FasterCache attention", "TGate", "DeepCache", "PAB blocks"),
         change=_scheduled, steps=6, has_forced=True,
     ),
     Companion(

@@ -42,7 +42,7 @@ WINDOWS = [
     # Motion modules make frames of a UNet's batch.
     Companion(
         "context windows over a batch", ("sd15",), ("FasterCache", "DeepCache"),
-        _windows("standard_static", 0, **WITHOUT_FIX),
-        options=lambda name: {"latent": empty(name).repeat(LENGTH, 1, 1, 1)},
+        _windows("standard_static", 0, context_length=3, context_overlap=1, **WITHOUT_FIX),
+        options=lambda name: {"latent": empty(name).repeat(5, 1, 1, 1)},
     ),
 ]  # fmt: skip
