@@ -7,18 +7,14 @@ from typing import Any
 
 import cases
 import observe
-import pytest
 import torch
 import toys
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.session import TOO_OFTEN
 
-each_sampler = pytest.mark.parametrize("sampler", cases.SAMPLERS)
 
-
-@each_sampler
-@cases.each_trained_or_fast_case
+@cases.each_case_and_sampler
 def test_nothing_reused_is_bit_identical(case: cases.Case, sampler: str) -> None:
     model = toys.load(case.model)
     patched = attach(model, case.idle(4))
@@ -26,8 +22,7 @@ def test_nothing_reused_is_bit_identical(case: cases.Case, sampler: str) -> None
     assert torch.equal(toys.sample(patched, case.model, steps=4, sampler=sampler), plain)
 
 
-@each_sampler
-@cases.each_trained_or_fast_case
+@cases.each_case_and_sampler
 def test_reuse_is_repeatable_and_counted(case: cases.Case, sampler: str) -> None:
     model = toys.load(case.model)
     patched, steps_seen = _record_steps(attach(model, case.reusing()))

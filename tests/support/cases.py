@@ -166,6 +166,7 @@ REFUSALS = [
     ),
     *((PAB(block=2), name) for name, toy in zoo.TOYS.items() if SiteKind.BLOCK not in toy.kinds),
 ]
+SAMPLED = ("sd15", "wan", "shapes_unet", "shapes_dit")
 SAMPLERS = ("euler", "heun", "dpmpp_2m", "dpmpp_sde", "uni_pc", "dpm_adaptive", "lcm")
 
 each_case = pytest.mark.parametrize("case", CASES, ids=str)
@@ -184,12 +185,22 @@ each_case_of_one_method = pytest.mark.parametrize(
     ids=str,
 )
 """For laws of several runs each: on most families one method, on layers and on blocks."""
+FORMS = ("FasterCache attention", "SmoothCache blocks")
+"""Cases whose way through the session another one goes too."""
 each_fast_case = pytest.mark.parametrize(
-    "case", [c for c in CASES if c.model in ("sd15", "wan")], ids=str
+    "case", [c for c in CASES if c.model in ("sd15", "wan") and c.method not in FORMS], ids=str
 )
 """One UNet and one DiT: for laws whose other axis (steps, runs) is long."""
-each_trained_or_fast_case = pytest.mark.parametrize(
-    "case", [c for c in CASES if c.model in ("sd15", "wan", "shapes_unet", "shapes_dit")], ids=str
+each_case_and_sampler = pytest.mark.parametrize(
+    ("case", "sampler"),
+    [
+        pytest.param(case, sampler, id=f"{case}-{sampler}")
+        for case in CASES
+        for sampler in SAMPLERS
+        if case.method not in FORMS
+        # An adaptive sampler asks ten times as often as the others.
+        and case.model in (("wan", "shapes_dit") if sampler == "dpm_adaptive" else SAMPLED)
+    ],
 )
 """With the reference models: for the samplers."""
 each_loaded_model = pytest.mark.parametrize(
