@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 IN_COMFYUI = ("tests/comfy", "tests/contract")
 HOST_TESTS = (*IN_COMFYUI, "tests/reference")
+IN_PARALLEL = ("-n", "auto", "--maxprocesses", "4")
+"""A process per core; each holds a ComfyUI and the tiny models, some 1.5 GB."""
 RAN_TO_THE_END = (0, 1)
 """pytest's exit statuses when every test had its turn."""
 
@@ -75,7 +77,14 @@ def _test_in_comfyui(runtime: Runtime, options: argparse.Namespace) -> int:
 
     with tempfile.TemporaryDirectory() as folder:
         junit = Path(folder) / "junit.xml"
-        command = ["pytest", "-q", *IN_COMFYUI, f"--junitxml={junit}", *options.pytest]
+        command = [
+            "pytest",
+            "-q",
+            *IN_PARALLEL,
+            *IN_COMFYUI,
+            f"--junitxml={junit}",
+            *options.pytest,
+        ]
         status = _run(command, runtime)
         if options.record and status in RAN_TO_THE_END:
             host_table.record(options.comfyui_version, host_table.outcome_of(junit, date.today()))
@@ -91,7 +100,7 @@ def _check_and_test(runtime: Runtime, options: argparse.Namespace) -> int:
         "ruff": ["ruff", "check", "."],
         "ruff format": ["ruff", "format", "--check", "."],
         "basedpyright": ["basedpyright", "--pythonpath", str(runtime.python)],
-        "pytest": ["pytest", "-q", *selection, *options.pytest],
+        "pytest": ["pytest", "-q", *IN_PARALLEL, *selection, *options.pytest],
     }
     failed: list[str] = []
     for name, command in commands.items():

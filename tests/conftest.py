@@ -15,15 +15,10 @@ HOST_FOLDERS = {"comfy", "contract"}
 sys.path.insert(0, str(TESTS / "support"))
 
 import pack  # noqa: E402
-from cells import Cells  # noqa: E402
+from cells import Cells, cell_of  # noqa: E402
 
 pack.load()
-CELLS = pytest.StashKey[Cells]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """A place for what the laws show."""
-    config.stash[CELLS] = Cells()
+CELLS = Cells()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,18 +33,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[Any]:
-    """Collect what the laws show for every family and method."""
+    """Mark what a law shows about a family and a method; the report may be another process's."""
     outcome: Any = yield
     report = outcome.get_result()
-    if item.path.name == "test_laws.py" and report.when == "call" and not report.skipped:
-        callspec = getattr(item, "callspec", None)
-        if callspec is not None:
-            item.config.stash[CELLS].add(callspec.params, report.passed)
+    callspec = getattr(item, "callspec", None)
+    if item.path.name == "test_laws.py" and report.when == "call" and callspec is not None:
+        report.user_properties += cell_of(callspec.params)
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Collect what the laws show."""
+    if not report.skipped:
+        CELLS.add(report.user_properties, report.passed)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Show the table of families and methods."""
-    lines = config.stash[CELLS].lines()
+    lines = CELLS.lines()
     if lines:
         terminalreporter.section("families and methods: every law, or a refusal in words")
         for line in lines:

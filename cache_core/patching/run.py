@@ -36,6 +36,11 @@ OTHER_NETWORK = (
     "this node is attached to reuses"
 )
 
+NO_SECOND_BRANCH = (
+    "guidance: no step ran two branches (CFG 1, or a guider with another number of branches); that "
+    "part had no effect"
+)
+
 NEEDS_BOTH = (
     "guidance: this model needs both branches to sample more than one latent at once; that part "
     "had no effect"
@@ -181,10 +186,7 @@ class Run:
         guidance = SiteKind.GUIDANCE.value
         is_unused = guidance in self.report.plans and not self.report.strip_of(guidance).strip(".")
         if is_unused and NEEDS_BOTH not in self.report.notes:
-            self._note(
-                "guidance: no step ran two branches (CFG 1, or a guider with another number of "
-                "branches); that part had no effect"
-            )
+            self._note(NO_SECOND_BRANCH)
         self._session.finish(outcome)
         self._modules.clear()
         self._installation.mailbox.report = self.report

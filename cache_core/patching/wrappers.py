@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
+from comfy.samplers import CFGGuider
+
 from .hooks import weights_of
-from .installation import KEY, Installation
+from .installation import KEY, Installation, without_guidance
 from .model_call import ModelCall
-from .run import RUN_KEY, Run
+from .run import NO_SECOND_BRANCH, RUN_KEY, Run
 
 LOG = logging.getLogger("stepcache")
 
@@ -20,6 +23,8 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     installation: Installation = options[KEY]
     sampler = kwargs["sampler"] if "sampler" in kwargs else args[2]
     sigmas = kwargs["sigmas"] if "sigmas" in kwargs else args[3]
+    if _runs_one_branch(guider):
+        installation = without_guidance(installation, NO_SECOND_BRANCH)
     run = Run(installation, guider.model_patcher, sigmas, _name_of(sampler))
     options[RUN_KEY] = run
     outcome = "finished"
@@ -77,6 +82,19 @@ def calc_cond_batch(
     if run is None:
         return predict(conds)
     return run.guidance(model, conds, x, timestep, options, predict)
+
+
+def _runs_one_branch(guider: Any) -> bool:
+    """Whether the host will leave out the unconditional branch in every step.
+
+    Guiders that predict in a way of their own are not asked; the report tells afterwards.
+    """
+    if getattr(type(guider), "predict_noise", None) is not CFGGuider.predict_noise:
+        return False
+    if guider.conds.get("negative") is None:
+        return True
+    may_leave_out = not guider.model_options.get("disable_cfg1_optimization", False)
+    return may_leave_out and math.isclose(guider.cfg, 1.0)
 
 
 def _name_of(sampler: Any) -> str:

@@ -160,6 +160,20 @@ def test_without_guidance_the_report_says_that_nothing_was_left_out(method: Any)
     assert any("no step ran two branches" in note for note in report.notes)
 
 
+def test_without_guidance_attention_does_not_wait_for_the_second_branch() -> None:
+    def plans(guidance_interval: int) -> dict[str, str]:
+        method = FasterCache(
+            2, 2, 2, attention_window=WHOLE_RUN, guidance_window=WHOLE_RUN,
+            guidance_interval=guidance_interval,
+        )  # fmt: skip
+        patched = attach(toys.load("flux"), method)
+        toys.sample(patched, "flux", cfg=1.0)
+        assert last_report(patched).strip_of("joint_attention").count("R") > 0
+        return last_report(patched).plans
+
+    assert plans(3) == {k: v for k, v in plans(1).items() if k != "guidance"}
+
+
 def _controlled(conds: companions.Conds) -> companions.Conds:
     return companions.control_net(conds)[0], conds[1]
 

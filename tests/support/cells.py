@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 METHODS = ("PAB", "FasterCache", "DeepCache", "TGate", "SmoothCache", "blocks")
 OF_NODE = {
@@ -12,31 +14,45 @@ OF_NODE = {
 OF_TOY = {"shapes_unet": "UNet", "shapes_dit": "Wan", "wan": "Wan"}
 
 
-class Cells:
-    """What the laws showed for every family and method.
+PROPERTY = "cell"
 
-    Args of `add`: the parameters of a test of the laws, and whether it passed.
+
+def cell_of(parameters: Mapping[str, Any]) -> list[tuple[str, object]]:
+    """The cell that a test of the laws is about, as a property of its report; none for others.
+
+    Args:
+        parameters: those of the test: a case, or a method and the model that should refuse it.
     """
+    case = parameters.get("case")
+    if case is not None:
+        column = "blocks" if case.method.endswith("blocks") else case.method.split()[0]
+        return [(PROPERTY, (_family(case.model), column, "pass"))]
+    if {"method", "name"} <= parameters.keys():
+        method = parameters["method"]
+        column = "blocks" if getattr(method, "block", 1) > 1 else OF_NODE[method.name]
+        return [(PROPERTY, (_family(parameters["name"]), column, "refused"))]
+    return []
+
+
+def _family(model: str) -> str:
+    import toys
+
+    toy = toys.TOYS.get(model)
+    return OF_TOY.get(model) or (toy.family if toy and toy.family else "UNet")
+
+
+class Cells:
+    """What the laws showed for every family and method."""
 
     def __init__(self) -> None:
         self._outcomes: dict[tuple[str, str], set[str]] = defaultdict(set)
 
-    def add(self, parameters: dict[str, object], passed: bool) -> None:
-        """Count one test: with `case` a law on a model, with `method` and `name` a refusal."""
-        case = parameters.get("case")
-        if case is not None:
-            model, label = case.model, case.method.split()[0]  # type: ignore[attr-defined]
-            column = "blocks" if case.method.endswith("blocks") else label  # type: ignore[attr-defined]
-            word = "pass"
-        elif {"method", "name"} <= parameters.keys():
-            model = str(parameters["name"])
-            method = parameters["method"]
-            column = OF_NODE.get(getattr(method, "name", ""), "")
-            column = "blocks" if getattr(method, "block", 1) > 1 else column
-            word = "refused"
-        else:
-            return
-        self._outcomes[self._family(model), column].add(word if passed else "FAIL")
+    def add(self, properties: Iterable[tuple[str, Any]], passed: bool) -> None:
+        """Count one test, by the properties of its report."""
+        for name, value in properties:
+            if name == PROPERTY:
+                family, column, word = value
+                self._outcomes[family, column].add(word if passed else "FAIL")
 
     def lines(self) -> list[str]:
         """The table, a family per line; nothing where no law was run."""
@@ -53,10 +69,3 @@ class Cells:
     def _cell(self, family: str, method: str) -> str:
         outcomes = self._outcomes.get((family, method), set())
         return "FAIL" if "FAIL" in outcomes else "/".join(sorted(outcomes)) or "."
-
-    @staticmethod
-    def _family(model: str) -> str:
-        import toys
-
-        toy = toys.TOYS.get(model)
-        return OF_TOY.get(model) or (toy.family if toy and toy.family else "UNet")
