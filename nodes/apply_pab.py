@@ -82,8 +82,8 @@ def _block() -> io.Input:
         max=100,
         tooltip=(
             "Reuse whole blocks instead of attention: compute them once every this many steps. "
-            "1 is off; above it the other ranges and feed-forward mean nothing. Saves more, loses "
-            "more; the choice for models that fuse attention with other layers, such as Flux."
+            "1 is off; above it the other ranges and feed-forward mean nothing. Saves far more, also "
+            "where attention is fused with other layers, as in Flux; not a published setting."
         ),
         optional=True,
         advanced=True,

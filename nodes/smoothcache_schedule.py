@@ -44,9 +44,9 @@ class SmoothCacheSchedule(io.ComfyNode):
                     default=next(iter(FORA_SCHEDULES)),
                     tooltip=(
                         "FORA: attention and feed-forward layers every 2nd or 3rd step, the "
-                        "published baseline for any model. Whole blocks: more is saved, above all "
+                        "published baseline for any model. Whole blocks: far more is saved, above all "
                         "on models that fuse attention with other layers (Flux, HunyuanVideo), "
-                        "and more is lost. The rest are .json files in models/smoothcache; each "
+                        "but what large models lose by it is not measured. The rest are .json files in models/smoothcache; each "
                         "fits one model and number of steps."
                     ),
                 ),

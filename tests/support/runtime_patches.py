@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import comfy.model_management
+import host
 import torch
 from comfy.ldm.modules.attention import optimized_attention
 from comfy.ldm.wan.model_multitalk import MultiTalkGetAttnMapPatch
@@ -73,6 +74,7 @@ def _outputs(model: Any) -> Any:
 
 def _joint_queries(model: Any) -> Any:
     """Sharpened queries of joint attention."""
+    host.skip_if_older("0.18.2", "a patch on the queries of joint attention")
 
     def patch(q: Any, k: Any, v: Any, **_: Any) -> dict[str, Any]:
         return {"q": q * 1.3}

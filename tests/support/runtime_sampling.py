@@ -6,6 +6,7 @@ from functools import cache, partial
 from typing import Any
 
 import comfy.samplers
+import host
 import torch
 import toys
 from comfy_extras import nodes_custom_sampler as custom
@@ -185,7 +186,8 @@ def dual(model: Any, name: str, conds: Conds, weaker: Any = None) -> torch.Tenso
     """ComfyUI's guider that asks a second model for the negative branch."""
     positive, negative = conds
     weaker = weaker or _low_noise_expert(name)
-    (guider,) = custom.DualModelGuider.execute(model, positive, 3.0, weaker, negative).result
+    kind = host.node("nodes_custom_sampler", "DualModelGuider")
+    (guider,) = kind.execute(model, positive, 3.0, weaker, negative).result
     return guided(guider, model, name)
 
 
