@@ -82,8 +82,8 @@ def _block() -> io.Input:
         max=100,
         tooltip=(
             "Reuse whole blocks instead of attention: compute them once every this many steps. "
-            "1 is off; above it the other ranges and feed-forward mean nothing. Saves far more, also "
-            "where attention is fused with other layers, as in Flux; not a published setting."
+            "1 is off; above it the other ranges and feed-forward mean nothing. Saves far more, "
+            "also where attention is fused with other layers, as in Flux; not a published setting."
         ),
         optional=True,
         advanced=True,

@@ -44,10 +44,11 @@ class SmoothCacheSchedule(io.ComfyNode):
                     default=next(iter(FORA_SCHEDULES)),
                     tooltip=(
                         "FORA: attention and feed-forward layers every 2nd or 3rd step, the "
-                        "published baseline for any model. Whole blocks: far more is saved, above all "
-                        "on models that fuse attention with other layers (Flux, HunyuanVideo), "
-                        "but what large models lose by it is not measured. The rest are .json files in models/smoothcache; each "
-                        "fits one model and number of steps."
+                        "published baseline for any model. Whole blocks: far more is saved, above "
+                        "all on models that fuse attention with other layers (Flux, "
+                        "HunyuanVideo); what large models lose by it is not measured. The rest "
+                        "are .json files in models/smoothcache; each fits one model and number of "
+                        "steps."
                     ),
                 ),
                 io.Int.Input(
