@@ -47,7 +47,7 @@ DEEPCACHE = Method(
 PAB = Method(
     "StepCacheApplyPAB",
     "Apply PAB",
-    [2, 4, 6, 0.15, 0.9, 0.3, 0, 5, "custom"],
+    [2, 4, 6, 0.15, 0.9, 0.3, 0, 5, "custom", 1],
     "**Pyramid Attention Broadcast** reuses attention in the middle of the run: self attention "
     "every 2nd, cross attention every 6th step is computed.\n"
     "\n- 1 never reuses a kind"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
+import pack
 import pytest
 import stepcache
 import toys
+from comfy_api.latest import io
 from stepcache.cache_core.errors import ConfigError, StepCacheError, UnsupportedModelError
 from stepcache.nodes.apply_fastercache import ApplyFasterCache
 from stepcache.nodes.apply_pab import ApplyPAB
@@ -187,3 +190,20 @@ def test_the_report_node_says_what_is_missing() -> None:
     unsampled = _run(ApplyPAB, model=toys.load("wan")).result[0]
     with pytest.raises(StepCacheError, match=r"Step Cache Report: .* not been sampled yet"):
         _run(StepCacheReport, model=unsampled, latent=latent)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((pack.ROOT / "workflows").glob("*.json")), ids=lambda p: p.stem
+)
+def test_a_shipped_workflow_saves_a_value_for_every_widget(path: Path) -> None:
+    """In the order of the schema, as the front end restores them."""
+    schemas = {schema.node_id: schema for schema in (node.define_schema() for node in NODES)}
+    graph = json.loads(path.read_text(encoding="utf-8"))
+    for node in graph["nodes"]:
+        if node["type"] not in schemas:
+            continue
+        widgets = [i for i in schemas[node["type"]].inputs if isinstance(i, io.WidgetInput)]
+        saved = node.get("widgets_values", [])
+        assert len(saved) == len(widgets), node["type"]
+        for widget, value in zip(widgets, saved, strict=True):
+            assert isinstance(value, type(widget.default)) or value in widget.options

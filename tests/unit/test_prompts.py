@@ -73,6 +73,7 @@ OBJECT_INFO = {
         feed_forward_count=["INT", {}],
         feed_forward_blocks=["INT", {}],
         preset=COMBO,
+        block=["INT", {}],
     ),
     "StepCacheApplyFasterCache": node(
         **links("model"),
@@ -190,7 +191,7 @@ def test_values_that_do_not_fit_the_widgets_are_refused() -> None:
     for one in workflow["nodes"]:
         if one["type"] == "StepCacheApplyPAB":
             one["widgets_values"].pop()
-    with pytest.raises(PromptError, match=r"8 saved values, but .* 9 widgets"):
+    with pytest.raises(PromptError, match=r"9 saved values, but .* 10 widgets"):
         to_prompt(workflow, OBJECT_INFO)
 
 
