@@ -23,6 +23,7 @@ from .installation import Installation
 from .layers import Layers, swap_layers
 from .model_call import ModelCall
 from .module_swap import Swap
+from .neighbours import refuse_neighbours
 from .proof import prove
 from .sampling_scale import timeline_of
 
@@ -72,7 +73,7 @@ class Run:
             plans = _strips(installation, timeline)
         except ConfigError as error:
             raise ConfigError(f"{names}: {error}") from error
-        _refuse_neighbours(installation, model_patcher.model_options)
+        refuse_neighbours(installation, model_patcher.model_options["transformer_options"])
         self._counter = StreamCounter()
         self._is_announced = False
         self._sigma: float | None = None
@@ -238,40 +239,3 @@ def _strips(installation: Installation, timeline: Timeline) -> dict[str, str]:
         kind: "".join(column.pop() if len(column) == 1 else "P" for column in columns)
         for kind, columns in letters.items()
     }
-
-
-def _refuse_neighbours(installation: Installation, model_options: Mapping[str, Any]) -> None:
-    """Refuse what cannot work beside us.
-
-    ComfyUI's EasyCache answers for the network branch by branch from what each said last. With a
-    branch left out in between, those two answers belong to different steps. SUPIR counts its
-    adapters from the middle block on, which is not there in a step without the deep branch. NAG
-    mixes both branches inside attention, and does nothing in a call that holds one of them.
-    """
-    options = model_options.get("transformer_options", {})
-    has_easycache = getattr(options.get("easycache"), "name", "") == "EasyCache"
-    middle = options.get("patches", {}).get("middle_block_after_patch", ())
-    has_supir = any(type(getattr(p, "__self__", None)).__name__ == "SUPIRPatch" for p in middle)
-    outputs = options.get("patches", {}).get("attn1_output_patch", ())
-    has_nag = any(getattr(p, "__qualname__", "").startswith("NAGuidance.") for p in outputs)
-    for site, rule in installation.assigned.items():
-        if rule.when.never_reuses:
-            continue
-        if has_nag and site.kind is SiteKind.GUIDANCE:
-            raise ConfigError(
-                f"{rule.owner}: the model also carries NAGuidance, which needs both branches in "
-                f"every step, and this node leaves one out. Remove NAGuidance, or use Apply PAB "
-                f"or Apply FasterCache with guidance_interval 1 beside it"
-            )
-        if has_easycache and site.kind is SiteKind.GUIDANCE and rule.what.needs > 0:
-            raise ConfigError(
-                f"{rule.owner}: the model also carries EasyCache, which would mix branches of "
-                f"different steps into the difference that this node keeps. Remove EasyCache, or "
-                f"set guidance_interval to 1"
-            )
-        if has_supir and site.kind is SiteKind.DEEP_BRANCH:
-            raise ConfigError(
-                f"{rule.owner}: the model also carries SUPIR, which follows the network block by "
-                f"block and would lose its place where this node leaves blocks out. Use Apply PAB "
-                f"beside SUPIR"
-            )

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import cases
+import host
 import observe
 import pytest
 import runtime_controls
@@ -200,3 +201,11 @@ def _without_torchs_own(marks: dict[str, Any]) -> dict[str, Any]:
         path: (module, attributes - {"_is_torch_compile"}, children)
         for path, (module, attributes, children) in marks.items()
     }
+
+
+def test_branches_are_not_left_out_beside_a_cache_of_references() -> None:
+    """It holds rows of both branches, and would give one of them the other's."""
+    model = host.node("nodes_flux", "FluxKVCache").execute(toys.load("flux2_edit")).result[0]
+    reusing = BUILDERS["FasterCache"]("flux2_edit").reusing(5)
+    with pytest.raises(ConfigError, match=r"also carries FluxKVCache.*Remove FluxKVCache, or"):
+        toys.sample(attach(model, reusing), "flux2_edit")

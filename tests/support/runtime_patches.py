@@ -213,7 +213,7 @@ SETUPS = [
     # The reference's tokens take part in the first step only.
     Setup(
         "reference cache", ("flux2_edit",), patch=node("nodes_flux", "FluxKVCache"),
-        methods=("PAB", "FasterCache", "PAB blocks"), forced=RESIZED, asks_alike=False,
+        methods=("PAB", "FasterCache attention", "PAB blocks"), forced=RESIZED, asks_alike=False,
     ),
     Setup("exchanged layers", ("sd15", "wan", "flux", "sd3"), patch=_exchanged,
           run=_sample_and_unload, methods=("PAB",)),
