@@ -41,12 +41,15 @@ class Outcome:
         passed: how many tests passed.
         failed: names of the tests that did not.
         skipped: how many tests were skipped, for each reason.
+        mended: names of tests that failed in this run, and passed or were skipped by name when
+            they were run again after a change.
     """
 
     tested: str
     passed: int
     failed: tuple[str, ...]
     skipped: Mapping[str, int]
+    mended: tuple[str, ...] = ()
 
 
 def outcome_of(junit: Path, tested: date) -> Outcome:
@@ -78,9 +81,13 @@ def read() -> dict[str, Outcome]:
         return {}
     content = json.loads(RECORDS.read_text(encoding="utf-8"))
     return {
-        version: Outcome(**{**outcome, "failed": tuple(outcome["failed"])})
+        version: Outcome(**{name: _frozen(value) for name, value in outcome.items()})
         for version, outcome in content.items()
     }
+
+
+def _frozen(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def render(records: Mapping[str, Outcome]) -> str:
@@ -120,6 +127,7 @@ def _details(version: str, outcome: Outcome) -> list[str]:
         f"* {version}, {title}: {', '.join(names)}\n"
         for title, names in (
             ("failed", outcome.failed),
+            ("failed, and passed or were skipped by name after a change", outcome.mended),
             ("skipped as younger than this version", young),
             ("skipped for another reason", others),
         )

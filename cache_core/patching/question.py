@@ -67,9 +67,11 @@ class Question:
         if not shapes:
             return ()
         rows = shapes[0][axis] / len(self._of_call)
-        # Where the prompt is only attended to, its length says nothing about the value.
+        # Where the prompt is only attended to, its length says nothing about the value. Rotary
+        # embeddings have more axes than streams, and in some hosts the batch on another one.
         is_joint = self._site.kind in (SiteKind.JOINT_ATTENTION, SiteKind.BLOCK)
-        told = shapes if is_joint else shapes[:1]
+        streams = [shape for shape in shapes if len(shape) == len(shapes[0])]
+        told = streams if is_joint else shapes[:1]
         return rows, tuple(shape[:axis] + shape[axis + 1 :] for shape in told)
 
     @property
