@@ -25,10 +25,11 @@ INTRODUCTION = """\
 
 What the tests that run inside a genuine ComfyUI (`tests/comfy`, `tests/contract`) showed on each
 version, the unmodified host on one CPU thread. `python scripts/test.py --comfyui-version 0.16.3`
-repeats one; with `--record` it also writes this file.
+repeats one; with `--record` it also writes this file. Mended: failed in that run, and passed or was
+skipped by name when run again after a change.
 
-| ComfyUI | tested on | passed | failed | skipped |
-|---|---|---|---|---|
+| ComfyUI | tested on | passed | failed | mended | skipped |
+|---|---|---|---|---|---|
 """
 
 
@@ -96,9 +97,10 @@ def render(records: Mapping[str, Outcome]) -> str:
     for release in RELEASES:
         version, outcome = release.version, records.get(release.version)
         if outcome is None:
-            rows.append(f"| {version} | not recorded | | | |\n")
+            rows.append(f"| {version} | not recorded | | | | |\n")
             continue
-        counts = (outcome.passed, len(outcome.failed), sum(outcome.skipped.values()))
+        skipped = sum(outcome.skipped.values())
+        counts = (outcome.passed, len(outcome.failed), len(outcome.mended), skipped)
         cells = " | ".join(map(str, counts))
         rows.append(f"| {version} | {outcome.tested} | {cells} |\n")
         details += _details(version, outcome)
@@ -127,7 +129,7 @@ def _details(version: str, outcome: Outcome) -> list[str]:
         f"* {version}, {title}: {', '.join(names)}\n"
         for title, names in (
             ("failed", outcome.failed),
-            ("failed, and passed or were skipped by name after a change", outcome.mended),
+            ("mended", outcome.mended),
             ("skipped as younger than this version", young),
             ("skipped for another reason", others),
         )

@@ -153,10 +153,13 @@ def test_a_run_is_recorded_with_names(tmp_path: Path, monkeypatch: pytest.Monkey
     junit = tmp_path / "junit.xml"
     junit.write_text(JUNIT)
     host_table.record("0.16.3", host_table.outcome_of(junit, date(2026, 11, 21)))
-    host_table.record("0.18.2", host_table.Outcome("2026-11-22", 7, (), {}))
+    host_table.record("0.18.2", host_table.Outcome("2026-11-22", 7, (), {}, ("a::b",)))
     text = (tmp_path / "hosts.md").read_text(encoding="utf-8")
-    assert "| 0.16.3 | 2026-11-21 | 1 | 2 | 4 |\n| 0.18.2 | 2026-11-22 | 7 | 0 | 0 |\n" in text
-    assert "| 0.30.0 | not recorded | | | |\n" in text
+    assert (
+        "| 0.16.3 | 2026-11-21 | 1 | 2 | 0 | 4 |\n| 0.18.2 | 2026-11-22 | 7 | 0 | 1 | 0 |\n" in text
+    )
+    assert "* 0.18.2, mended: a::b\n" in text
+    assert "| 0.30.0 | not recorded | | | | |\n" in text
     assert (
         "* 0.16.3, failed: tests.comfy.test_nodes::test_b, tests.comfy.test_nodes::test_c" in text
     )
