@@ -8,6 +8,7 @@ from typing import Any
 
 import cases
 import companions
+import host
 import observe
 import pytest
 import torch
@@ -199,6 +200,8 @@ def test_guidance_in_attention_is_refused_where_a_branch_is_left_out(
 @each_companion
 def test_every_companion_has_an_effect(companion: Companion, name: str) -> None:
     """A companion that changes nothing would prove nothing."""
+    if (companion, name) == (NAG, "krea2"):
+        host.skip_if_older("0.30.0", "normalized attention guidance on Krea 2")
     plain = toys.sample(toys.load(name), name, steps=companion.steps, latent=companions.empty(name))
     changed = _plain(companion, name)
     assert changed.shape != plain.shape or not torch.equal(changed, plain)
