@@ -24,6 +24,7 @@ import comfy.model_management  # noqa: E402
 import gpu_checks  # noqa: E402
 import measure  # noqa: E402
 import models  # noqa: E402
+import observe  # noqa: E402
 import torch  # noqa: E402
 import toys  # noqa: E402
 from quality_records import read_json, write_json  # noqa: E402
@@ -51,7 +52,7 @@ class Subject:
     @cached_property
     def flops(self) -> int:
         """FLOPs of a plain run."""
-        return sum(measure.flops_per_evaluation(self.bench.model, self._run))
+        return sum(observe.flops_per_evaluation(self.bench.model, self._run))
 
     @cached_property
     def waits_and_peak(self) -> tuple[gpu_checks.Waits, int]:
@@ -68,7 +69,7 @@ class Subject:
         row: dict[str, Any] = {"parameters": method.describe()}
         try:
             patched = attach(self.bench.model, method)
-            computed = sum(measure.flops_per_evaluation(patched, self._run))
+            computed = sum(observe.flops_per_evaluation(patched, self._run))
         except StepCacheError as error:
             return {**row, "refused": str(error)}
         row["flop_bound"] = round(self.flops / computed, 4)

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from comfy.patcher_extension import WrappersMP
-from torch.utils.flop_counter import FlopCounterMode
 
 
 @dataclass(frozen=True)
@@ -58,19 +56,3 @@ def _seconds(run: Callable[[], Any]) -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter() - started
-
-
-def flops_per_evaluation(model: Any, sample: Callable[[Any], Any]) -> list[int]:
-    """FLOPs of every model evaluation of a run, in order."""
-    clone = model.clone()
-    counts: list[int] = []
-
-    def count(executor: Any, *args: Any, **kwargs: Any) -> Any:
-        with FlopCounterMode(display=False) as counter:
-            answer = executor(*args, **kwargs)
-        counts.append(counter.get_total_flops())
-        return answer
-
-    clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "count_flops", count)
-    sample(clone)
-    return counts

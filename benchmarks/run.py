@@ -20,6 +20,7 @@ host.boot(cpu=False)
 
 import measure  # noqa: E402
 import models  # noqa: E402
+import observe  # noqa: E402
 import torch  # noqa: E402
 import toys  # noqa: E402
 from stepcache.cache_core.methods import (  # noqa: E402
@@ -138,8 +139,8 @@ def _speedup(
 ) -> dict[str, Any]:
     patched = attach(bench.model, method)
     print(f"  {bench.name}: {method.describe()}", flush=True)
-    full = sum(measure.flops_per_evaluation(bench.model, lambda m: bench.sample(m, steps)))
-    computed = sum(measure.flops_per_evaluation(patched, lambda m: bench.sample(m, steps)))
+    full = sum(observe.flops_per_evaluation(bench.model, lambda m: bench.sample(m, steps)))
+    computed = sum(observe.flops_per_evaluation(patched, lambda m: bench.sample(m, steps)))
     ratio = measure.paired(
         lambda: bench.sample(bench.model, steps), lambda: bench.sample(patched, steps), pairs
     )

@@ -20,6 +20,7 @@ import pack
 pack.load()
 host.boot()
 
+import observe  # noqa: E402
 import torch  # noqa: E402
 import toys  # noqa: E402
 from comfy.patcher_extension import WrappersMP  # noqa: E402
@@ -31,20 +32,25 @@ def look(name: str) -> list[tuple[str, ...]]:
     """One line per kind of module in repeated blocks: calls in one pass, what it returns, and
     whether it writes into its arguments. Cond and uncond share the pass, so the batch is 2."""
     model = toys.load(name)
-    seen: dict[str, dict[str, Any]] = defaultdict(lambda: {"calls": 0, "places": set()})
+    seen: dict[str, dict[str, Any]] = defaultdict(
+        lambda: {"calls": 0, "places": set(), "writes": False}
+    )
+
+    def hear(path: str, compute: Any, args: Any, kwargs: Any) -> Any:
+        line = seen[re.sub(r"\d+", "N", path)]
+        output, has_written = observe.changes_its_arguments(compute, args, kwargs)
+        line["class"] = type(compute.__self__).__name__
+        line["calls"] += 1
+        line["places"].add(path)
+        line["returns"] = _shape(output)
+        line["writes"] |= has_written
+        return output
 
     def watch(executor: Any, *args: Any, **kwargs: Any) -> Any:
         network = executor.class_obj.diffusion_model
-        # Forwards are hidden for the length of this call, as the pack itself does it.
-        swapped = [module for path, module in network.named_modules() if re.search(r"\.\d+", path)]
-        paths = {id(module): path for path, module in network.named_modules()}
-        for module in swapped:
-            module.__dict__["forward"] = _watching(module, paths[id(module)], seen)
-        try:
+        repeated = [path for path, _ in network.named_modules() if re.search(r"\.\d+", path)]
+        with observe.overheard(network, repeated, hear):
             return executor(*args, **kwargs)
-        finally:
-            for module in swapped:
-                module.__dict__.pop("forward", None)
 
     clone = model.clone()
     clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "look", watch)
@@ -54,24 +60,6 @@ def look(name: str) -> list[tuple[str, ...]]:
          "yes" if found["writes"] else "")
         for path, found in seen.items()
     ]  # fmt: skip
-
-
-def _watching(module: torch.nn.Module, path: str, seen: dict[str, dict[str, Any]]) -> Any:
-    compute = module.forward
-    line = seen[re.sub(r"\d+", "N", path)]
-
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        given = [value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)]
-        before = [value.clone() for value in given]
-        output = compute(*args, **kwargs)
-        line["class"] = type(module).__name__
-        line["calls"] += 1
-        line["places"].add(path)
-        line["returns"] = _shape(output)
-        line["writes"] = line.get("writes", False) or not all(map(torch.equal, given, before))
-        return output
-
-    return forward
 
 
 def _shape(output: Any) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..report import Report
 from ..rules import Rule
-from ..sites import Site, SiteKind
+from ..sites import Site
 from .families import Access
 from .module_swap import Dispatchers
 
@@ -61,18 +61,6 @@ class Installation:
     needs_proof: bool = False
     mailbox: Mailbox = field(default_factory=Mailbox)
     dispatchers: Dispatchers = field(default_factory=Dispatchers)
-
-
-def without_guidance(installation: Installation, note: str) -> Installation:
-    """What is left where only one branch will run, and plans need not wait for the other one.
-
-    Args:
-        note: why, for the report.
-    """
-    left = {s: rule for s, rule in installation.assigned.items() if s.kind is not SiteKind.GUIDANCE}
-    if not left or len(left) == len(installation.assigned):
-        return installation
-    return replace(installation, assigned=left, notes=(*installation.notes, note))
 
 
 def installation_of(model: Any) -> Installation | None:

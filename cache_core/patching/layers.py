@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from ..session import Session
-from ..sites import Site, SiteKind
+from ..sites import Site
 from ..streams import StreamKey
 from .added import answer_added
 from .attention import answer_core, answer_woven
@@ -30,12 +30,10 @@ def swap_layers(
     layers: Layers,
     dispatchers: Dispatchers,
 ) -> None:
-    """Put dispatchers in place of the forwards, until the swap ends."""
+    """Put dispatchers in place of the forwards, in the order of `layers`, until the swap ends."""
     passing = listen_to_patches(call)
     patches: Mapping[str, Any] = call.options.get("patches", {})
-    # Blocks last: a block's answer stands around those of the layers woven into it.
-    for site in sorted(layers, key=lambda site: site.kind is SiteKind.BLOCK):
-        module, access = layers[site]
+    for site, (module, access) in layers.items():
         axis = access.batch_axis if isinstance(access, OwnForward | Added) else 0
         question = Question(session, site, streams, axis, _is_followed(access, patches))
         if passing is not None and _is_replaceable(site, module):

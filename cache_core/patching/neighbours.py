@@ -8,8 +8,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..rules import Rule
-from ..sites import SiteKind
-from .installation import Installation
+from ..sites import Site, SiteKind
 
 Options = Mapping[str, Any]
 """``transformer_options`` of a model."""
@@ -94,14 +93,18 @@ NEIGHBOURS = (
 )
 
 
-def refuse_neighbours(installation: Installation, options: Options) -> None:
+def refuse_neighbours(assigned: Mapping[Site, Rule], options: Options) -> None:
     """Refuse what cannot work beside us.
+
+    Args:
+        assigned: the rule of every site of the run.
+        options: those of the model that is about to sample.
 
     Raises:
         ConfigError: another node's patch and one of our rules break each other.
     """
     present = [neighbour for neighbour in NEIGHBOURS if neighbour.is_present(options)]
-    for site, rule in installation.assigned.items() if present else ():
+    for site, rule in assigned.items() if present else ():
         for neighbour in present:
             is_met = site.kind is neighbour.kind and neighbour.clashes(rule)
             if is_met and not rule.when.never_reuses:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 from ..clock import Timeline
 from ..errors import ConfigError, UnsupportedModelError
 from ..report import Report
-from ..rules import plans_of
+from ..rules import Rule, plans_of
 from ..session import Session
 from ..sites import Site, SiteKind
 from ..streams import StreamCounter
@@ -42,6 +43,11 @@ NO_SECOND_BRANCH = (
     "part had no effect"
 )
 
+UNEXPECTED_BRANCH = (
+    "guidance: two branches ran although CFG is 1, because the sampler asks for both; that part "
+    "had no effect"
+)
+
 NEEDS_BOTH = (
     "guidance: this model needs both branches to sample more than one latent at once; that part "
     "had no effect"
@@ -56,6 +62,8 @@ class Run:
         model_patcher: the host's patcher that is about to sample.
         sigmas: the schedule, shape (steps + 1,).
         sampler: name of the sampler.
+        has_one_branch: whether the host will leave out the unconditional branch in every step, so
+            that plans need not wait for it.
 
     Raises:
         ConfigError: the settings do not fit this schedule.
@@ -63,21 +71,30 @@ class Run:
     """
 
     def __init__(
-        self, installation: Installation, model_patcher: Any, sigmas: torch.Tensor, sampler: str
+        self,
+        installation: Installation,
+        model_patcher: Any,
+        sigmas: torch.Tensor,
+        sampler: str,
+        has_one_branch: bool,
     ) -> None:
         self._installation = installation
-        self._modules: dict[int, tuple[nn.Module, dict[Site, nn.Module]]] = {}
+        self._assigned = installation.assigned
+        if has_one_branch:
+            self._assigned = _without_guidance(installation.assigned)
+        self._bound: dict[int, _Bound] = {}
         names = " + ".join(method.name for method in installation.methods)
         timeline = timeline_of(model_patcher.get_model_object("model_sampling"), sigmas)
         try:
-            plans = _strips(installation, timeline)
+            plans = _strips(self._assigned, timeline)
         except ConfigError as error:
             raise ConfigError(f"{names}: {error}") from error
-        refuse_neighbours(installation, model_patcher.model_options["transformer_options"])
+        refuse_neighbours(self._assigned, model_patcher.model_options["transformer_options"])
         self._counter = StreamCounter()
         self._is_announced = False
         self._sigma: float | None = None
         self._branches = 0
+        self._has_met_both = False
         self.report = Report(
             methods=[method.describe() for method in installation.methods],
             family=installation.family,
@@ -85,11 +102,11 @@ class Run:
             plans=plans,
             notes=list(installation.notes),
         )
-        self._session = Session(installation.assigned, timeline, self.report)
+        self._session = Session(self._assigned, timeline, self.report)
         self._own = id(model_patcher.model.diffusion_model)
         # Looked up to refuse before sampling, and not kept: nodes that exchange modules do so
         # when the model is loaded, which is later.
-        self._modules_in(model_patcher.model.diffusion_model)
+        self._look_up(model_patcher.model.diffusion_model)
 
     def start_evaluation(self, sigma: float) -> None:
         """The sampler is about to evaluate the model at this noise level."""
@@ -122,8 +139,8 @@ class Run:
             return
         active = {
             site: layer
-            for site, layer in self._layers(diffusion_model).items()
-            if not self._installation.assigned[site].when.never_reuses
+            for site, layer in self._bind(diffusion_model).layers.items()
+            if not self._assigned[site].when.never_reuses
         }
         owners = [method.name for method in self._installation.methods]
         prove(active, call.x.shape[0], lambda: compute(*call.fresh_args, **call.kwargs), owners)
@@ -141,13 +158,12 @@ class Run:
         if self._installation.swaps_halves:
             half = len(streams) // 2
             streams = streams[half:] + streams[:half]
-        layers = self._layers(diffusion_model)
+        bound = self._bind(diffusion_model)
         dispatchers = self._installation.dispatchers
         with Swap() as swap:
-            swap_layers(swap, call, self._session, streams, layers, dispatchers)
-            for site, unet in self._bind(diffusion_model).items():
-                if site.kind is SiteKind.DEEP_BRANCH:
-                    swap_deep_branch(swap, call, self._session, streams, site, unet)
+            swap_layers(swap, call, self._session, streams, bound.layers, dispatchers)
+            for site in bound.deep_branches:
+                swap_deep_branch(swap, call, self._session, streams, site, diffusion_model)
             yield
 
     def guidance(
@@ -162,9 +178,12 @@ class Run:
         """One pass over the conditionings, of which a branch may be answered from memory."""
         self._tell_time(sigma)
         self._branches = len(conds)
-        site = next((s for s in self._installation.assigned if s.kind is SiteKind.GUIDANCE), None)
         # One list is the pass of another guidance (PAG, SLG) or CFG 1, three are another guider.
-        if site is None or len(conds) != 2 or None in conds:
+        if len(conds) != 2 or None in conds:
+            return predict(conds)
+        self._has_met_both = True
+        site = next((s for s in self._assigned if s.kind is SiteKind.GUIDANCE), None)
+        if site is None:
             return predict(conds)
         if self._installation.swaps_halves and x.shape[0] > 1:
             # One branch alone would have its latents exchanged with each other.
@@ -184,36 +203,60 @@ class Run:
 
     def finish(self, outcome: str) -> None:
         """End the run: drop every value, leave the report in the mailbox."""
-        guidance = SiteKind.GUIDANCE.value
-        is_unused = guidance in self.report.plans and not self.report.strip_of(guidance).strip(".")
-        if is_unused and NEEDS_BOTH not in self.report.notes:
+        has_guidance = any(s.kind is SiteKind.GUIDANCE for s in self._installation.assigned)
+        if has_guidance and not self._has_met_both:
             self._note(NO_SECOND_BRANCH)
+        elif has_guidance and len(self._assigned) < len(self._installation.assigned):
+            self._note(UNEXPECTED_BRANCH)
         self._session.finish(outcome)
-        self._modules.clear()
+        self._bound.clear()
         self._installation.mailbox.report = self.report
 
-    def _layers(self, diffusion_model: nn.Module) -> Layers:
-        access = self._installation.access
-        modules = self._bind(diffusion_model)
-        return {site: (module, access[site]) for site, module in modules.items() if site in access}
-
-    def _bind(self, diffusion_model: nn.Module) -> Mapping[Site, nn.Module]:
-        """The modules behind the sites, looked up once per network (several GPUs hold several)."""
-        known = self._modules.get(id(diffusion_model))
+    def _bind(self, diffusion_model: nn.Module) -> _Bound:
+        """What is patched in a network, looked up once for each (several GPUs hold several)."""
+        known = self._bound.get(id(diffusion_model))
         if known is None:
-            modules = self._modules_in(diffusion_model)
-            known = self._modules[id(diffusion_model)] = (diffusion_model, modules)
-        return known[1]
+            modules = self._look_up(diffusion_model)
+            access = self._installation.access
+            # Blocks last: a block's answer stands around those of the layers woven into it.
+            order = sorted(modules, key=lambda site: site.kind is SiteKind.BLOCK)
+            known = self._bound[id(diffusion_model)] = _Bound(
+                diffusion_model,
+                {site: (modules[site], access[site]) for site in order if site in access},
+                tuple(site for site in modules if site.kind is SiteKind.DEEP_BRANCH),
+            )
+        return known
 
-    def _modules_in(self, diffusion_model: nn.Module) -> dict[Site, nn.Module]:
+    def _look_up(self, diffusion_model: nn.Module) -> dict[Site, nn.Module]:
         try:
-            return {site: _module_at(diffusion_model, site) for site in self._installation.assigned}
+            return {site: _module_at(diffusion_model, site) for site in self._assigned}
         except UnsupportedModelError:
             if id(diffusion_model) == self._own:
                 raise
             # A guider's second model, which no node of ours is attached to.
             self._note(OTHER_NETWORK)
             return {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """What a run patches in one network.
+
+    Args:
+        network: kept, so that no other one gets its identity during the run.
+        layers: modules and ways in, blocks last.
+        deep_branches: sites without a module of their own.
+    """
+
+    network: nn.Module
+    layers: Layers
+    deep_branches: tuple[Site, ...]
+
+
+def _without_guidance(assigned: Mapping[Site, Rule]) -> Mapping[Site, Rule]:
+    """What is left where one branch runs; all of it, if there was nothing else."""
+    left = {site: rule for site, rule in assigned.items() if site.kind is not SiteKind.GUIDANCE}
+    return left or assigned
 
 
 def _module_at(diffusion_model: nn.Module, site: Site) -> nn.Module:
@@ -227,11 +270,11 @@ def _module_at(diffusion_model: nn.Module, site: Site) -> nn.Module:
         ) from error
 
 
-def _strips(installation: Installation, timeline: Timeline) -> dict[str, str]:
+def _strips(assigned: Mapping[Site, Rule], timeline: Timeline) -> dict[str, str]:
     """Per kind what is planned: C all its sites compute, R all reuse, P some of them."""
-    plans = plans_of(set(installation.assigned.values()), timeline)
+    plans = plans_of(set(assigned.values()), timeline)
     letters: dict[str, list[set[str]]] = {}
-    for site, rule in installation.assigned.items():
+    for site, rule in assigned.items():
         columns = letters.setdefault(site.kind.value, [set() for _ in range(timeline.steps)])
         for column, letter in zip(columns, plans[rule].strip, strict=True):
             column.add(letter)

@@ -9,9 +9,9 @@ from typing import Any
 from comfy.samplers import CFGGuider
 
 from .hooks import weights_of
-from .installation import KEY, Installation, without_guidance
+from .installation import KEY, Installation
 from .model_call import ModelCall
-from .run import NO_SECOND_BRANCH, RUN_KEY, Run
+from .run import RUN_KEY, Run
 
 LOG = logging.getLogger("stepcache")
 
@@ -23,9 +23,8 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     installation: Installation = options[KEY]
     sampler = kwargs["sampler"] if "sampler" in kwargs else args[2]
     sigmas = kwargs["sigmas"] if "sigmas" in kwargs else args[3]
-    if _runs_one_branch(guider):
-        installation = without_guidance(installation, NO_SECOND_BRANCH)
-    run = Run(installation, guider.model_patcher, sigmas, _name_of(sampler))
+    name = _name_of(sampler)
+    run = Run(installation, guider.model_patcher, sigmas, name, _has_one_branch(guider, name))
     options[RUN_KEY] = run
     outcome = "finished"
     try:
@@ -84,7 +83,7 @@ def calc_cond_batch(
     return run.guidance(model, conds, x, timestep, options, predict)
 
 
-def _runs_one_branch(guider: Any) -> bool:
+def _has_one_branch(guider: Any, sampler: str) -> bool:
     """Whether the host will leave out the unconditional branch in every step.
 
     Guiders that predict in a way of their own are not asked; the report tells afterwards.
@@ -93,8 +92,9 @@ def _runs_one_branch(guider: Any) -> bool:
         return False
     if guider.conds.get("negative") is None:
         return True
-    may_leave_out = not guider.model_options.get("disable_cfg1_optimization", False)
-    return may_leave_out and math.isclose(guider.cfg, 1.0)
+    # The samplers of CFG++ ask for both branches whatever the scale is.
+    wants_both = guider.model_options.get("disable_cfg1_optimization") or "cfg_pp" in sampler
+    return not wants_both and math.isclose(guider.cfg, 1.0)
 
 
 def _name_of(sampler: Any) -> str:

@@ -38,12 +38,6 @@ def _both(name: str) -> Case:
     return Case("FasterCache", name, lambda _: reusing, lambda _: idle, keeps_answers=False)
 
 
-def _attention(name: str) -> Case:
-    reusing = FasterCache(2, 2, 2, attention_window=cases.WHOLE_RUN, guidance_interval=1)
-    idle = FasterCache(1, 1, 1, guidance_interval=1)
-    return Case("FasterCache attention", name, lambda _: reusing, lambda _: idle)
-
-
 def _gate(name: str) -> Case:
     """The gate falls before anything that changes in the middle of the run."""
     return Case(
@@ -53,10 +47,8 @@ def _gate(name: str) -> Case:
 
 
 BUILDERS: dict[str, Callable[[str], Case]] = {
-    **cases.BUILDERS,
-    "PAB blocks": cases.BLOCK_BUILDERS[0],
+    **cases.MORE_BUILDERS,
     "FasterCache": _both,
-    "FasterCache attention": _attention,
     "FasterCache guidance": _guidance,
     "TGate": _gate,
     "DeepCache 2": partial(cases.BUILDERS["DeepCache"], branch=2),
@@ -170,7 +162,7 @@ def test_after_the_gate_the_prompt_of_the_branch_does_not_matter(
     patch = companion.patch
     if companion.name == "self-attention guidance":
         # Its mask comes from the self-attention of the unconditional branch; here it has no weight.
-        patch = companions.node("nodes_sag", "SelfAttentionGuidance", scale=0.0, blur_sigma=2.0)
+        patch = host.applied("nodes_sag", "SelfAttentionGuidance", scale=0.0, blur_sigma=2.0)
     pictures = [
         companion.sample(attach(patch(toys.load(name)), settings), name)
         for settings in (TGate(2, 0, 1, 1, "cond"), TGate(2, 0, 1, 1, "uncond"))

@@ -17,23 +17,12 @@ import torch
 import toys
 from runtime import Setup, sample
 from stepcache.cache_core.errors import ConfigError
-from stepcache.cache_core.methods import FasterCache, SmoothCache
+from stepcache.cache_core.methods import SmoothCache
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.patching.run import OTHER_NETWORK
 from stepcache.cache_core.sites import SiteKind
 
-
-def _fastercache_attention(model: str) -> cases.Case:
-    reusing = FasterCache(2, 2, 2, attention_window=cases.WHOLE_RUN, guidance_interval=1)
-    idle = FasterCache(1, 1, 1, guidance_interval=1)
-    return cases.Case("FasterCache attention", model, lambda _: reusing, lambda _: idle)
-
-
-BUILDERS = {
-    **cases.BUILDERS,
-    "PAB blocks": cases.BLOCK_BUILDERS[0],
-    "FasterCache attention": _fastercache_attention,
-}
+BUILDERS = cases.MORE_BUILDERS
 FITTING = {
     "sd15": frozenset(BUILDERS),
     "sdxl": frozenset(BUILDERS),

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import cases
+import observe
 import pytest
 import toys
 import zoo
@@ -35,32 +36,18 @@ SETTINGS = [
 )
 def test_a_reusing_step_leaves_out_what_its_sites_cost(method: PAB, name: str) -> None:
     patched = attach(toys.load(name), method)
-    computing = _second_step(_measured(toys.load(name)), name)
-    reusing = _second_step(_measured(patched), name)
-    sites = _second_step(_spent(patched, name), name)
+
+    def run(model: Any) -> None:
+        toys.sample(model, name, steps=2)
+
+    # The second step: it reuses, and MiniMax does not spend the same in every step.
+    _, computing = observe.flops_per_evaluation(toys.load(name), run)
+    _, reusing = observe.flops_per_evaluation(patched, run)
+    plain, calls = _spent(patched, name)
+    run(plain)
+    sites = sum(calls[len(calls) // 2 :])
     assert sites > 0
     assert computing - reusing == sites
-
-
-def _second_step(measured: tuple[Any, list[int]], name: str) -> int:
-    """FLOPs of the step that reuses; MiniMax does not spend the same in every step."""
-    model, flops = measured
-    toys.sample(model, name, steps=2)
-    return sum(flops[len(flops) // 2 :])
-
-
-def _measured(model: Any) -> tuple[Any, list[int]]:
-    """A clone that lists the FLOPs of every call of the network."""
-    clone, flops = model.clone(), []
-
-    def measure(executor: Any, *args: Any, **kwargs: Any) -> Any:
-        with FlopCounterMode(display=False) as counter:
-            answer = executor(*args, **kwargs)
-        flops.append(counter.get_total_flops())
-        return answer
-
-    clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "measured", measure)
-    return clone, flops
 
 
 def _spent(patched: Any, name: str) -> tuple[Any, list[int]]:

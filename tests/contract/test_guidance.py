@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import comfy.sample
+import comfy.samplers
 import companions
+import host
 import observe
 import pytest
 import torch
@@ -14,6 +17,7 @@ from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.methods import DeepCache, FasterCache, TGate
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.patching.guidance import KEEPS_COND
+from stepcache.cache_core.patching.run import UNEXPECTED_BRANCH
 from stepcache.cache_core.schedules import PercentRange
 
 WHOLE_RUN = PercentRange(0.0, 1.0)
@@ -69,7 +73,7 @@ def test_what_is_carried_is_network_output_whatever_the_model_predicts(
     # The network's answer does not change, so its difference is right at every noise level, while
     # the difference of denoised latents would be wrong at all but one.
     module, node, inputs = sampling
-    model = companions.node(module, node, **inputs)(toys.load(name))
+    model = host.applied(module, node, **inputs)(toys.load(name))
     steady = _answer_always_the_same(model)
     plain = toys.sample(steady, name, steps=STEPS)
     patched = attach(_answer_always_the_same(model), PLAIN_DELTA)
@@ -172,6 +176,42 @@ def test_without_guidance_attention_does_not_wait_for_the_second_branch() -> Non
         return last_report(patched).plans
 
     assert plans(3) == {k: v for k, v in plans(1).items() if k != "guidance"}
+
+
+def test_cfg_plus_plus_runs_both_branches_at_cfg_1_and_leaves_one_out() -> None:
+    patched = attach(toys.load("wan"), PLAIN_DELTA)
+    toys.sample(patched, "wan", cfg=1.0, sampler="euler_cfg_pp")
+    report = last_report(patched)
+    assert report.strip_of("guidance") == report.plans["guidance"]
+    assert "R" in report.plans["guidance"]
+    assert not report.notes
+
+
+def test_a_sampler_that_asks_for_both_branches_after_all_is_named() -> None:
+    """One that nobody knows does what those of CFG++ do."""
+    method = FasterCache(2, 2, 2, attention_window=WHOLE_RUN, guidance_interval=3)
+    patched = attach(toys.load("wan"), method)
+    positive, negative = toys.conditioning("wan")
+    latent = torch.zeros(toys.TOYS["wan"].latent)
+    known = comfy.samplers.ksampler("euler_cfg_pp")
+    function = known.sampler_function
+
+    def unknown(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    sampler = comfy.samplers.KSAMPLER(unknown)
+    sigmas = comfy.samplers.calculate_sigmas(
+        patched.get_model_object("model_sampling"), "simple", 6
+    )
+    with torch.inference_mode():
+        comfy.sample.sample_custom(
+            patched, latent + 1, 1.0, sampler, sigmas, positive, negative, latent,
+            disable_pbar=True,
+        )  # fmt: skip
+    report = last_report(patched)
+    assert "guidance" not in report.plans
+    assert report.total_reused > 0
+    assert [note for note in report.notes if "branch" in note] == [UNEXPECTED_BRANCH]
 
 
 def _controlled(conds: companions.Conds) -> companions.Conds:

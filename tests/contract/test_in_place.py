@@ -43,41 +43,20 @@ def _written(model: Any, name: str, paths: list[str]) -> set[str]:
     """Blocks that changed a tensor which they were given."""
     found: set[str] = set()
 
+    def hear(path: str, compute: Any, args: Any, kwargs: Any) -> Any:
+        output, has_written = observe.changes_its_arguments(compute, args, kwargs)
+        if has_written:
+            found.add(path)
+        return output
+
     def watch(executor: Any, *args: Any, **kwargs: Any) -> Any:
-        network = executor.class_obj.diffusion_model
-        blocks = {path: network.get_submodule(path) for path in paths}
-        for path, block in blocks.items():
-            block.__dict__["forward"] = _watching(block.forward, path, found)
-        try:
+        with observe.overheard(executor.class_obj.diffusion_model, paths, hear):
             return executor(*args, **kwargs)
-        finally:
-            for block in blocks.values():
-                del block.__dict__["forward"]
 
     clone = model.clone()
     clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "watch", watch)
     toys.sample(clone, name, steps=1)
     return found
-
-
-def _watching(compute: Any, path: str, found: set[str]) -> Any:
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        given = list(_tensors((*args, *kwargs.values())))
-        before = [tensor.clone() for tensor in given]
-        output = compute(*args, **kwargs)
-        if not all(map(torch.equal, given, before)):
-            found.add(path)
-        return output
-
-    return forward
-
-
-def _tensors(values: Any) -> Any:
-    for value in values:
-        if isinstance(value, torch.Tensor):
-            yield value
-        elif isinstance(value, tuple | list):
-            yield from _tensors(value)
 
 
 @pytest.mark.parametrize(

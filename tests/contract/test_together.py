@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 from typing import Any
 
-import companions
+import host
 import pytest
 import torch
 import toys
@@ -83,8 +83,8 @@ def test_a_collision_names_both_nodes_and_the_site(first: Any, second: Any, site
 
 
 EASYCACHE = {"reuse_threshold": 0.2, "start_percent": 0.15, "end_percent": 0.95, "verbose": False}
-easycache = companions.node("nodes_easycache", "EasyCacheNode", **EASYCACHE)
-lazycache = companions.node("nodes_easycache", "LazyCacheNode", **EASYCACHE)
+easycache = host.applied("nodes_easycache", "EasyCacheNode", **EASYCACHE)
+lazycache = host.applied("nodes_easycache", "LazyCacheNode", **EASYCACHE)
 
 
 @pytest.mark.parametrize("cache", [easycache, lazycache], ids=["EasyCache", "LazyCache"])

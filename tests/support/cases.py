@@ -125,6 +125,10 @@ BUILDERS: dict[str, Callable[[str], Case]] = {
     "DeepCache": partial(_deepcache, branch=0),
 }  # fmt: skip
 BLOCK_BUILDERS = (_blocks, _smoothcache_blocks)
+MORE_BUILDERS: dict[str, Callable[[str], Case]] = {
+    **BUILDERS, "PAB blocks": _blocks, "FasterCache attention": _fastercache_attention,
+}  # fmt: skip
+"""With forms of methods, for what people plug in."""
 
 
 def _of_zoo() -> list[Case]:

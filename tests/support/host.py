@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -89,6 +90,19 @@ def node(module_name: str, name: str) -> Any:
     """
     found = getattr(module(f"comfy_extras.{module_name}", f"the node {name}"), name, None)
     return _skip(f"the node {name}") if found is None else found
+
+
+def applied(module: str, name: str, **inputs: Any) -> Callable[[Any], Any]:
+    """What a node of the host's own does to a model."""
+
+    def apply(model: Any) -> Any:
+        kind = node(module, name)
+        if hasattr(kind, "define_schema"):
+            answer = kind.execute(model=model, **inputs)
+            return getattr(answer, "result", answer)[0]
+        return getattr(kind(), kind.FUNCTION)(model=model, **inputs)[0]
+
+    return apply
 
 
 def _numbers(version: str) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ import comfy.model_patcher
 import torch
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.store import Store
+from torch.utils.flop_counter import FlopCounterMode
 
 
 def fingerprint(model: Any) -> dict[str, Any]:
@@ -137,6 +138,65 @@ def memory_for(batched: Any) -> Iterator[None]:
         yield
     finally:
         comfy.model_patcher.ModelPatcher.get_free_memory = original  # type: ignore[method-assign]
+
+
+def flops_per_evaluation(model: Any, sample: Callable[[Any], Any]) -> list[int]:
+    """FLOPs of every model evaluation of a run, in order."""
+    clone = model.clone()
+    counts: list[int] = []
+
+    def count(executor: Any, *args: Any, **kwargs: Any) -> Any:
+        with FlopCounterMode(display=False) as counter:
+            answer = executor(*args, **kwargs)
+        counts.append(counter.get_total_flops())
+        return answer
+
+    clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "count_flops", count)
+    sample(clone)
+    return counts
+
+
+Hear = Callable[[str, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+"""Told of a call: the module's path, what computes it, and its arguments; returns its answer."""
+
+
+@contextmanager
+def overheard(network: torch.nn.Module, paths: Iterable[str], hear: Hear) -> Iterator[None]:
+    """Let `hear` answer for modules, which it may let compute; afterwards all is as it was."""
+    modules = {path: network.get_submodule(path) for path in paths}
+    before = {path: module.__dict__.get("forward") for path, module in modules.items()}
+    for path, module in modules.items():
+        module.__dict__["forward"] = _told(hear, path, module.forward)
+    try:
+        yield
+    finally:
+        for path, module in modules.items():
+            if before[path] is None:
+                del module.__dict__["forward"]
+            else:
+                module.__dict__["forward"] = before[path]
+
+
+def _told(hear: Hear, path: str, compute: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *args, **kwargs: hear(path, compute, args, kwargs)
+
+
+def changes_its_arguments(
+    compute: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, bool]:
+    """What a call returned, and whether it wrote into a tensor that it was given."""
+    given = list(_tensors((*args, *kwargs.values())))
+    before = [tensor.clone() for tensor in given]
+    answer = compute(*args, **kwargs)
+    return answer, not all(map(torch.equal, given, before))
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[torch.Tensor]:
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, tuple | list):
+            yield from _tensors(value)
 
 
 def calls_per_pass(model: Any, run: Callable[[], Any]) -> Counter[str]:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import host
 import torch
 import toys
 
@@ -19,17 +18,6 @@ Run = Callable[[Any, str, Conds], torch.Tensor]
 
 
 STEPS = 5
-
-
-def node(module: str, name: str, **inputs: Any) -> Callable[[Any], Any]:
-    """A node of ComfyUI's own, applied to a model."""
-
-    def apply(model: Any) -> Any:
-        kind = host.node(module, name)
-        output = kind.execute(model=model, **inputs)
-        return getattr(output, "result", output)[0]
-
-    return apply
 
 
 def sample(model: Any, name: str, conds: Conds, **options: Any) -> torch.Tensor:

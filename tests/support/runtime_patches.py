@@ -10,7 +10,8 @@ import host
 import torch
 from comfy.ldm.modules.attention import optimized_attention
 from comfy.ldm.wan.model_multitalk import MultiTalkGetAttnMapPatch
-from runtime import Conds, Setup, node, sample
+from host import applied
+from runtime import Conds, Setup, sample
 from stepcache.cache_core.patching.question import FOLLOWED
 from stepcache.cache_core.session import NOT_STORED, TOO_OLD
 
@@ -165,12 +166,12 @@ def _sample_and_unload(model: Any, name: str, conds: Conds) -> torch.Tensor:
         comfy.model_management.unload_all_models()
 
 
-DEEP_SHRINK = node(
+DEEP_SHRINK = applied(
     "nodes_model_downscale", "PatchModelAddDownscale", block_number=3, downscale_factor=2.0,
     start_percent=0.0, end_percent=0.5, downscale_after_skip=True, downscale_method="bicubic",
     upscale_method="bicubic",
 )  # fmt: skip
-HYPERTILE = node(
+HYPERTILE = applied(
     "nodes_hypertile", "HyperTile", tile_size=32, swap_size=2, max_depth=0, scale_depth=False
 )
 WATCHED = frozenset({FOLLOWED})
@@ -188,7 +189,7 @@ SETUPS = [
         forced=WATCHED, asks_alike=False,
     ),
     Setup(
-        "token merging", ("sd15",), patch=node("nodes_tomesd", "TomePatchModel", ratio=0.3),
+        "token merging", ("sd15",), patch=applied("nodes_tomesd", "TomePatchModel", ratio=0.3),
         methods=("PAB", "SmoothCache"), forced=WATCHED, asks_alike=False,
     ),
     Setup(
@@ -212,7 +213,7 @@ SETUPS = [
     ),
     # The reference's tokens take part in the first step only.
     Setup(
-        "reference cache", ("flux2_edit",), patch=node("nodes_flux", "FluxKVCache"),
+        "reference cache", ("flux2_edit",), patch=applied("nodes_flux", "FluxKVCache"),
         methods=("PAB", "FasterCache attention", "PAB blocks"), forced=RESIZED, asks_alike=False,
     ),
     Setup("exchanged layers", ("sd15", "wan", "flux", "sd3"), patch=_exchanged,

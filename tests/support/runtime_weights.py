@@ -16,7 +16,8 @@ import folder_paths
 import torch
 import toys
 from comfy_api.torch_helpers import set_torch_compile_wrapper
-from runtime import Conds, Setup, node, sample
+from host import applied
+from runtime import Conds, Setup, sample
 from safetensors.torch import save_file
 
 import nodes
@@ -115,7 +116,7 @@ def _offloaded(model: Any, name: str, conds: Conds) -> torch.Tensor:
 
 own_copy = cache(lambda name: toys.TOYS[name].make())
 
-COMPILE = node("nodes_torch_compile", "TorchCompileModel", backend="eager")
+COMPILE = applied("nodes_torch_compile", "TorchCompileModel", backend="eager")
 """Traced and guarded as always, without code generation, which costs minutes and rounds anew."""
 
 

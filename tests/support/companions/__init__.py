@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .companion import Companion, Conds, empty, node
+from .companion import Companion, Conds, empty
 from .guidance import GUIDANCE
 from .inpainting import INPAINTING
 from .loras import LORAS
@@ -12,4 +12,4 @@ from .windows import WINDOWS
 
 COMPANIONS = [*PATCHES, *GUIDANCE, *PROMPTS, *INPAINTING, *LORAS, *WINDOWS]
 
-__all__ = ["COMPANIONS", "Companion", "Conds", "control_net", "empty", "node", "two_positives"]
+__all__ = ["COMPANIONS", "Companion", "Conds", "control_net", "empty", "two_positives"]

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import host
 import torch
 import toys
 from comfy_extras import nodes_custom_sampler
@@ -103,18 +102,6 @@ def _sample_guided(model: Any, guider: Any, latent: torch.Tensor, steps: int) ->
             noise, guider, sampler, sigmas, {"samples": latent}
         )
     return result.result[0]["samples"]
-
-
-def node(module: str, name: str, **inputs: Any) -> Callable[[Any], Any]:
-    """A node of ComfyUI's own, applied to a model."""
-
-    def apply(model: Any) -> Any:
-        kind = host.node(module, name)
-        if hasattr(kind, "define_schema"):
-            return kind.execute(model=model, **inputs).result[0]
-        return getattr(kind(), kind.FUNCTION)(model=model, **inputs)[0]
-
-    return apply
 
 
 def set_range(cond: list, start: float, end: float) -> list:

@@ -6,15 +6,16 @@ from typing import Any
 
 import toys
 from comfy_extras import nodes_custom_sampler, nodes_perpneg
+from host import applied
 
-from .companion import EVERY, UNETS, Companion, Conds, node, weaker
+from .companion import EVERY, UNETS, Companion, Conds, weaker
 
 _NAG_MODELS = ("sd15", "flux", "chroma", "krea2")
 """Models that call patches on the output of self-attention; elsewhere NAG has no effect."""
 
 
 def _slg(name: str, **more: Any) -> Any:
-    return node(
+    return applied(
         "nodes_slg", name, double_layers="1", single_layers="1", start_percent=0.0,
         end_percent=1.0, **more,
     )  # fmt: skip
@@ -24,7 +25,7 @@ def _perp_neg(model: Any) -> Any:
     """The deprecated node, whose third prompt is asked in a pass of its own."""
     name = next(n for n in EVERY if toys.load(n).model is model.model)
     empty = weaker(toys.conditioning(name)[1], 0.1)
-    return node("nodes_perpneg", "PerpNeg", empty_conditioning=empty, neg_scale=0.8)(model)
+    return applied("nodes_perpneg", "PerpNeg", empty_conditioning=empty, neg_scale=0.8)(model)
 
 
 def _perp_neg_guider(model: Any, conds: Conds) -> Any:
@@ -48,11 +49,11 @@ GUIDANCE = [
     # Both ask for attention of the UNet's middle block: no DiT has that.
     Companion(
         "perturbed attention", UNETS, ("DeepCache", "FasterCache", "TGate", "SmoothCache"),
-        node("nodes_pag", "PerturbedAttentionGuidance", scale=3.0),
+        applied("nodes_pag", "PerturbedAttentionGuidance", scale=3.0),
     ),
     Companion(
         "self-attention guidance", UNETS, ("DeepCache", "FasterCache", "TGate", "SmoothCache"),
-        node("nodes_sag", "SelfAttentionGuidance", scale=0.5, blur_sigma=2.0),
+        applied("nodes_sag", "SelfAttentionGuidance", scale=0.5, blur_sigma=2.0),
     ),
     # Blocks to leave out are named as DiTs name them; the UNet has no such names.
     Companion(
@@ -66,7 +67,7 @@ GUIDANCE = [
     ),
     Companion(
         "normalized attention guidance", _NAG_MODELS, ("DeepCache", "SmoothCache", "PAB blocks"),
-        node("nodes_nag", "NAGuidance", nag_scale=5.0, nag_alpha=0.5, nag_tau=1.5),
+        applied("nodes_nag", "NAGuidance", nag_scale=5.0, nag_alpha=0.5, nag_tau=1.5),
         has_guidance=False,
     ),
     Companion("perpendicular negative", EVERY, ("FasterCache", "TGate"), _perp_neg),
@@ -83,6 +84,6 @@ GUIDANCE = [
     ),
     Companion(
         "rescaled guidance", EVERY, ("FasterCache", "TGate"),
-        node("nodes_model_advanced", "RescaleCFG", multiplier=0.7),
+        applied("nodes_model_advanced", "RescaleCFG", multiplier=0.7),
     ),
 ]  # fmt: skip

@@ -11,10 +11,11 @@ import comfy.taesd.taesd
 import comfy.utils
 import torch
 import toys
+from host import applied
 
 import nodes
 
-from .companion import EVERY, Companion, Conds, empty, node
+from .companion import EVERY, Companion, Conds, empty
 
 
 def _latent(name: str) -> torch.Tensor:
@@ -79,7 +80,7 @@ INPAINTING = [
     ),
     Companion(
         "differential diffusion", EVERY, ("FasterCache", "TGate", "DeepCache"),
-        node("nodes_differential_diffusion", "DifferentialDiffusion", strength=1.0),
+        applied("nodes_differential_diffusion", "DifferentialDiffusion", strength=1.0),
         options=_masked(_graded),
     ),
     # Models with channels for the picture and the mask, or for the picture that a video begins

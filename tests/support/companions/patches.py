@@ -10,12 +10,13 @@ import comfy.ops
 import torch
 import toys
 from comfy.ldm.modules.attention import optimized_attention
+from host import applied
 
-from .companion import UNETS, Companion, Conds, node
+from .companion import UNETS, Companion, Conds
 
 DANGEROUS = ("DeepCache", "FasterCache", "TGate", "SmoothCache", "PAB blocks")
 
-free_u = node("nodes_freelunch", "FreeU", b1=1.1, b2=1.2, s1=0.9, s2=0.2)
+free_u = applied("nodes_freelunch", "FreeU", b1=1.1, b2=1.2, s1=0.9, s2=0.2)
 
 
 def _ip_adapter(model: Any) -> Any:
@@ -64,7 +65,7 @@ PATCHES = [
     Companion("FreeU", UNETS, ("DeepCache", "FasterCache"), free_u),
     Companion(
         "FreeU 2", UNETS, ("DeepCache", "SmoothCache"),
-        node("nodes_freelunch", "FreeU_V2", b1=1.3, b2=1.4, s1=0.9, s2=0.2),
+        applied("nodes_freelunch", "FreeU_V2", b1=1.3, b2=1.4, s1=0.9, s2=0.2),
     ),
     Companion("ControlNet", UNETS, ("DeepCache", "FasterCache"), change=control_net),
     Companion("IP-Adapter", UNETS, DANGEROUS, _ip_adapter),

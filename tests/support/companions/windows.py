@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from comfy_extras.nodes_context_windows import ContextWindowsManualNode
+from host import applied
 from toy import accepted
 
-from .companion import Companion, empty, node
+from .companion import Companion, empty
 
 LENGTH = 8
 WITHOUT_FIX = accepted(ContextWindowsManualNode.execute, causal_window_fix=False)
@@ -22,7 +23,7 @@ def _windows(schedule: str, dim: int, **over: Any) -> Any:
         "context_stride": 1, "closed_loop": False, "fuse_method": "pyramid", "dim": dim,
         "freenoise": False, **over,
     }  # fmt: skip
-    return node("nodes_context_windows", "ContextWindowsManualNode", **inputs)
+    return applied("nodes_context_windows", "ContextWindowsManualNode", **inputs)
 
 
 def _long_clip(name: str) -> dict[str, Any]:
