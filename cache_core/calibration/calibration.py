@@ -1,0 +1,163 @@
+"""A calibration: what was measured, on which model and run, and the schedule of it. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from ..errors import ConfigError
+from ..schedule_file import Rows
+from ..sites import SiteKind
+from .table import ErrorTable, Place, merge
+
+Average = Literal["per sample", "as the reference"]
+"""Mean of the ratios of every latent and branch; or the ratio of their sums, which gives latents
+with large activations more weight."""
+
+Part = tuple[SiteKind, int | None]
+"""Whose share it is: all sites of a kind, or one deep branch."""
+
+DEFAULT_ALPHA = 0.15
+DEFAULT_LOOKAHEAD = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """Which model was measured: its architecture, whatever its weights are.
+
+    Args:
+        family: name of the family.
+        network: name of the network's class.
+        fingerprint: of class, layers and their widths.
+        layers: how many sites of each kind it has.
+    """
+
+    family: str
+    network: str
+    fingerprint: str
+    layers: Mapping[SiteKind, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """How it was sampled.
+
+    Args:
+        sampler: name of the sampler.
+        scheduler: name of the scheduler, "custom" where no known one gives these noise levels.
+        cfg: scale of guidance, 1 where one branch ran.
+        latent: shape of one latent.
+        shift: of flow models, None where there is none.
+    """
+
+    sampler: str
+    scheduler: str
+    cfg: float
+    latent: tuple[int, ...]
+    shift: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What one evaluation of the model is made of, as shares of the whole, 0 … 1.
+
+    Args:
+        flops: by part; empty where they could not be counted.
+        seconds: by part, measured in the calibrating run.
+        device: what it ran on.
+    """
+
+    flops: Mapping[Part, float] = field(default_factory=dict[Part, float])
+    seconds: Mapping[Part, float] = field(default_factory=dict[Part, float])
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Everything that a calibration file holds.
+
+    Args:
+        model: which model.
+        run: how it was sampled; the steps are those of the table.
+        table: the errors.
+        samples: latents that were measured, over all runs.
+        runs: sampling runs that were measured.
+        average: how samples were averaged.
+        costs: what reuse saves.
+        influence: by group of sites ("layers", "attention", "block", "deep_branch 1", "guidance"),
+            relative error of the network's output per relative change of what the sites return.
+        alpha: threshold of the schedule.
+        lookahead: most steps in a row that reuse in the schedule.
+        schedule: rows of compute flags; empty where none was made.
+        tool: version of this pack.
+        is_whole: False for what an interrupted run left behind.
+    """
+
+    model: ModelFacts
+    run: RunFacts
+    table: ErrorTable
+    samples: int
+    runs: int = 1
+    average: Average = "per sample"
+    costs: Costs = field(default_factory=Costs)
+    influence: Mapping[str, float] = field(default_factory=dict[str, float])
+    alpha: float = DEFAULT_ALPHA
+    lookahead: int = DEFAULT_LOOKAHEAD
+    schedule: Rows = ()
+    tool: str = ""
+    is_whole: bool = True
+
+    @property
+    def kinds(self) -> tuple[SiteKind, ...]:
+        """Kinds of sites that were measured, in the order of `SiteKind`."""
+        found = {place.kind for place in self.table.rows}
+        return tuple(kind for kind in SiteKind if kind in found)
+
+    def lacks(self, kind: SiteKind) -> bool:
+        """Whether nothing is known about a kind."""
+        return Place(kind) not in self.table.rows
+
+    def plus(self, other: Calibration) -> Calibration:
+        """Both calibrations as one, every sample with the same weight.
+
+        Raises:
+            ConfigError: they are not of the same model, run and way of averaging.
+        """
+        differences = self.differences(other)
+        if differences:
+            raise ConfigError(f"the two calibrations differ in {', '.join(differences)}")
+        table = merge(self.table, self.samples, other.table, other.samples)
+        influence = {
+            name: _mean(self.influence[name], self.samples, value, other.samples)
+            for name, value in other.influence.items()
+            if name in self.influence
+        }
+        return replace(
+            other,
+            table=table,
+            samples=self.samples + other.samples,
+            runs=self.runs + other.runs,
+            influence=influence or other.influence,
+        )
+
+    def differences(self, other: Calibration) -> tuple[str, ...]:
+        """What keeps two calibrations from being one, in words."""
+        pairs = {
+            "model": (self.model.fingerprint, other.model.fingerprint),
+            "sampler": (self.run.sampler, other.run.sampler),
+            "cfg": (self.run.cfg, other.run.cfg),
+            "latent size": (self.run.latent, other.run.latent),
+            "average": (self.average, other.average),
+            "steps": (self.table.steps, other.table.steps),
+            "lookahead": (self.table.lookahead, other.table.lookahead),
+            "layers": (self.table.rows.keys(), other.table.rows.keys()),
+        }
+        found = [name for name, (one, two) in pairs.items() if one != two]
+        if not found and self.table.at(other.table.sigmas) is not self.table:
+            found.append("noise schedule")
+        return tuple(found)
+
+
+def _mean(one: float, weight: int, other: float, other_weight: int) -> float:
+    return (one * weight + other * other_weight) / (weight + other_weight)

@@ -1,0 +1,188 @@
+"""How much what a layer returns changes from step to step: the numbers, and their way to another
+noise schedule. No torch."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ..errors import ConfigError
+from ..sites import SiteKind
+
+Lags = tuple[tuple[float, ...], ...]
+"""``[lag - 1][source]``: relative change from a step to the one `lag` steps later. The row of a lag
+has steps - lag entries. Infinite where nothing is known."""
+
+Branch = Literal["both", "cond", "uncond"]
+
+SIGMA_SLACK = 0.02
+"""How far beyond the calibrated noise levels a run may begin, relative to the first one."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """What a row of the table is about.
+
+    Args:
+        kind: kind of site.
+        index: one site of the kind, None for the mean of all.
+        branch: of guidance; "both" for the mean.
+    """
+
+    kind: SiteKind
+    index: int | None = None
+    branch: Branch = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorTable:
+    """Relative changes over a run.
+
+    Args:
+        sigmas: noise levels of the run, falling, steps + 1 of them.
+        lookahead: the greatest distance in steps that was measured, >= 1.
+        rows: per place the changes over 1 … lookahead steps.
+
+    Raises:
+        ConfigError: fewer than two steps, or rows of another shape.
+
+    Source: arXiv 2411.10510, section 3.2: the L1 norm of the change divided by the L1 norm of the
+    newer output, mean over the layers of a kind.
+    """
+
+    sigmas: tuple[float, ...]
+    lookahead: int
+    rows: Mapping[Place, Lags]
+
+    def __post_init__(self) -> None:
+        if self.steps < 2:
+            raise ConfigError(
+                f"a calibration of {self.steps} steps has nothing to compare; expected 2 or more"
+            )
+        if self.lookahead < 1:
+            raise ConfigError(f"lookahead is {self.lookahead}; expected 1 or more steps")
+        expected = [max(self.steps - lag, 0) for lag in range(1, self.lookahead + 1)]
+        for place, lags in self.rows.items():
+            if [len(row) for row in lags] != expected:
+                raise ConfigError(
+                    f"the errors of {place.kind} have {[len(row) for row in lags]} entries; "
+                    f"expected {expected} for {self.steps} steps"
+                )
+
+    @property
+    def steps(self) -> int:
+        """Steps of the calibrated run."""
+        return len(self.sigmas) - 1
+
+    def change(self, place: Place, source: int, target: int) -> float:
+        """The relative change from one step to a later one.
+
+        Beyond what was measured, changes over shorter distances are added up: the triangle
+        inequality makes that an upper bound.
+        """
+        total = 0.0
+        while target - source > self.lookahead:
+            total += self.rows[place][self.lookahead - 1][source]
+            source += self.lookahead
+        return total + (self.rows[place][target - source - 1][source] if target > source else 0.0)
+
+    def at(self, sigmas: Sequence[float]) -> ErrorTable:
+        """The table for a run over other noise levels, read off between the measured ones.
+
+        Args:
+            sigmas: noise levels of the run, steps + 1 of them.
+
+        Raises:
+            ConfigError: the run begins where nothing was measured, or its steps are so long that
+                even the distance of one of them was nowhere measured.
+        """
+        if _is_same(self.sigmas, sigmas):
+            return self
+        if sigmas[0] > self.sigmas[0] * (1 + SIGMA_SLACK):
+            raise ConfigError(
+                f"the run begins at noise level {sigmas[0]:.4g}, the calibration at "
+                f"{self.sigmas[0]:.4g}: what lies before was not measured. Calibrate with this "
+                f"sampler, scheduler and shift"
+            )
+        where = [_position(self.sigmas, sigma) for sigma in sigmas[:-1]]
+        rows = {place: self._between(place, where) for place in self.rows}
+        table = replace(self, sigmas=tuple(sigmas), rows=rows)
+        if not any(math.isfinite(error) for lags in rows.values() for error in lags[0]):
+            raise ConfigError(
+                f"the steps of this run ({table.steps}) are longer than the {self.lookahead} steps "
+                f"over which the calibration of {self.steps} steps looked: no change over one of "
+                f"them is known. Calibrate with {table.steps} steps"
+            )
+        return table
+
+    def _between(self, place: Place, where: Sequence[float]) -> Lags:
+        steps = len(where)
+        return tuple(
+            tuple(
+                self._read(place, where[source], where[source + lag])
+                for source in range(steps - lag)
+            )
+            for lag in range(1, self.lookahead + 1)
+        )
+
+    def _read(self, place: Place, source: float, target: float) -> float:
+        """Bilinear in the source step and in the distance; a distance of 0 changes nothing."""
+        distance = max(target - source, 0.0)
+        below = math.floor(distance + 1e-6)
+        part = max(distance - below, 0.0)
+        low = self._along(place, below, source)
+        if part < 1e-6:
+            return low
+        return (1 - part) * low + part * self._along(place, below + 1, source)
+
+    def _along(self, place: Place, lag: int, source: float) -> float:
+        if lag == 0:
+            return 0.0
+        row = self.rows[place][lag - 1] if lag <= self.lookahead else ()
+        if not row:
+            return math.inf
+        source = min(max(source, 0.0), len(row) - 1)
+        left = math.floor(source)
+        right = min(left + 1, len(row) - 1)
+        return row[left] + (source - left) * (row[right] - row[left])
+
+
+def merge(one: ErrorTable, weight: int, other: ErrorTable, other_weight: int) -> ErrorTable:
+    """The mean of two tables of the same kind of run, weighted by their samples.
+
+    Raises:
+        ConfigError: they are of different runs, or about different layers.
+    """
+    is_alike = one.lookahead == other.lookahead and one.rows.keys() == other.rows.keys()
+    if not is_alike or not _is_same(one.sigmas, other.sigmas):
+        raise ConfigError("the two calibrations measured different steps or layers")
+    total = weight + other_weight
+    rows = {
+        place: tuple(
+            tuple((weight * a + other_weight * b) / total for a, b in zip(row, more, strict=True))
+            for row, more in zip(lags, other.rows[place], strict=True)
+        )
+        for place, lags in one.rows.items()
+    }
+    return replace(one, rows=rows)
+
+
+def _is_same(one: Sequence[float], other: Sequence[float]) -> bool:
+    return len(one) == len(other) and all(
+        math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-6) for a, b in zip(one, other, strict=True)
+    )
+
+
+def _position(sigmas: Sequence[float], sigma: float) -> float:
+    """Where in a falling schedule a noise level lies, in steps."""
+    falling = [-value for value in sigmas]
+    right = bisect_right(falling, -sigma)
+    if right == 0:
+        return 0.0
+    if right == len(sigmas):
+        return float(len(sigmas) - 1)
+    left = sigmas[right - 1]
+    return right - 1 + (left - sigma) / (left - sigmas[right])
