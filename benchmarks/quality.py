@@ -106,17 +106,21 @@ def run(arguments: argparse.Namespace) -> None:
         score_hosts(subject, theirs, defaults, arguments)
 
 
-def merge(work: Path) -> None:
-    """Write the table of all records in the work folder."""
-    machine = {
+def machine() -> dict[str, str]:
+    """What the numbers were measured on."""
+    return {
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
         "torch": torch.__version__,
         "system": platform.system(),
         "architecture": platform.machine(),
     }
+
+
+def merge(work: Path) -> None:
+    """Write the table of all records in the work folder."""
     rows = rows_of(work / "records")
     matches = hosts.matches_of(work)
-    write_json(RESULT, {"machine": machine, "method": METHOD, "matches": matches, "rows": rows})
+    write_json(RESULT, {"machine": machine(), "method": METHOD, "matches": matches, "rows": rows})
     for row in rows:
         speed = f"{row['speedup']['median']:.3f}×" if "speedup" in row else ""
         print(

@@ -41,7 +41,7 @@ class Subject:
         self.name, self.precision, self.batch = name, precision, batch
         self._work = work
         settings = {**evaluate.DEFAULTS[name], "sampler": "euler", "scheduler": "simple"}
-        self._options = Namespace(
+        self.options = Namespace(
             model=name, models=evaluate.MODELS, frames=1, steps=STEPS, **settings
         )
         self._conditions = {
@@ -64,11 +64,11 @@ class Subject:
 
         Few pictures but all steps: gates and schedules are for a run of that length.
         """
-        evaluate.sample(model, scenes.held_out_captions(WARM_UP_PICTURES), self._options, SEED)
+        evaluate.sample(model, scenes.held_out_captions(WARM_UP_PICTURES), self.options, SEED)
 
     def draw(self, model: Any, texts: list[str], first: int) -> tuple[torch.Tensor, float]:
         """Pictures (B, 256, 256, 3) in [0, 1], and the seconds that sampling took."""
-        pictures = evaluate.sample(model, texts, self._options, SEED + first)
+        pictures = evaluate.sample(model, texts, self.options, SEED + first)
         return pictures, self._seconds
 
     def plain_pictures(self, texts: list[str], first: int) -> NDArray[np.uint8]:
@@ -88,7 +88,7 @@ class Subject:
         # float32 unless it is told otherwise.
         halved = self.precision == "bfloat16"
         comfy.cli_args.args.bf16_unet = halved
-        model = evaluate.load_model(self._options)
+        model = evaluate.load_model(self.options)
         comfy.cli_args.args.bf16_unet = False
         if halved:
             model.set_model_compute_dtype(torch.bfloat16)

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from threading import Lock
 from time import perf_counter
 from typing import Any
@@ -27,6 +28,8 @@ class Report:
         sampler: name of the sampler, if known.
         plans: per site kind the planned strip, C computes and R reuses.
         notes: remarks for the person, e.g. kinds that this model does not have.
+        predicted: speedup, flop_bound and error as expected before the run, if they were.
+        changes: mean relative change of layers between computed steps, predicted and measured.
     """
 
     methods: Sequence[str]
@@ -37,6 +40,8 @@ class Report:
     evaluations: int = 0
     seconds: float = 0.0
     peak_nbytes: int = 0
+    predicted: Mapping[str, float | None] | None = None
+    changes: tuple[float, float] | None = None
     outcome: str = "running"
     computed: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
     reused: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
@@ -99,6 +104,23 @@ class Report:
         return "".join(letters)
 
     @property
+    def measured_speedup(self) -> float | None:
+        """Seconds if every step had taken as long as those that computed everything, ÷ seconds.
+
+        From this run alone, so that it can be said without a plain one beside it; None where no
+        step computed everything. The first step counts only if there is no other: it warms up.
+        """
+        strips = [self.strip_of(kind) for kind in self.plans]
+        full = [
+            seconds
+            for step, seconds in sorted(self.step_seconds.items())
+            if step < self.steps and all(strip[step] == "C" for strip in strips)
+        ]
+        if not full or self.seconds <= 0 or self.evaluations != self.steps:
+            return None
+        return median(full[1:] or full) * self.steps / self.seconds
+
+    @property
     def nothing_reused_because(self) -> str | None:
         """Why a run reused nothing, in words; None if it did reuse."""
         if self.total_reused:
@@ -149,6 +171,9 @@ class Report:
                 for (kind, reason), n in sorted(self.forced.items())
             ],
             "notes": list(self.notes),
+            "predicted": dict(self.predicted) if self.predicted is not None else None,
+            "changes": list(map(_rounded, self.changes)) if self.changes is not None else None,
+            "measured_speedup": _rounded(self.measured_speedup),
             "nothing_reused_because": self.nothing_reused_because,
         }
 
@@ -171,6 +196,23 @@ class Report:
             line += f"; nothing reused: {self.nothing_reused_because}"
         return line
 
+    def _speedups(self) -> list[str]:
+        """Predicted beside measured, for a person."""
+        measured = self.measured_speedup
+        lines: list[str] = []
+        if self.predicted is not None:
+            speedup, error = self.predicted["speedup"], self.predicted["error"]
+            lines.append(f"predicted: {speedup:.2f}× faster, {100 * (error or 0):.1f} % error")
+        if measured is not None and self.total_reused:
+            lines.append(f"measured: {measured:.2f}× faster than if all steps computed everything")
+        if self.changes is not None:
+            expected, found = self.changes
+            lines.append(
+                f"change of layers when computed again: predicted {100 * expected:.1f} %, measured "
+                f"{100 * found:.1f} %"
+            )
+        return ["", *lines] if lines else []
+
     def to_text(self) -> str:
         """The report for a person: the summary, then one strip per kind."""
         lines = [self.summary(), *(f"note: {note}" for note in self.notes), ""]
@@ -179,7 +221,12 @@ class Report:
             lines.append(f"{kind:{width}}  {self.strip_of(kind)}")
             if self.strip_of(kind) != plan:
                 lines.append(f"{'planned':>{width}}  {plan}")
+        lines += self._speedups()
         lines += ["", "C computed   R reused   P partly   . not called"]
         for (kind, reason), n in sorted(self.forced.items()):
             lines.append(f"computed although reuse was planned: {kind}, {n}×, {reason}")
         return "\n".join(lines)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -1,11 +1,13 @@
 """Reads SmoothCache schedules: JSON that names layers and lists 1 (compute) or 0 (reuse) per step.
 
-Files come from strangers, so every surprise is refused in words that name the file.
+Files come from strangers, so every surprise is refused in words that name the file. Calibrations
+are read with the same care: what serves both takes the word for the file as `noun`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -46,52 +48,108 @@ def read_schedule(path: Path) -> Rows:
     Raises:
         ConfigError: the file cannot be read, or is no such schedule.
     """
-    data = read_bytes(path)
-    try:
-        found = json.loads(
-            data.decode("utf-8-sig"), object_pairs_hook=_Pairs, parse_constant=_refuse_constant
-        )
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise _refusal(
-            path, f"is not JSON ({reason})", "save the schedule as plain JSON"
-        ) from error
+    return parse_schedule(path, read_bytes(path))
+
+
+def parse_schedule(path: Path, data: bytes) -> Rows:
+    """The rows in the contents of a schedule file.
+
+    Raises:
+        ConfigError: they are no such schedule.
+    """
+    found = parse_json(path, data, _Pairs)
     if not isinstance(found, _Pairs):
         remedy = "expected names of layers, each with a list of 0 and 1"
-        raise _refusal(path, f"holds {_kind_of(found)} instead of an object", remedy)
+        raise refusal(path, f"holds {kind_of(found)} instead of an object", remedy)
     if not found:
-        raise _refusal(path, "has no rows", "expected at least one, for example for attn")
+        raise refusal(path, "has no rows", "expected at least one, for example for attn")
     rows: dict[tuple[SiteKind, int | None], tuple[str, tuple[bool, ...]]] = {}
     for name, entries in found:
         place = _place(path, name)
         if place in rows:
-            same = f"has {_shown(rows[place][0])} and {_shown(name)}, which are the same layers"
-            raise _refusal(path, same, "keep one of the two")
+            same = f"has {shown(rows[place][0])} and {shown(name)}, which are the same layers"
+            raise refusal(path, same, "keep one of the two")
         rows[place] = name, _row(path, name, entries)
     _check_lengths(path, {name: len(row) for name, row in rows.values()})
     return tuple((kind, index, row) for (kind, index), (_, row) in rows.items())
 
 
-def read_bytes(path: Path) -> bytes:
-    """The contents of a schedule file.
+def read_bytes(path: Path, noun: str = "schedule", limit: int = SIZE_LIMIT) -> bytes:
+    """The contents of a file that must not be large.
+
+    Args:
+        path: of the file.
+        noun: what the file is, for the message.
+        limit: bytes; a larger file is not opened.
 
     Raises:
-        ConfigError: there is no such file, or it is larger than any schedule.
+        ConfigError: there is no such file, or it is larger than any of its sort.
     """
     try:
         if not path.exists():
-            raise _refusal(path, "does not exist", "choose another schedule, or put the file there")
+            remedy = f"choose another {noun}, or put the file there"
+            raise refusal(path, "does not exist", remedy, noun)
         if not path.is_file():
-            raise _refusal(path, "is not a file", "choose the .json file itself")
+            raise refusal(path, "is not a file", "choose the .json file itself", noun)
         size = path.stat().st_size
-        if size > SIZE_LIMIT:
-            remedy = "schedules have less than 1 MiB: this is something else, choose another file"
-            raise _refusal(path, f"has {size / 2**20:.1f} MiB", remedy)
+        if size > limit:
+            remedy = (
+                f"{noun}s have less than {_in_words(limit, 0)}: this is something else, choose "
+                f"another file"
+            )
+            raise refusal(path, f"has {_in_words(size, 1)}", remedy, noun)
         with path.open("rb") as file:
-            return file.read(SIZE_LIMIT)
+            return file.read(limit)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise _refusal(path, f"cannot be read ({reason})", "check the file's rights") from error
+        remedy = "check the file's rights"
+        raise refusal(path, f"cannot be read ({reason})", remedy, noun) from error
+
+
+def parse_json(
+    path: Path,
+    data: bytes,
+    pairs: Callable[[list[tuple[str, Any]]], Any],
+    noun: str = "schedule",
+) -> Any:
+    """JSON in which every number is one.
+
+    Args:
+        path: of the file.
+        data: its contents, UTF-8; a byte order mark does no harm.
+        pairs: makes an object of its keys and values; may raise ValueError.
+        noun: what the file is, for the message.
+
+    Raises:
+        ConfigError: it is no JSON.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+        return json.loads(text, object_pairs_hook=pairs, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        remedy = f"save the {noun} as plain JSON"
+        raise refusal(path, f"is not JSON ({reason})", remedy, noun) from error
+
+
+def refusal(path: Path, found: str, remedy: str, noun: str = "schedule") -> ConfigError:
+    """What is wrong with a file, and what to do."""
+    return ConfigError(f"the {noun} {path.name} {found}; {remedy}")
+
+
+def kind_of(value: Any) -> str:
+    """A JSON value in words, never longer than a few of them."""
+    if isinstance(value, (dict, _Pairs)):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    return shown(value)
+
+
+def shown(value: Any) -> str:
+    """A JSON value as it is written, cut where it is long."""
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:36]} …"
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -110,27 +168,27 @@ def _place(path: Path, name: str) -> tuple[SiteKind, int | None]:
             f"known are {known}, each also with -0, -1, … for one layer: rename the key, or take a "
             f"schedule made for this kind of model"
         )
-        raise _refusal(path, f"names {_shown(name)}", remedy)
+        raise refusal(path, f"names {shown(name)}", remedy)
     if not hyphen:
         return COMPONENTS[component], None
     if not (index.isascii() and index.isdigit() and len(index) <= INDEX_DIGITS):
         remedy = f"expected the number of a layer after the hyphen, as in {component}-0"
-        raise _refusal(path, f"names {_shown(name)}", remedy)
+        raise refusal(path, f"names {shown(name)}", remedy)
     return COMPONENTS[component], int(index)
 
 
 def _row(path: Path, name: str, entries: Any) -> tuple[bool, ...]:
-    row = f"row {_shown(name)}"
+    row = f"row {shown(name)}"
     if not isinstance(entries, list) or isinstance(entries, _Pairs):
-        raise _refusal(path, f"has {_kind_of(entries)} as {row}", "expected a list of 0 and 1")
+        raise refusal(path, f"has {kind_of(entries)} as {row}", "expected a list of 0 and 1")
     if not entries:
-        raise _refusal(path, f"has an empty {row}", "expected one entry per step")
+        raise refusal(path, f"has an empty {row}", "expected one entry per step")
     compute: list[bool] = []
     for step, entry in enumerate(cast("list[Any]", entries)):
         # True and 1.0 equal 1, but whoever wrote them meant something else than this format.
         if type(entry) is not int or entry not in (0, 1):
-            found = f"has {_kind_of(entry)} at step {step} of {row}"
-            raise _refusal(path, found, "expected 1 (compute) or 0 (reuse)")
+            found = f"has {kind_of(entry)} at step {step} of {row}"
+            raise refusal(path, found, "expected 1 (compute) or 0 (reuse)")
         compute.append(entry == 1)
     return tuple(compute)
 
@@ -139,23 +197,10 @@ def _check_lengths(path: Path, lengths: dict[str, int]) -> None:
     (first, expected), *others = lengths.items()
     for name, length in others:
         if length != expected:
-            found = f"has {expected} steps for {_shown(first)} and {length} for {_shown(name)}"
-            raise _refusal(path, found, "make all rows as long as the run has steps")
+            found = f"has {expected} steps for {shown(first)} and {length} for {shown(name)}"
+            raise refusal(path, found, "make all rows as long as the run has steps")
 
 
-def _kind_of(value: Any) -> str:
-    """A JSON value in words, never longer than a few of them."""
-    if isinstance(value, _Pairs):
-        return "an object"
-    if isinstance(value, list):
-        return "a list"
-    return _shown(value)
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:36]} …"
-
-
-def _refusal(path: Path, found: str, remedy: str) -> ConfigError:
-    return ConfigError(f"the schedule {path.name} {found}; {remedy}")
+def _in_words(size: int, digits: int) -> str:
+    unit, name = (2**20, "MiB") if size >= 2**20 else (2**10, "KiB")
+    return f"{size / unit:.{digits}f} {name}"

@@ -197,6 +197,19 @@ class Session:
         self._unfit.add(site)
         return ()
 
+    @property
+    def is_measuring(self) -> bool:
+        """Whether this is a calibrating run."""
+        return False
+
+    def measure(self, site: Site) -> Callable[[], None] | None:
+        """Begin to measure what computing a site costs; only a calibrating session does.
+
+        Returns:
+            What to call when it is computed; None where nothing is measured.
+        """
+        return None
+
     def finish(self, outcome: str) -> None:
         """End the run: drop every value and close the report."""
         self._report.finish(outcome, self._store.peak_nbytes)

@@ -99,6 +99,13 @@ class Store:
             if entries is not None:
                 self._nbytes -= _entry_nbytes(entries.pop(stream, None))
 
+    def drop_all(self, site: Site) -> None:
+        """Forget every entry of a site."""
+        with self._lock:
+            none: OrderedDict[StreamKey, Entry] = OrderedDict()
+            for entry in self._entries.pop(site, none).values():
+                self._nbytes -= _entry_nbytes(entry)
+
     def clear(self) -> None:
         """Drop everything."""
         with self._lock:

@@ -7,7 +7,10 @@ from comfy_api.latest import ComfyExtension, io
 from .apply_fastercache import ApplyFasterCache
 from .apply_pab import ApplyPAB
 from .deepcache_unet import DeepCacheUNet
+from .smoothcache_calibrate import SmoothCacheCalibrate
+from .smoothcache_curves import SmoothCacheCurves
 from .smoothcache_schedule import SmoothCacheSchedule
+from .step_cache_advisor import StepCacheAdvisor
 from .step_cache_report import StepCacheReport
 from .tgate_gate import TGateGate
 
@@ -17,6 +20,9 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     ApplyFasterCache,
     TGateGate,
     SmoothCacheSchedule,
+    SmoothCacheCalibrate,
+    SmoothCacheCurves,
+    StepCacheAdvisor,
     StepCacheReport,
 )
 

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
-import folder_paths
 from comfy_api.latest import io
 
+from ..cache_core.calibration import By, Parts, Wish
+from ..cache_core.calibration.file import is_calibration
 from ..cache_core.errors import ConfigError
-from ..cache_core.methods import SmoothCache
+from ..cache_core.methods import CalibratedSmoothCache, SmoothCache
+from ..cache_core.methods.dit_xl import DIT_XL_SCHEDULES, dit_xl
 from ..cache_core.methods.presets import FORA_SCHEDULES, fora
 from ..cache_core.patching import attach
 from ..cache_core.schedule_file import read_bytes, read_schedule
-from . import inputs
+from . import inputs, library, picture
 
-FOLDER = "smoothcache"
-SUFFIX = ".json"
+BUILT_IN = (*FORA_SCHEDULES, *DIT_XL_SCHEDULES)
 
-folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
+BY: dict[str, By] = {
+    "the file's schedule": "saved",
+    "threshold": "alpha",
+    "speedup": "speedup",
+    "quality": "quality",
+}
+"""What is on the node, and what it means to the core."""
+
+PARTS: dict[str, Parts] = {
+    "kinds of layers": "layers",
+    "each layer": "each layer",
+    "whole blocks": "blocks",
+}
 
 
 class SmoothCacheSchedule(io.ComfyNode):
@@ -26,29 +38,29 @@ class SmoothCacheSchedule(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        files = [f for f in folder_paths.get_filename_list(FOLDER) if f.lower().endswith(SUFFIX)]
         return io.Schema(
             node_id="StepCacheSmoothCache",
             display_name=SmoothCache.name,
             category=inputs.CATEGORY,
             description=(
                 "Computes and reuses whole kinds of layers by a schedule that was made for one "
-                "model, sampler and number of steps. For almost every model. Paper: arXiv "
-                "2411.10510."
+                "model, sampler and number of steps, or by what SmoothCache Calibrate has "
+                "measured. For almost every model. Paper: arXiv 2411.10510."
             ),
             inputs=[
                 io.Model.Input("model"),
                 io.Combo.Input(
                     "schedule",
-                    options=[*FORA_SCHEDULES, *files],
+                    options=[*BUILT_IN, *library.names()],
                     default=next(iter(FORA_SCHEDULES)),
                     tooltip=(
                         "FORA: attention and feed-forward layers every 2nd or 3rd step, the "
                         "published baseline for any model. Whole blocks: far more is saved, above "
                         "all on models that fuse attention with other layers (Flux, "
-                        "HunyuanVideo); what large models lose by it is not measured. The rest "
-                        "are .json files in models/smoothcache; each fits one model and number of "
-                        "steps."
+                        "HunyuanVideo); what large models lose by it is not measured. DiT-XL/2: "
+                        "what was published for that model and the steps in the name. The rest "
+                        f"are .json files: calibrations in user/{library.USER_FOLDER}, and "
+                        f"schedules of the authors' package in models/{library.FOLDER}."
                     ),
                 ),
                 io.Int.Input(
@@ -62,40 +74,147 @@ class SmoothCacheSchedule(io.ComfyNode):
                         "the steps that are really run. Files bring their own."
                     ),
                 ),
+                *_wishes(),
             ],
-            outputs=[io.Model.Output()],
+            outputs=[
+                io.Model.Output(),
+                io.Image.Output(display_name="picture"),
+                io.String.Output(display_name="text"),
+            ],
         )
 
     @classmethod
     def fingerprint_inputs(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, model: io.Model.Type, schedule: str, steps: int
+        cls, schedule: str, **others: object
     ) -> str:
         """Changes with the file, so that ComfyUI reads an edited one again."""
-        if schedule in FORA_SCHEDULES:
+        if schedule in BUILT_IN:
             return ""
-        return hashlib.sha256(read_bytes(_path(schedule))).hexdigest()
+        return hashlib.sha256(read_bytes(library.path_of(schedule))).hexdigest()
 
     @classmethod
     def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, model: io.Model.Type, schedule: str, steps: int
+        cls,
+        model: io.Model.Type,
+        schedule: str,
+        steps: int,
+        choose_by: str = next(iter(BY)),
+        threshold: float = 0.15,
+        speedup: float = 1.5,
+        quality: float = 0.98,
+        lookahead: int = 3,
+        parts: str = next(iter(PARTS)),
     ) -> io.NodeOutput:
-        return io.NodeOutput(attach(model, _method(schedule, steps)))
+        by = BY[choose_by]
+        value = {"alpha": threshold, "speedup": speedup, "quality": quality}.get(by, 0.0)
+        try:
+            wish = Wish(by, value, lookahead, PARTS[parts])
+            method = _method(schedule, steps, wish)
+        except ConfigError as error:
+            raise ConfigError(f"{SmoothCache.name}: {error}") from error
+        return io.NodeOutput(attach(model, method), _picture(method), _text(method))
 
 
-def _method(schedule: str, steps: int) -> SmoothCache:
-    try:
-        if schedule in FORA_SCHEDULES:
-            return fora(schedule, steps)
-        return SmoothCache(read_schedule(_path(schedule)), schedule)
-    except ConfigError as error:
-        raise ConfigError(f"{SmoothCache.name}: {error}") from error
+def _wishes() -> list[io.Input]:
+    """Optional, so that prompts saved before they existed still run."""
+    return [
+        io.Combo.Input(
+            "choose_by",
+            options=list(BY),
+            default=next(iter(BY)),
+            optional=True,
+            tooltip=(
+                "Calibrations only. the file's schedule: as it was saved. threshold: how much a "
+                "layer may change and still be reused. speedup, quality: finds the threshold for "
+                "you; the text says what to expect before you sample."
+            ),
+        ),
+        io.Float.Input(
+            "threshold",
+            default=0.15,
+            min=0.0,
+            max=2.0,
+            step=0.005,
+            round=0.001,
+            optional=True,
+            tooltip=(
+                "The paper's alpha: layers are reused while their output has changed by no more "
+                "than this share. Higher is faster and less exact; published: 0.08 to 0.35."
+            ),
+        ),
+        io.Float.Input(
+            "speedup",
+            default=1.5,
+            min=1.0,
+            max=10.0,
+            step=0.05,
+            round=0.01,
+            optional=True,
+            tooltip="How many times as fast as without: the least error for it is searched.",
+        ),
+        io.Float.Input(
+            "quality",
+            default=0.98,
+            min=0.5,
+            max=1.0,
+            step=0.001,
+            round=0.0001,
+            optional=True,
+            tooltip=(
+                "1 minus the predicted error of the model's output per step; 1 reuses nothing. "
+                "The fastest schedule that keeps it is searched."
+            ),
+        ),
+        io.Int.Input(
+            "lookahead",
+            default=3,
+            min=1,
+            max=20,
+            optional=True,
+            advanced=True,
+            tooltip="Reuse at most so many steps in a row; published: 3, for videos 5.",
+        ),
+        io.Combo.Input(
+            "parts",
+            options=list(PARTS),
+            default=next(iter(PARTS)),
+            optional=True,
+            advanced=True,
+            tooltip=(
+                "Calibrations only. kinds of layers: all attention or feed-forward layers alike, "
+                "as published. each layer: a schedule of its own for every layer, if calibrated "
+                "so. whole blocks: saves most."
+            ),
+        ),
+    ]
 
 
-def _path(schedule: str) -> Path:
-    found = folder_paths.get_full_path(FOLDER, schedule)
-    if found is None:
+def _method(schedule: str, steps: int, wish: Wish) -> SmoothCache | CalibratedSmoothCache:
+    if schedule in FORA_SCHEDULES:
+        return fora(schedule, steps)
+    if schedule in DIT_XL_SCHEDULES:
+        return dit_xl(schedule, steps)
+    path = library.path_of(schedule)
+    if is_calibration(path):
+        return CalibratedSmoothCache(library.load(schedule), wish, schedule)
+    if wish.by != "saved":
         raise ConfigError(
-            f"there is no file {schedule} in models/{FOLDER}; expected a .json schedule there, or "
-            f"one of: {', '.join(FORA_SCHEDULES)}. Put the file there, or choose another schedule"
+            f"{schedule} is a schedule without measured errors, from which nothing can be chosen; "
+            f"expected a calibration. Set choose_by to {next(iter(BY))!r}, or make a calibration "
+            f"with SmoothCache Calibrate"
         )
-    return Path(found)
+    return SmoothCache(read_schedule(path), schedule)
+
+
+def _picture(method: SmoothCache | CalibratedSmoothCache) -> object:
+    if isinstance(method, CalibratedSmoothCache):
+        return picture.to_image(picture.draw(method.calibration, method.own_choice, method.label))
+    return picture.to_image(picture.draw_schedule(method.rows, method.label))
+
+
+def _text(method: SmoothCache | CalibratedSmoothCache) -> str:
+    """What to expect, before sampling."""
+    lines = [method.describe()]
+    if method.prediction is not None:
+        lines.append(f"predicted: {method.prediction}")
+    return "\n".join([*lines, *method.notes])

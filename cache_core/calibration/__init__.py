@@ -1,23 +1,27 @@
 """Calibration: what a model does from step to step, measured once, and what follows from it."""
 
 from .calibration import Average, Calibration, Costs, ModelFacts, RunFacts
-from .choose import Chosen, Wish, choose
+from .choose import By, Chosen, Parts, Wish, choose
 from .prediction import Prediction, predict
 from .scan import scan
+from .study import Study
 from .table import Branch, ErrorTable, Lags, Place
 
 __all__ = [
     "Average",
     "Branch",
+    "By",
     "Calibration",
     "Chosen",
     "Costs",
     "ErrorTable",
     "Lags",
     "ModelFacts",
+    "Parts",
     "Place",
     "Prediction",
     "RunFacts",
+    "Study",
     "Wish",
     "choose",
     "predict",

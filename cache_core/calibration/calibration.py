@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from ..clock import Timeline
 from ..errors import ConfigError
 from ..schedule_file import Rows
 from ..sites import SiteKind
-from .table import ErrorTable, Place, merge
+from .table import ErrorTable, Place, is_same, merge
 
 Average = Literal["per sample", "as the reference"]
 """Mean of the ratios of every latent and branch; or the ratio of their sums, which gives latents
@@ -114,12 +115,18 @@ class Calibration:
         found = {place.kind for place in self.table.rows}
         return tuple(kind for kind in SiteKind if kind in found)
 
+    @property
+    def timeline(self) -> Timeline:
+        """The calibrated run's own; windows in timesteps mean nothing on it."""
+        sigmas, steps = self.table.sigmas, self.table.steps
+        return Timeline(sigmas, (None,) * steps, tuple(step / steps for step in range(steps)))
+
     def lacks(self, kind: SiteKind) -> bool:
         """Whether nothing is known about a kind."""
         return Place(kind) not in self.table.rows
 
     def plus(self, other: Calibration) -> Calibration:
-        """Both calibrations as one, every sample with the same weight.
+        """Both calibrations as one, every sample with the same weight; without a schedule.
 
         Raises:
             ConfigError: they are not of the same model, run and way of averaging.
@@ -129,16 +136,16 @@ class Calibration:
             raise ConfigError(f"the two calibrations differ in {', '.join(differences)}")
         table = merge(self.table, self.samples, other.table, other.samples)
         influence = {
-            name: _mean(self.influence[name], self.samples, value, other.samples)
+            name: _mean(self.influence.get(name, value), self.samples, value, other.samples)
             for name, value in other.influence.items()
-            if name in self.influence
         }
         return replace(
             other,
             table=table,
             samples=self.samples + other.samples,
             runs=self.runs + other.runs,
-            influence=influence or other.influence,
+            influence={**self.influence, **influence},
+            schedule=(),
         )
 
     def differences(self, other: Calibration) -> tuple[str, ...]:
@@ -154,7 +161,7 @@ class Calibration:
             "layers": (self.table.rows.keys(), other.table.rows.keys()),
         }
         found = [name for name, (one, two) in pairs.items() if one != two]
-        if not found and self.table.at(other.table.sigmas) is not self.table:
+        if not found and not is_same(self.table.sigmas, other.table.sigmas):
             found.append("noise schedule")
         return tuple(found)
 

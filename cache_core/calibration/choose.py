@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import groupby
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..approximators import Hold
@@ -20,6 +20,9 @@ from .table import ErrorTable, Place
 
 By = Literal["saved", "alpha", "speedup", "quality"]
 Parts = Literal["layers", "each layer", "blocks"]
+
+SEARCHED_ROWS = 20_000
+"""Rows that a search for a threshold makes and judges at most: some seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,14 @@ class Chosen:
     Args:
         rows: compute flags by kind or layer.
         alpha: its threshold.
+        lookahead: most steps in a row that reuse.
         prediction: what it saves and loses.
         notes: remarks for the person.
     """
 
     rows: Rows
     alpha: float
+    lookahead: int
     prediction: Prediction
     notes: tuple[str, ...] = ()
 
@@ -76,39 +81,71 @@ def choose(calibration: Calibration, timeline: Timeline, wish: Wish) -> Chosen:
     """
     table = calibration.table.at(timeline.sigmas)
     notes = _resampled(calibration, table)
+    calibration = replace(calibration, table=table)
     if wish.by == "saved" and calibration.schedule and not notes:
         prediction = predict(calibration, rules_of(calibration.schedule), timeline)
-        return Chosen(calibration.schedule, calibration.alpha, prediction)
+        return Chosen(calibration.schedule, calibration.alpha, calibration.lookahead, prediction)
     places = _places(calibration, wish)
     lookahead = calibration.lookahead if wish.by == "saved" else wish.lookahead
 
-    def at(alpha: float) -> Chosen:
-        rows: Rows = tuple(
-            (place.kind, place.index, scan(table.rows[place], table.steps, alpha, lookahead))
+    def rows_at(alpha: float, hop: int) -> Rows:
+        return tuple(
+            (place.kind, place.index, scan(table.rows[place], table.steps, alpha, hop))
             for place in places
         )
-        return Chosen(rows, alpha, predict(calibration, rules_of(rows), timeline), notes)
+
+    def chosen(rows: Rows, alpha: float, hop: int) -> Chosen:
+        return Chosen(rows, alpha, hop, predict(calibration, rules_of(rows), timeline), notes)
 
     if wish.by in ("saved", "alpha"):
-        return at(calibration.alpha if wish.by == "saved" else wish.value)
-    every = [at(alpha) for alpha in _thresholds(table, places, lookahead)]
-    return _wished(every, wish)
+        alpha = calibration.alpha if wish.by == "saved" else wish.value
+        return chosen(rows_at(alpha, lookahead), alpha, lookahead)
+    if not (calibration.costs.seconds or calibration.costs.flops):
+        raise ConfigError(
+            f"the calibration does not say what layers cost, so that no {wish.by} can be searched "
+            f"for; choose by alpha, or calibrate again"
+        )
+    # Shorter hops at a higher threshold are as fast, and often nearer to the plain run.
+    searched: dict[Rows, tuple[float, int]] = {}
+    for hop in range(1, min(lookahead, table.lookahead) + 1):
+        for alpha in _thresholds(table, places, hop):
+            searched.setdefault(rows_at(alpha, hop), (alpha, hop))
+    return _wished([chosen(rows, *found) for rows, found in searched.items()], wish)
+
+
+def scheduled(calibration: Calibration) -> Calibration:
+    """The calibration with a schedule by its own threshold, to be saved with it."""
+    parts: Parts = "layers"
+    if not any(kind in LAYERS for kind in calibration.kinds):
+        parts = "blocks"
+    if parts == "blocks" and calibration.lacks(SiteKind.BLOCK):
+        return calibration
+    wish = Wish("alpha", calibration.alpha, calibration.lookahead, parts)
+    return replace(calibration, schedule=choose(calibration, calibration.timeline, wish).rows)
 
 
 def rules_of(rows: Rows) -> list[Rule]:
-    """Rows as rules, for a prediction."""
+    """Rows as rules, for a prediction; a row for one layer wins over the row for its kind."""
+    alone = {(kind, index) for kind, index, _ in rows if index is not None}
     return [
         Rule(
-            SiteSelector(kind, None if index is None else frozenset({index})),
-            Mask(compute), Hold(), "schedule",
+            SiteSelector(kind, excluded=frozenset(i for k, i in alone if k is kind))
+            if index is None
+            else SiteSelector(kind, frozenset({index})),
+            Mask(compute),
+            Hold(),
+            "schedule",
         )
         for kind, index, compute in rows
-    ]  # fmt: skip
+    ]
 
 
 def _places(calibration: Calibration, wish: Wish) -> list[Place]:
-    rows = sorted(place for place in calibration.table.rows if place.branch == "both")
-    if wish.parts == "blocks":
+    rows = [place for place in calibration.table.rows if place.branch == "both"]
+    if wish.by == "saved" and calibration.schedule:
+        saved = {Place(kind, index) for kind, index, _ in calibration.schedule}
+        found = [place for place in rows if place in saved]
+    elif wish.parts == "blocks":
         found = [place for place in rows if place.kind is SiteKind.BLOCK and place.index is None]
     else:
         is_single = wish.parts == "each layer"
@@ -119,11 +156,15 @@ def _places(calibration: Calibration, wish: Wish) -> list[Place]:
             f"the calibration has no errors of {wish.parts}; it has those of {known}. Calibrate "
             f"again with them, or choose other parts"
         )
-    return found
+    # The mean of a kind has no index, and comes before its layers.
+    return sorted(found, key=lambda place: (place.kind, place.index is not None, place.index or 0))
 
 
 def _thresholds(table: ErrorTable, places: list[Place], lookahead: int) -> list[float]:
-    """Every threshold at which the schedule may change: the errors themselves."""
+    """Every threshold at which the schedule may change: the errors themselves.
+
+    Of single layers there are thousands. Then some are left out, evenly and never the greatest.
+    """
     errors = {
         error
         for place in places
@@ -131,25 +172,34 @@ def _thresholds(table: ErrorTable, places: list[Place], lookahead: int) -> list[
         for error in row
         if error < float("inf")
     }
-    return [0.0, *sorted(errors)]
+    stride = math.ceil(len(errors) * len(places) / SEARCHED_ROWS) or 1
+    return [0.0, *reversed(sorted(errors, reverse=True)[::stride])]
 
 
-def _wished(every: list[Chosen], wish: Wish) -> Chosen:
+def _wished(distinct: list[Chosen], wish: Wish) -> Chosen:
     """The least error that is fast enough, or the fastest that is good enough."""
-    distinct = [next(same) for _, same in groupby(every, key=lambda chosen: chosen.rows)]
     if wish.by == "speedup":
         fast = [c for c in distinct if c.prediction.speedup >= wish.value * 0.995]
         if fast:
             return min(fast, key=lambda chosen: chosen.prediction.error)
         fastest = max(distinct, key=lambda chosen: chosen.prediction.speedup)
+        other = "single layers" if wish.parts == "blocks" else "whole blocks"
         note = (
             f"{wish.value:.2f}× is out of reach: reusing {wish.parts} gives at most "
-            f"{fastest.prediction.speedup:.2f}× here. Whole blocks, a greater lookahead or "
-            f"another method save more"
+            f"{fastest.prediction.speedup:.2f}× here. A greater lookahead, {other} or another "
+            f"method may save more"
         )
-        return Chosen(fastest.rows, fastest.alpha, fastest.prediction, (*fastest.notes, note))
+        return replace(fastest, notes=(*fastest.notes, note))
     good = [c for c in distinct if c.prediction.error <= 1 - wish.value + 1e-9]
-    return max(good, key=lambda chosen: chosen.prediction.speedup)
+    if good:
+        return max(good, key=lambda chosen: chosen.prediction.speedup)
+    # A value that comes back to where it was, such as every other step, is reused at alpha 0.
+    best = min(distinct, key=lambda chosen: chosen.prediction.error)
+    note = (
+        f"quality {wish.value:g} is out of reach: the best schedule has "
+        f"{1 - best.prediction.error:.3f}"
+    )
+    return replace(best, notes=(*best.notes, note))
 
 
 def _resampled(calibration: Calibration, table: ErrorTable) -> tuple[str, ...]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ..clock import Timeline
+from ..approximators import Approximator, Extrapolate, Reuse
+from ..clock import Clock, Timeline
 from ..plan import Plan
 from ..rules import Rule, plans_of
 from ..sites import SiteKind
@@ -32,11 +33,17 @@ class Prediction:
         flop_bound: the same from floating-point operations, which no run can pass; None where they
             could not be counted.
         error: mean over the steps of the relative error of the network's output, 0 … 1.
+        table: the changes that it rests on, at the noise levels of the run.
     """
 
     speedup: float
     flop_bound: float | None
     error: float
+    table: ErrorTable
+
+    def to_dict(self) -> dict[str, float | None]:
+        """As plain data."""
+        return {"speedup": self.speedup, "flop_bound": self.flop_bound, "error": self.error}
 
     def __str__(self) -> str:
         bound = f", at most {self.flop_bound:.2f}× by FLOPs" if self.flop_bound else ""
@@ -53,9 +60,14 @@ def predict(calibration: Calibration, rules: Iterable[Rule], timeline: Timeline)
     """
     table = calibration.table.at(timeline.sigmas)
     plans = {
-        rule: plan for rule, plan in plans_of(rules, timeline).items() if not rule.when.never_reuses
+        rule: plan
+        for rule, plan in plans_of(rules, timeline).items()
+        if not rule.when.never_reuses and _place_of(rule, table) is not None
     }
-    errors = [_step_error(calibration, table, plans, step) for step in range(timeline.steps)]
+    errors = [
+        _step_error(calibration, table, plans, timeline.clock(step))
+        for step in range(timeline.steps)
+    ]
     costs = calibration.costs
     flops = _cost(costs.flops, calibration, plans, timeline.steps) if costs.flops else None
     seconds = _cost(costs.seconds, calibration, plans, timeline.steps) if costs.seconds else flops
@@ -63,6 +75,7 @@ def predict(calibration: Calibration, rules: Iterable[Rule], timeline: Timeline)
         speedup=1 / seconds if seconds else 1.0,
         flop_bound=1 / flops if flops else None,
         error=math.fsum(errors) / timeline.steps,
+        table=table,
     )
 
 
@@ -94,32 +107,50 @@ def _cost(
 
 
 def _step_error(
-    calibration: Calibration, table: ErrorTable, plans: Mapping[Rule, Plan], step: int
+    calibration: Calibration, table: ErrorTable, plans: Mapping[Rule, Plan], clock: Clock
 ) -> float:
     """Relative error of the network's output; independent parts add up as squares."""
-    changes: dict[str, dict[SiteKind, float]] = defaultdict(lambda: defaultdict(float))
-    group = "attention"
-    if any(rule.where.kind is SiteKind.FEED_FORWARD for rule in plans):
-        group = "layers"
+    changes: dict[str, float] = defaultdict(float)
+    has_feed_forward = any(rule.where.kind is SiteKind.FEED_FORWARD for rule in plans)
+    layers = "layers" if has_feed_forward else "attention"
     for rule, plan in plans.items():
         place = _place_of(rule, table)
-        if place is None:
+        if place is None or not plan.reuse[clock.step]:
             continue
-        change = 0.0
-        if plan.reuse[step]:
-            # Guidance that is dropped, not carried on, changes as a whole.
-            is_dropped = place.kind is SiteKind.GUIDANCE and rule.what.needs == 0
-            change = 1.0 if is_dropped else table.change(place, plan.source(step), step)
-        name = group if place.kind in LAYERS else str(place.kind)
+        name = layers if place.kind in LAYERS else str(place.kind)
         if place.kind is SiteKind.DEEP_BRANCH:
             name = f"{place.kind} {place.index}"
-        changes[name][place.kind] += change * _part_of(rule, calibration)
-    return math.sqrt(
-        sum(
-            (calibration.influence.get(name, 1.0) * math.fsum(kinds.values()) / len(kinds)) ** 2
-            for name, kinds in changes.items()
-        )
-    )
+        share = _part_of(rule, calibration) / _kinds_of(name, table)
+        changes[name] += share * _missed(table, place, rule.what, Reuse(clock, plan))
+    influence = calibration.influence
+    return math.sqrt(sum((influence.get(n, 1.0) * each) ** 2 for n, each in changes.items()))
+
+
+def _kinds_of(name: str, table: ErrorTable) -> int:
+    """Over how many kinds the change of a group is a mean."""
+    kinds = {"layers": LAYERS, "attention": ATTENTION}.get(name, frozenset[SiteKind]())
+    return sum(Place(kind) in table.rows for kind in kinds) or 1
+
+
+def _missed(table: ErrorTable, place: Place, what: Approximator, reuse: Reuse) -> float:
+    """Relative difference between what is returned and what would have been computed."""
+    step, plan = reuse.clock.step, reuse.plan
+    source = plan.source(step)
+    if what.needs == 0:
+        # Guidance that is dropped, not carried on, changes as a whole.
+        return 1.0
+    change = table.change(place, source, step)
+    if not isinstance(what, Extrapolate) or source == 0:
+        return change
+    # Lengths of two changes and of their sum give the angle between them.
+    before = plan.source(source - 1)
+    last, both = table.change(place, before, source), table.change(place, before, step)
+    if not math.isfinite(last + change):
+        return change
+    both = min(both, last + change)
+    product = (both**2 - last**2 - change**2) / 2
+    weight = what.weight.at(reuse)
+    return math.sqrt(max(change**2 + (weight * last) ** 2 - 2 * weight * product, 0.0))
 
 
 def _place_of(rule: Rule, table: ErrorTable) -> Place | None:
@@ -139,18 +170,3 @@ def _part_of(rule: Rule, calibration: Calibration) -> float:
         return 1.0
     chosen = len(where.indices) if where.indices is not None else count
     return max(chosen - len(where.excluded), 0) / count
-
-
-def drift(table: ErrorTable, place: Place, compute: Sequence[bool]) -> dict[int, float]:
-    """How far a layer will have gone from its kept value when it is computed again, by step.
-
-    Where that is more steps than were measured, it is left out.
-    """
-    found: dict[int, float] = {}
-    source = 0
-    for step in range(1, len(compute)):
-        if compute[step]:
-            if 1 < step - source <= table.lookahead:
-                found[step] = table.change(place, source, step)
-            source = step
-    return found

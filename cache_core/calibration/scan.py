@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ..errors import ConfigError
 from .table import Lags
 
@@ -16,19 +18,20 @@ def scan(lags: Lags, steps: int, alpha: float, lookahead: int) -> tuple[bool, ..
     Args:
         lags: relative changes over 1, 2, … steps, by source step.
         steps: steps of the run.
-        alpha: greatest relative change that counts as none, >= 0.
+        alpha: greatest relative change that counts as none, >= 0 and finite: what is not known is
+            infinite, and never reused.
         lookahead: most steps in a row that reuse, >= 1.
 
     Returns:
         One flag per step, True computes.
 
     Raises:
-        ConfigError: a negative threshold or a lookahead below 1.
+        ConfigError: a negative or infinite threshold, or a lookahead below 1.
 
     Source: arXiv 2411.10510, section 3.2; Roblox/SmoothCache edeb4ed,
     ``SmoothCache/calibration/calibration_helper.py``, which compares with <= too.
     """
-    if not alpha >= 0:
+    if not 0 <= alpha < math.inf:
         raise ConfigError(f"alpha is {alpha:g}; expected 0 or more (0.1: changes of up to 10 %)")
     if lookahead < 1:
         raise ConfigError(f"lookahead is {lookahead}; expected 1 or more steps that reuse in a row")

@@ -80,8 +80,8 @@ class ErrorTable:
     def change(self, place: Place, source: int, target: int) -> float:
         """The relative change from one step to a later one.
 
-        Beyond what was measured, changes over shorter distances are added up: the triangle
-        inequality makes that an upper bound.
+        Beyond what was measured, changes over shorter distances are added up. By the triangle
+        inequality that is no less than the change, as far as outputs are of one size.
         """
         total = 0.0
         while target - source > self.lookahead:
@@ -96,16 +96,26 @@ class ErrorTable:
             sigmas: noise levels of the run, steps + 1 of them.
 
         Raises:
-            ConfigError: the run begins where nothing was measured, or its steps are so long that
-                even the distance of one of them was nowhere measured.
+            ConfigError: the run begins or ends where nothing was measured, is a single step, or
+                its steps are so long that even the distance of one of them was nowhere measured.
         """
-        if _is_same(self.sigmas, sigmas):
+        if is_same(self.sigmas, sigmas):
             return self
+        if len(sigmas) < 3:
+            raise ConfigError(
+                f"a run of {len(sigmas) - 1} steps has nothing to reuse; expected 2 or more"
+            )
         if sigmas[0] > self.sigmas[0] * (1 + SIGMA_SLACK):
             raise ConfigError(
                 f"the run begins at noise level {sigmas[0]:.4g}, the calibration at "
                 f"{self.sigmas[0]:.4g}: what lies before was not measured. Calibrate with this "
                 f"sampler, scheduler and shift"
+            )
+        if sigmas[-2] < self.sigmas[-1] - self.sigmas[0] * SIGMA_SLACK:
+            raise ConfigError(
+                f"the run goes on to noise level {sigmas[-2]:.4g}, the calibration ended at "
+                f"{self.sigmas[-1]:.4g}: what lies below was not measured. Calibrate a run of all "
+                f"its steps"
             )
         where = [_position(self.sigmas, sigma) for sigma in sigmas[:-1]]
         rows = {place: self._between(place, where) for place in self.rows}
@@ -146,8 +156,9 @@ class ErrorTable:
             return math.inf
         source = min(max(source, 0.0), len(row) - 1)
         left = math.floor(source)
-        right = min(left + 1, len(row) - 1)
-        return row[left] + (source - left) * (row[right] - row[left])
+        part = source - left
+        # Nothing times infinity is no number.
+        return (1 - part) * row[left] + part * row[left + 1] if part else row[left]
 
 
 def merge(one: ErrorTable, weight: int, other: ErrorTable, other_weight: int) -> ErrorTable:
@@ -157,7 +168,7 @@ def merge(one: ErrorTable, weight: int, other: ErrorTable, other_weight: int) ->
         ConfigError: they are of different runs, or about different layers.
     """
     is_alike = one.lookahead == other.lookahead and one.rows.keys() == other.rows.keys()
-    if not is_alike or not _is_same(one.sigmas, other.sigmas):
+    if not is_alike or not is_same(one.sigmas, other.sigmas):
         raise ConfigError("the two calibrations measured different steps or layers")
     total = weight + other_weight
     rows = {
@@ -170,7 +181,8 @@ def merge(one: ErrorTable, weight: int, other: ErrorTable, other_weight: int) ->
     return replace(one, rows=rows)
 
 
-def _is_same(one: Sequence[float], other: Sequence[float]) -> bool:
+def is_same(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two runs go through the same noise levels."""
     return len(one) == len(other) and all(
         math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-6) for a, b in zip(one, other, strict=True)
     )

@@ -1,10 +1,11 @@
 """The published methods: name, parameters, paper."""
 
+from .calibrate import Calibrate
 from .deepcache import DeepCache
 from .fastercache import FasterCache
 from .method import CUSTOM, Method, Preset
 from .pab import PAB
-from .smoothcache import SmoothCache
+from .smoothcache import CalibratedSmoothCache, SmoothCache
 from .tgate import TGate
 
 METHODS: tuple[type[Method], ...] = (DeepCache, PAB, FasterCache, TGate, SmoothCache)
@@ -14,6 +15,8 @@ __all__ = [
     "CUSTOM",
     "METHODS",
     "PAB",
+    "Calibrate",
+    "CalibratedSmoothCache",
     "DeepCache",
     "FasterCache",
     "Method",

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
+from ..calibration import ModelFacts, Prediction, Study
+from ..clock import Timeline
 from ..rules import Rule
 from ..sites import SiteKind
 
@@ -21,6 +23,26 @@ class Method(ABC):
 
     name: ClassVar[str]
     paper: ClassVar[str]
+
+    study: Study | None = None
+    """Set where the method measures a run instead of reusing in it."""
+
+    made_for: ModelFacts | None = None
+    """The only model that the settings mean anything on, where there is one."""
+
+    notes: tuple[str, ...] = ()
+    """Remarks for the report."""
+
+    prediction: Prediction | None = None
+    """What the method will save and lose, where a calibration tells."""
+
+    def fitted(self, timeline: Timeline) -> Method:
+        """The method for one run. Most fit any.
+
+        Raises:
+            ConfigError: it does not fit this one.
+        """
+        return self
 
     @abstractmethod
     def rules(self) -> tuple[Rule, ...]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from ..approximators import Hold
+from ..calibration import Calibration, Chosen, ModelFacts, Prediction, Wish, choose
+from ..clock import Timeline
 from ..errors import ConfigError
 from ..rules import Rule
 from ..schedule_file import Rows
@@ -24,6 +26,8 @@ class SmoothCache(Method):
         label: where it comes from, for reports.
         is_for_any_model: whether rows about layers that a model lacks may be passed over, because
             the schedule was made for no particular one.
+        notes: remarks on how the schedule came about.
+        prediction: what it will save and lose, if known.
 
     Raises:
         ConfigError: no rows, rows of different lengths, or two rows for the same layers.
@@ -37,6 +41,8 @@ class SmoothCache(Method):
     rows: Rows
     label: str = "schedule"
     is_for_any_model: bool = False
+    notes: tuple[str, ...] = ()
+    prediction: Prediction | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(compute) for _, _, compute in self.rows}
@@ -83,3 +89,59 @@ class SmoothCache(Method):
         computed = sum(sum(compute) for _, _, compute in self.rows)
         total = sum(len(compute) for _, _, compute in self.rows)
         return f"{self.name} ({self.label}, computes {100 * computed / total:.0f} %)"
+
+
+@dataclass(frozen=True, slots=True)
+class CalibratedSmoothCache(Method):
+    """SmoothCache by what was measured on a model: the schedule is made when the run is known.
+
+    Args:
+        calibration: what was measured.
+        wish: which schedule is wanted.
+        label: where the calibration comes from, for reports.
+
+    Raises:
+        ConfigError: the calibration does not have what is wished for.
+    """
+
+    name: ClassVar[str] = SmoothCache.name
+    paper: ClassVar[str] = SmoothCache.paper
+
+    calibration: Calibration
+    wish: Wish = field(default=Wish())
+    label: str = "calibration"
+    _own: Chosen = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        timeline = self.calibration.timeline
+        object.__setattr__(self, "_own", choose(self.calibration, timeline, self.wish))
+
+    @property
+    def made_for(self) -> ModelFacts:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.calibration.model
+
+    @property
+    def own_choice(self) -> Chosen:
+        """What is chosen for a run like the calibrated one."""
+        return self._own
+
+    @property
+    def prediction(self) -> Prediction | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._own.prediction
+
+    @property
+    def notes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._own.notes
+
+    def fitted(self, timeline: Timeline) -> SmoothCache:
+        return self._schedule(choose(self.calibration, timeline, self.wish))
+
+    def _schedule(self, chosen: Chosen) -> SmoothCache:
+        label = f"{self.label}, alpha {chosen.alpha:.3g}"
+        return SmoothCache(chosen.rows, label, notes=chosen.notes, prediction=chosen.prediction)
+
+    def rules(self) -> tuple[Rule, ...]:
+        return self._schedule(self._own).rules()
+
+    def describe(self) -> str:
+        return self._schedule(self._own).describe()

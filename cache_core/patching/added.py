@@ -27,7 +27,7 @@ def answer_added(question: Question, access: Added, block: nn.Module) -> Answer:
             return _plus(given, question.recall())
         is_kept = question.is_kept
         before = copy(given) if is_kept and access.writes_in_place else given
-        output = compute(*args, **kwargs)
+        output = question.compute(compute, *args, **kwargs)
         question.record(_added(output, before) if is_kept else None, decision)
         return output
 

@@ -13,8 +13,9 @@ from ..errors import RuleConflictError, UnsupportedModelError
 from ..rules import Rule, assign
 from ..sites import Site
 from . import wrappers
+from .facts import facts_of
 from .families import FAMILIES, Access, AttentionCore, family_by_structure, family_of
-from .fitness import check
+from .fitness import check, check_calibration
 from .installation import KEY, Installation, RuleSource, installation_of
 
 FUSED = (
@@ -43,7 +44,9 @@ def attach(model: Any, method: RuleSource) -> Any:
     network = _network_of(model, method)
     previous = installation_of(model)
     methods = (*(previous.methods if previous else ()), method)
-    if previous and any(type(other) is type(method) for other in previous.methods):
+    if method.study is not None or (previous is not None and previous.study is not None):
+        _refuse_company(method, previous)
+    if previous and any(other.name == method.name for other in previous.methods):
         raise RuleConflictError(
             f"{method.name}: this model already carries a {method.name} node. Two of them would "
             f"claim the same layers: remove one, or take the model from before the first"
@@ -57,7 +60,9 @@ def attach(model: Any, method: RuleSource) -> Any:
             f"LazyCache node works on every model"
         )
     sites = family.sites(network)
+    facts = facts_of(network, family, sites)
     counts = Counter(site.kind for site in sites)
+    check_calibration(method, facts)
     notes = check(method, family, type(network).__name__, counts)
     rules: Sequence[Rule] = [rule for each in methods for rule in each.rules()]
     assigned = assign(rules, sites)
@@ -68,6 +73,7 @@ def attach(model: Any, method: RuleSource) -> Any:
         assigned=assigned,
         access=access,
         family=f"{family.name} ({type(model.model).__name__})",
+        facts=facts,
         notes=tuple(dict.fromkeys((*earlier, *notes, *_on_fused_layers(assigned, access)))),
         swaps_halves=family.swaps_halves,
         needs_proof=family.needs_proof,
@@ -81,6 +87,21 @@ def attach(model: Any, method: RuleSource) -> Any:
         clone.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, wrappers.calc_cond_batch)
         clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, wrappers.apply_model)
     return clone
+
+
+def _refuse_company(method: RuleSource, previous: Installation | None) -> None:
+    """A calibration is about the plain model.
+
+    Raises:
+        RuleConflictError: something else is attached too.
+    """
+    if previous is not None:
+        names = " and ".join((*(other.name for other in previous.methods), method.name))
+        raise RuleConflictError(
+            f"{names} are attached to one model. What is measured would be the errors of a model "
+            f"that reuses: take the model for SmoothCache Calibrate from before any other Step "
+            f"Cache node, and put none behind it"
+        )
 
 
 def _on_fused_layers(assigned: Mapping[Site, Rule], access: Mapping[Site, Access]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -37,8 +38,14 @@ def answer_woven(question: Question, access: Woven, block: nn.Module) -> Answer:
         with Swap() as swap:
             for number, module in enumerate(outputs):
                 if module is not None:
-                    listen = _listening(seen, number, module, question.is_kept)
+                    listen = _listening(seen, number, module, question)
                     swap.set(module.__dict__, "forward", listen)
+            if question.is_measured:
+                for module in (m for m in inputs if m is not None):
+                    measured = partial(question.compute, module.forward)
+                    swap.set(module.__dict__, "forward", measured)
+                if access.has_attention:
+                    args, kwargs = _with_options(args, kwargs, _measuring(question, args, kwargs))
             result = compute(*args, **kwargs)
         value = tuple(seen.get(number) for number in range(len(outputs)))
         question.record(value, decision)
@@ -81,7 +88,8 @@ def answer_core(question: Question, access: AttentionCore) -> Answer:
         others = _options(args, kwargs).get(OVERRIDE)
 
         def listen(attend: Compute, *a: Any, **k: Any) -> Any:
-            output = others(attend, *a, **k) if others else attend(*a, **k)
+            parts = (others, attend) if others else (attend,)
+            output = question.compute(*parts, *a, **k)
             # Patches on the output may write into it, as NAG's does, and are called again where
             # the value is reused.
             seen.append(copy(output) if question.is_kept else output)
@@ -106,16 +114,31 @@ def _parts(block: nn.Module, paths: tuple[str, ...]) -> list[nn.Module | None]:
     return parts
 
 
-def _listening(seen: dict[int, Value], number: int, module: nn.Module, is_kept: bool) -> Compute:
-    compute = module.forward
+def _listening(
+    seen: dict[int, Value], number: int, module: nn.Module, question: Question
+) -> Compute:
+    compute, is_kept = module.forward, question.is_kept
 
     def listen(*args: Any, **kwargs: Any) -> Any:
-        output = compute(*args, **kwargs)
+        output = question.compute(compute, *args, **kwargs)
         # Blocks that modulate some tokens otherwise than the rest write into what they scale.
         seen[number] = copy(output) if is_kept else output
         return output
 
     return listen
+
+
+def _measuring(
+    question: Question, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Callable[..., Any]:
+    """An override of attention that only measures what it costs."""
+    others = _options(args, kwargs).get(OVERRIDE)
+
+    def attend(function: Compute, *a: Any, **k: Any) -> Any:
+        parts = (others, function) if others else (function,)
+        return question.compute(*parts, *a, **k)
+
+    return attend
 
 
 def _zeros(projection: nn.Module) -> Compute:

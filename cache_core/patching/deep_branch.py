@@ -42,6 +42,8 @@ def swap_deep_branch(
     if decision.reuse:
         branch.skip(swap, call, session.recall(site, streams))
     else:
+        if session.is_measuring:
+            branch.measure(call, lambda: session.measure(site))
         branch.observe(call, lambda h: session.record(site, streams, h, decision))
 
 
@@ -66,6 +68,26 @@ class _Branch:
 
         patches = _patches(call)
         patches["output_block_patch"] = [opaque(observe), *patches.get("output_block_patch", [])]
+        call.options = {**call.options, "patches": patches}
+
+    def measure(self, call: ModelCall, start: Callable[[], Callable[[], None] | None]) -> None:
+        """Measure from behind the last live input block to the first live output block."""
+        stops: list[Callable[[], None] | None] = []
+
+        def begin(h: Any, options: dict[str, Any]) -> Any:
+            if options["block"][1] == self._last_live_input:
+                stops.append(start())
+            return h
+
+        def end(h: Any, skip: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+            if options["block"][1] == self._entry:
+                for stop in filter(None, stops):
+                    stop()
+            return h, skip
+
+        patches = _patches(call)
+        patches["input_block_patch"] = [*patches.get("input_block_patch", []), opaque(begin)]
+        patches["output_block_patch"] = [opaque(end), *patches.get("output_block_patch", [])]
         call.options = {**call.options, "patches": patches}
 
     def skip(self, swap: Swap, call: ModelCall, deep: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
+from ..calibration import ModelFacts
 from ..errors import ConfigError, UnsupportedModelError
 from ..rules import Rule
 from ..sites import SiteKind
@@ -63,6 +64,27 @@ def check(
         reason = next(filter(None, reasons), "it has none of the layers that this method reuses")
         raise UnsupportedModelError(f"{method.name}: {model}: {reason}")
     return tuple(notes)
+
+
+def check_calibration(method: RuleSource, facts: ModelFacts) -> None:
+    """Refuse what was measured on another model.
+
+    Raises:
+        UnsupportedModelError: it was; the message says what differs.
+    """
+    wanted = method.made_for
+    if wanted is None or wanted.fingerprint == facts.fingerprint:
+        return
+    raise UnsupportedModelError(
+        f"{method.name}: the calibration is of a {_in_words(wanted)}; the model is a "
+        f"{_in_words(facts)}. Their layers differ, so the errors of one mean nothing on the other: "
+        f"choose a calibration of this model, or make one with SmoothCache Calibrate"
+    )
+
+
+def _in_words(facts: ModelFacts) -> str:
+    layers = ", ".join(f"{count} {kind}" for kind, count in facts.layers.items())
+    return f"{facts.family} ({facts.network}: {layers}; {facts.fingerprint[:8]})"
 
 
 def _has_no(rule: Rule, family: Family, model: str, counts: Mapping[SiteKind, int]) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ..calibration import Calibration, ModelFacts, Prediction, Study
+from ..clock import Timeline
 from ..report import Report
 from ..rules import Rule
 from ..sites import Site
@@ -19,7 +21,22 @@ KEY = "stepcache"
 class RuleSource(Protocol):
     """What patching needs of a method: this room knows rules, not methods."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def study(self) -> Study | None: ...
+
+    @property
+    def made_for(self) -> ModelFacts | None: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    @property
+    def prediction(self) -> Prediction | None: ...
+
+    def fitted(self, timeline: Timeline) -> RuleSource: ...
 
     def rules(self) -> tuple[Rule, ...]: ...
 
@@ -28,9 +45,10 @@ class RuleSource(Protocol):
 
 @dataclass(slots=True)
 class Mailbox:
-    """Holds the report of the last run, so that a node can read it after sampling."""
+    """Holds what the last run left, so that a node can read it after sampling."""
 
     report: Report | None = None
+    calibration: Calibration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +63,7 @@ class Installation:
         assigned: the rule of every claimed site.
         access: the way in to every claimed site that is a layer.
         family: name of the model family.
+        facts: the architecture of the model.
         notes: remarks for the report.
         swaps_halves: as for `Family`.
         needs_proof: as for `Family`.
@@ -56,11 +75,17 @@ class Installation:
     assigned: Mapping[Site, Rule]
     access: Mapping[Site, Access]
     family: str
+    facts: ModelFacts
     notes: tuple[str, ...] = ()
     swaps_halves: bool = False
     needs_proof: bool = False
     mailbox: Mailbox = field(default_factory=Mailbox)
     dispatchers: Dispatchers = field(default_factory=Dispatchers)
+
+    @property
+    def study(self) -> Study | None:
+        """What is asked of a calibrating run; None where runs reuse."""
+        return next((method.study for method in self.methods if method.study is not None), None)
 
 
 def installation_of(model: Any) -> Installation | None:
@@ -78,3 +103,15 @@ def last_report(model: Any) -> Report | None:
     if installation is None:
         raise LookupError("no Step Cache node is attached to this model")
     return installation.mailbox.report
+
+
+def last_calibration(model: Any) -> Calibration | None:
+    """What the last calibrating run of this model left, or None if it left nothing.
+
+    Raises:
+        LookupError: SmoothCache Calibrate is not attached to the model.
+    """
+    installation = installation_of(model)
+    if installation is None or installation.study is None:
+        raise LookupError("SmoothCache Calibrate is not attached to this model")
+    return installation.mailbox.calibration

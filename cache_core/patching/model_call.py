@@ -44,6 +44,11 @@ class ModelCall:
     def control(self, value: dict[str, list[Any]]) -> None:
         self._replace(_is_control, value)
 
+    @property
+    def sigma(self) -> torch.Tensor:
+        """The noise level of every row, shape (batch,)."""
+        return self.args[1] if len(self.args) > 1 else self.kwargs["t"]
+
     def _find(self, is_wanted: Any) -> Any:
         return next((v for v in (*self.args, *self.kwargs.values()) if is_wanted(v)), None)
 

@@ -74,6 +74,21 @@ class Question:
         told = streams if is_joint else shapes[:1]
         return rows, tuple(shape[:axis] + shape[axis + 1 :] for shape in told)
 
+    def compute(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call what is saved where the site is reused; its cost is measured in calibrating runs."""
+        stop = self._session.measure(self._site)
+        if stop is None:
+            return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            stop()
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether this is a calibrating run."""
+        return self._session.is_measuring
+
     @property
     def is_kept(self) -> bool:
         """Whether what is computed now will be stored."""
@@ -93,7 +108,7 @@ class Question:
         decision = self.decide(*args, *kwargs.values())
         if decision.reuse:
             return self.recall()
-        value = compute(*args, **kwargs)
+        value = self.compute(compute, *args, **kwargs)
         self.record(value, decision)
         return value
 

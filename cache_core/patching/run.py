@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,23 +10,27 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..calibration import Prediction
+from ..calibration.recorder import Recorder
+from ..calibration.session import WatchingSession
 from ..clock import Timeline
 from ..errors import ConfigError, UnsupportedModelError
 from ..report import Report
-from ..rules import Rule, plans_of
+from ..rules import Rule, assign, plans_of
 from ..session import Session
 from ..sites import Site, SiteKind
-from ..streams import StreamCounter
+from ..streams import StreamCounter, StreamKey
 from .deep_branch import swap_deep_branch
 from .guidance import Conds, Predict, predict_branches, stream_of
 from .hooks import advance
-from .installation import Installation
+from .installation import Installation, RuleSource
 from .layers import Layers, swap_layers
 from .model_call import ModelCall
 from .module_swap import Swap
 from .neighbours import refuse_neighbours
 from .proof import prove
 from .sampling_scale import timeline_of
+from .studying import Studying
 
 RUN_KEY = "stepcache_run"
 """Under this key the current run stands in ``transformer_options`` while sampling."""
@@ -62,6 +66,7 @@ class Run:
         model_patcher: the host's patcher that is about to sample.
         sigmas: the schedule, shape (steps + 1,).
         sampler: name of the sampler.
+        cfg: scale of guidance, 1 where there is none.
         has_one_branch: whether the host will leave out the unconditional branch in every step, so
             that plans need not wait for it.
 
@@ -76,16 +81,17 @@ class Run:
         model_patcher: Any,
         sigmas: torch.Tensor,
         sampler: str,
+        cfg: float,
         has_one_branch: bool,
     ) -> None:
         self._installation = installation
-        self._assigned = installation.assigned
-        if has_one_branch:
-            self._assigned = _without_guidance(installation.assigned)
         self._bound: dict[int, _Bound] = {}
         names = " + ".join(method.name for method in installation.methods)
         timeline = timeline_of(model_patcher.get_model_object("model_sampling"), sigmas)
         try:
+            methods = [method.fitted(timeline) for method in installation.methods]
+            self._claimed = _assigned(installation, methods)
+            self._assigned = _without_guidance(self._claimed) if has_one_branch else self._claimed
             plans = _strips(self._assigned, timeline)
         except ConfigError as error:
             raise ConfigError(f"{names}: {error}") from error
@@ -96,17 +102,34 @@ class Run:
         self._branches = 0
         self._has_met_both = False
         self.report = Report(
-            methods=[method.describe() for method in installation.methods],
+            methods=[method.describe() for method in methods],
             family=installation.family,
             sampler=sampler,
             plans=plans,
-            notes=list(installation.notes),
+            notes=[*installation.notes, *(note for method in methods for note in method.notes)],
         )
-        self._session = Session(self._assigned, timeline, self.report)
+        self._studying: Studying | None = None
+        if installation.study is not None:
+            self._studying = Studying(
+                installation.study, installation.facts, self._assigned, timeline, self.report,
+                model_patcher, cfg,
+            )  # fmt: skip
+        self._prediction = _prediction(methods)
+        self._recorder: Recorder | None = None
+        self._session = self._session_for(timeline)
         self._own = id(model_patcher.model.diffusion_model)
         # Looked up to refuse before sampling, and not kept: nodes that exchange modules do so
         # when the model is loaded, which is later.
         self._look_up(model_patcher.model.diffusion_model)
+
+    def _session_for(self, timeline: Timeline) -> Session:
+        if self._studying is not None:
+            return self._studying.session
+        if self._prediction is None:
+            return Session(self._assigned, timeline, self.report)
+        self.report.predicted = self._prediction.to_dict()
+        self._recorder = Recorder(timeline.steps, self._prediction.table.lookahead, depth=1)
+        return WatchingSession(self._assigned, timeline, self.report, self._recorder)
 
     def start_evaluation(self, sigma: float) -> None:
         """The sampler is about to evaluate the model at this noise level."""
@@ -118,6 +141,8 @@ class Run:
         self._branches = 0
         self._session.start_evaluation(sigma)
         self._counter.start_evaluation()
+        if self._studying is not None:
+            self._studying.start_evaluation()
 
     def _tell_time(self, sigmas: torch.Tensor) -> None:
         """For guiders that predict without the host's PREDICT_NOISE: the call knows the sigma."""
@@ -146,11 +171,19 @@ class Run:
         prove(active, call.x.shape[0], lambda: compute(*call.fresh_args, **call.kwargs), owners)
         self._note(PROVED)
 
-    @contextmanager
-    def model_call(
-        self, diffusion_model: nn.Module, call: ModelCall, weights: Hashable
-    ) -> Iterator[None]:
-        """Patch the network for one call, and restore it whatever happens."""
+    def answer(
+        self,
+        diffusion_model: nn.Module,
+        call: ModelCall,
+        weights: Hashable,
+        compute: Any,
+    ) -> Any:
+        """One call of the model, patched.
+
+        Args:
+            weights: which weights the network has.
+            compute: the host's executor of the call.
+        """
         self._tell_time(call.options["sigmas"])
         # A guider may ask two networks for the same prompt, in any order.
         asked = (self._branches, id(diffusion_model))
@@ -158,6 +191,38 @@ class Run:
         if self._installation.swaps_halves:
             half = len(streams) // 2
             streams = streams[half:] + streams[:half]
+        if self._studying is not None:
+            return self._study(self._studying, diffusion_model, call, streams, compute)
+        with self._patched(diffusion_model, call, streams):
+            return compute(*call.args, **call.kwargs)
+
+    def _study(
+        self,
+        studying: Studying,
+        diffusion_model: nn.Module,
+        call: ModelCall,
+        streams: Sequence[StreamKey],
+        compute: Any,
+    ) -> Any:
+        """The same while the model is calibrated: now and then one more call beside it."""
+        x, sigma = call.x, call.sigma
+        studying.met(x, len(streams))
+        beside, other = ModelCall(tuple(call.fresh_args), call.kwargs), None
+        with studying.sensing() as group:
+            if group is not None:
+                with self._patched(diffusion_model, beside, streams):
+                    other = compute(*beside.args, **beside.kwargs)
+        with self._patched(diffusion_model, call, streams), studying.call(compute.class_obj):
+            answer = compute(*call.args, **call.kwargs)
+        if group is not None:
+            studying.sensed(group, x, sigma, answer, other)
+        return answer
+
+    @contextmanager
+    def _patched(
+        self, diffusion_model: nn.Module, call: ModelCall, streams: Sequence[StreamKey]
+    ) -> Iterator[None]:
+        """Patch the network for one call, and restore it whatever happens."""
         bound = self._bind(diffusion_model)
         dispatchers = self._installation.dispatchers
         with Swap() as swap:
@@ -193,9 +258,12 @@ class Run:
         advance(model, conds, sigma, model_options)
         options = model_options["transformer_options"]
         (stream,) = self._counter.number([stream_of(conds, x, self._sigma, options)])
-        return predict_branches(
+        answers = predict_branches(
             self._session, site, stream, conds, x, sigma, model, predict, self._note
         )
+        if self._studying is not None:
+            self._studying.guided(x, sigma, answers)
+        return answers
 
     def _note(self, remark: str) -> None:
         if remark not in self.report.notes:
@@ -203,12 +271,16 @@ class Run:
 
     def finish(self, outcome: str) -> None:
         """End the run: drop every value, leave the report in the mailbox."""
-        has_guidance = any(s.kind is SiteKind.GUIDANCE for s in self._installation.assigned)
+        has_guidance = any(site.kind is SiteKind.GUIDANCE for site in self._claimed)
         if has_guidance and not self._has_met_both:
             self._note(NO_SECOND_BRANCH)
-        elif has_guidance and len(self._assigned) < len(self._installation.assigned):
+        elif has_guidance and len(self._assigned) < len(self._claimed):
             self._note(UNEXPECTED_BRANCH)
+        if self._recorder is not None and self._prediction is not None:
+            self.report.changes = self._recorder.beside(self._prediction.table)
         self._session.finish(outcome)
+        if self._studying is not None:
+            self._installation.mailbox.calibration = self._studying.finish(outcome)
         self._bound.clear()
         self._installation.mailbox.report = self.report
 
@@ -251,6 +323,19 @@ class _Bound:
     network: nn.Module
     layers: Layers
     deep_branches: tuple[Site, ...]
+
+
+def _assigned(installation: Installation, methods: Sequence[RuleSource]) -> Mapping[Site, Rule]:
+    """The rule of every claimed site in this run."""
+    if all(a is b for a, b in zip(methods, installation.methods, strict=True)):
+        return installation.assigned
+    rules = [rule for method in methods for rule in method.rules()]
+    return assign(rules, installation.assigned)
+
+
+def _prediction(methods: Sequence[RuleSource]) -> Prediction | None:
+    """What is expected of the run; nothing where a second method changes it."""
+    return methods[0].prediction if len(methods) == 1 else None
 
 
 def _without_guidance(assigned: Mapping[Site, Rule]) -> Mapping[Site, Rule]:

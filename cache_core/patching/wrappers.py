@@ -24,7 +24,9 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     sampler = kwargs["sampler"] if "sampler" in kwargs else args[2]
     sigmas = kwargs["sigmas"] if "sigmas" in kwargs else args[3]
     name = _name_of(sampler)
-    run = Run(installation, guider.model_patcher, sigmas, name, _has_one_branch(guider, name))
+    cfg = float(getattr(guider, "cfg", 1.0))
+    has_one_branch = _has_one_branch(guider, name)
+    run = Run(installation, guider.model_patcher, sigmas, name, cfg, has_one_branch)
     options[RUN_KEY] = run
     outcome = "finished"
     try:
@@ -60,8 +62,7 @@ def apply_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     network = _uncompiled(executor.class_obj.diffusion_model)
     run.prove(network, call, executor)
     hooks = getattr(executor.class_obj.current_patcher, "current_hooks", None)
-    with run.model_call(network, call, weights_of(hooks)):
-        return executor(*call.args, **call.kwargs)
+    return run.answer(network, call, weights_of(hooks), executor)
 
 
 def _uncompiled(network: Any) -> Any:

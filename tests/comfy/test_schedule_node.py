@@ -11,6 +11,7 @@ import folder_paths
 import pytest
 import toys
 from stepcache.cache_core.errors import ConfigError, StepCacheError
+from stepcache.cache_core.methods.dit_xl import DIT_XL_SCHEDULES
 from stepcache.cache_core.methods.presets import FORA_SCHEDULES
 from stepcache.cache_core.patching import last_report
 from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
@@ -37,7 +38,7 @@ def _listed() -> list[str]:
 
 
 def test_schedule_files_are_listed_behind_the_built_in_ones(schedules: Path) -> None:
-    built_in = list(FORA_SCHEDULES)
+    built_in = [*FORA_SCHEDULES, *DIT_XL_SCHEDULES]
     assert _listed() == built_in
     (schedules / "mine.json").write_text("{}")
     (schedules / "notes.txt").write_text("{}")
@@ -48,7 +49,7 @@ def test_schedule_files_are_listed_behind_the_built_in_ones(schedules: Path) -> 
 
 def test_without_its_folder_the_built_in_schedules_are_listed(schedules: Path) -> None:
     schedules.rmdir()
-    assert _listed() == list(FORA_SCHEDULES)
+    assert _listed() == [*FORA_SCHEDULES, *DIT_XL_SCHEDULES]
 
 
 def test_a_schedule_file_acts(schedules: Path) -> None:
@@ -88,10 +89,39 @@ def test_an_edited_schedule_file_is_read_again(schedules: Path) -> None:
     assert fingerprint("mine.json") == before
     path.write_text(json.dumps({"ff": [1, 1]}))
     assert fingerprint("mine.json") != before, "of the same length, within the same tick"
-    assert fingerprint("FORA: every 2nd step") == ""
+    for built_in in (*FORA_SCHEDULES, *DIT_XL_SCHEDULES):
+        assert fingerprint(built_in) == ""
 
 
 def test_no_schedule_is_read_outside_its_folder(schedules: Path) -> None:
     (schedules.parent / "outside.json").write_text(json.dumps({"ff": [1, 0]}))
     with pytest.raises(ConfigError, match=r"there is no file ../outside.json in models"):
         _attach("../outside.json")
+
+
+def _attach_published(label: str, model: str, steps: int = 50) -> Any:
+    patched = SmoothCacheSchedule.execute(model=toys.load(model), schedule=label, steps=steps)
+    return patched.result[0]
+
+
+def test_a_schedule_for_dit_xl_acts_on_another_model_with_such_layers() -> None:
+    patched = _attach_published("DiT-XL/2 256: threshold 0.35 (30 steps)", "wan", steps=30)
+    toys.sample(patched, "wan", steps=30)
+    report = last_report(patched)
+    assert report is not None
+    (described,) = report.methods
+    assert described.endswith("(DiT-XL/2 256: threshold 0.35 (30 steps), computes 53 %)")
+    assert report.total_reused > 0
+
+
+def test_a_schedule_for_dit_xl_is_refused_where_it_means_nothing() -> None:
+    learned = "DiT-XL/2 256: Learning-to-Cache (50 steps)"
+    with pytest.raises(ConfigError, match=r"self_attention \d+ does not exist in this model"):
+        _attach_published(learned, "wan")
+    with pytest.raises(ConfigError, match=r"^SmoothCache Schedule: .* steps is 20; expected 50"):
+        _attach_published(learned, "wan", steps=20)
+
+
+def test_a_schedule_for_dit_xl_is_refused_on_a_model_without_such_layers() -> None:
+    with pytest.raises(StepCacheError, match=r"^SmoothCache Schedule: the model is SeedVR2"):
+        _attach_published("DiT-XL/2 256: threshold 0.18 (50 steps)", "seedvr2")

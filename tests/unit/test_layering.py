@@ -20,17 +20,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "sites", "clock", "streams", "values"}),
+    frozenset({"errors", "sites", "clock", "streams", "values", "version"}),
     frozenset({"schedules", "non_uniform", "schedule_file", "plan", "approximators", "store"}),
     frozenset({"rules"}),
     frozenset({"session", "report"}),
+    frozenset({"calibration"}),
     frozenset({"methods"}),
+    frozenset({"advisor"}),
 )
 """The rooms of cache_core from the ground up. A room may know its own floor and those below."""
 
 WITHOUT_TORCH = (
     "errors", "sites", "clock", "streams", "schedules", "non_uniform", "schedule_file", "plan",
-    "approximators", "rules", "report", "methods",
+    "approximators", "rules", "report", "calibration", "methods", "advisor",
 )  # fmt: skip
 
 HOST = frozenset(

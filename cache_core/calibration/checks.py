@@ -1,0 +1,170 @@
+"""Sorts of JSON values: a small validator that says in words what it found where.
+
+Places count rows and lags from 1, and steps, layers and noise levels from 0 as everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ..schedule_file import kind_of, shown
+
+TEXT_LIMIT = 200
+"""Characters of a name."""
+
+
+class Misfit(Exception):
+    """A value is not what was expected.
+
+    Args:
+        found: continues "the calibration mine.json …".
+        remedy: what was expected, or what to do.
+    """
+
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(found, remedy)
+        self.found, self.remedy = found, remedy
+
+    @classmethod
+    def at(cls, where: str, found: str, expected: str) -> Misfit:
+        """What was found at a place."""
+        return cls(f"has {found} at {where}" if where else f"holds {found}", f"expected {expected}")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One sort of value.
+
+    Args:
+        expected: the sort in words.
+        read: takes the place around the value, its own name there ("" where the place is its own)
+            and the value. Returns what the value means, or raises `Misfit`.
+    """
+
+    expected: str
+    read: Callable[[str, str, Any], Any]
+
+
+def single(expected: str, is_fit: Callable[[Any], bool], mean: Callable[[Any], Any]) -> Check:
+    """A value without parts: what fits, and what it means."""
+
+    def read(place: str, name: str, value: Any) -> Any:
+        if not is_fit(value):
+            raise Misfit.at(_join(place, name), kind_of(value), expected)
+        return mean(value)
+
+    return Check(expected, read)
+
+
+def is_number(value: Any, low: float, high: float) -> bool:
+    """Whether a value is a number in a range; True and NaN are none."""
+    return type(value) in (int, float) and low <= value <= high
+
+
+def number(low: float, high: float) -> Check:
+    """A number, with or without fraction."""
+    expected = f"a number from {low:g} to {high:g}"
+    return single(expected, lambda value: is_number(value, low, high), float)
+
+
+def count(low: int, high: int) -> Check:
+    """A number that is written without fraction."""
+    expected = f"a whole number from {low} to {high}"
+    return single(expected, lambda v: type(v) is int and low <= v <= high, int)
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is one short line; what cannot be printed may steer what shows it."""
+    return isinstance(value, str) and len(value) <= TEXT_LIMIT and value.isprintable()
+
+
+def text() -> Check:
+    """A short line of text."""
+    return single(f"one line of at most {TEXT_LIMIT} characters", is_text, str)
+
+
+def word(*words: str) -> Check:
+    """One of some words."""
+    return single(f"one of {', '.join(words)}", lambda v: isinstance(v, str) and v in words, str)
+
+
+def list_of(item: str, of: Check, least: int, most: int, first: int = 0) -> Check:
+    """A list; it means a tuple.
+
+    Args:
+        item: what one entry is called in a place.
+        of: each entry.
+        least: entries.
+        most: entries.
+        first: number of the first entry.
+    """
+    expected = f"a list of {least} to {most} entries"
+
+    def read(place: str, name: str, value: Any) -> Any:
+        if not isinstance(value, list):
+            raise Misfit.at(_join(place, name), kind_of(value), expected)
+        entries = cast("list[Any]", value)
+        if not least <= len(entries) <= most:
+            raise Misfit.at(_join(place, name), f"{len(entries)} entries", expected)
+        return tuple(
+            of.read(_join(place, f"{item} {at}"), "", entry)
+            for at, entry in enumerate(entries, first)
+        )
+
+    return Check(expected, read)
+
+
+def object_of(required: Mapping[str, Check], optional: Mapping[str, Check] | None = None) -> Check:
+    """An object of known keys. Others are passed over: a later version may have put them there."""
+    expected = f"an object with {', '.join(required)}" if required else "an object"
+    known = {**required, **(optional or {})}
+
+    def read(place: str, name: str, value: Any) -> Any:
+        where = _join(place, name)
+        if not isinstance(value, dict):
+            raise Misfit.at(where, kind_of(value), expected)
+        items = cast("dict[str, Any]", value)
+        for key, check in required.items():
+            if key not in items:
+                lacking = f"has no {key} at {where}" if where else f"has no {key}"
+                raise Misfit(lacking, f"expected {check.expected}")
+        return {
+            key: check.read(where, key, items[key]) for key, check in known.items() if key in items
+        }
+
+    return Check(expected, read)
+
+
+def table_of(mean: Callable[[str], Any], keys: str, of: Check, most: int) -> Check:
+    """An object with any number of entries of one sort.
+
+    Args:
+        mean: what a key means, None where it means nothing.
+        keys: which keys mean something, in words.
+        of: each entry.
+        most: entries.
+    """
+    expected = f"an object of at most {most} entries"
+
+    def read(place: str, name: str, value: Any) -> Any:
+        where = _join(place, name)
+        if not isinstance(value, dict):
+            raise Misfit.at(where, kind_of(value), expected)
+        items = cast("dict[str, Any]", value)
+        if len(items) > most:
+            raise Misfit.at(where, f"{len(items)} entries", expected)
+        found: dict[Any, Any] = {}
+        for key, entry in items.items():
+            meaning = mean(key)
+            if meaning is None:
+                raise Misfit.at(where, f"the key {shown(key)}", keys)
+            found[meaning] = of.read(f"{where} {shown(key)}", "", entry)
+        return found
+
+    return Check(expected, read)
+
+
+def _join(place: str, name: str) -> str:
+    return f"{place}, {name}" if place and name else place or name

@@ -1,0 +1,134 @@
+"""What the parts of a network cost: seconds and floating-point operations."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import (
+    flop_registry,
+    sdpa_flop_count,  # pyright: ignore[reportUnknownVariableType]
+)
+
+from .calibration import Part
+
+aten = torch.ops.aten
+
+
+class FlopCounter(TorchDispatchMode):
+    """Counts multiplications and additions of matrix products, convolutions and attention.
+
+    Every operation is called as it is, so that results stay the same to the last bit; torch's own
+    counter takes composite operations apart first, which may choose another kernel.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # pyright: ignore[reportUnknownMemberType]
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        packet = func._overloadpacket
+        if packet is aten.einsum:
+            with self:
+                return func.decompose(*args, **kwargs)
+        result = func(*args, **kwargs)
+        if packet in (aten.linear, aten.matmul):
+            self.total += 2 * result.numel() * args[0].shape[-1]
+        elif packet in (aten.conv1d, aten.conv2d, aten.conv3d):
+            self.total += 2 * result.numel() * args[1][0].numel()
+        elif packet is aten.scaled_dot_product_attention:
+            self.total += sdpa_flop_count(args[0].shape, args[1].shape, args[2].shape)
+        elif packet in flop_registry:
+            self.total += flop_registry[packet](*args, **kwargs, out_val=result)
+        return result
+
+
+class Meter:
+    """Adds up what parts cost: seconds while `is_timing`, operations inside `counting_flops`.
+
+    Args:
+        device: where the model runs; on CUDA the device's own clock is used, and nothing waits.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.flops: Counter[Part] = Counter()
+        self.all_flops = 0
+        self.seconds: dict[Part, float] = defaultdict(float)
+        self.is_timing = False
+        self._events: list[tuple[Part, Any, Any]] = []
+        self._counter: FlopCounter | None = None
+        self._own_seconds = 0.0
+
+    @property
+    def own_seconds(self) -> float:
+        """Seconds that measuring itself took, which count for no part."""
+        return self._own_seconds
+
+    @contextmanager
+    def not_counted(self) -> Generator[None]:
+        """Leave what happens inside out of the seconds of the parts around it."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._own_seconds += time.perf_counter() - started
+
+    @contextmanager
+    def counting_flops(self) -> Generator[None]:
+        """Count the operations of one model call."""
+        with FlopCounter() as self._counter:
+            try:
+                yield
+            finally:
+                self.all_flops += self._counter.total
+                self._counter = None
+
+    def start(self, part: Part) -> Callable[[], None] | None:
+        """Begin to measure a part; call what is returned when it is done."""
+        counter = self._counter
+        if counter is not None:
+            before = counter.total
+            return lambda: self.flops.update({part: counter.total - before})
+        if not self.is_timing:
+            return None
+        if self.device.type == "cuda":
+            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            begin.record()
+            self._events.append((part, begin, end))
+            return end.record
+        began, own = time.perf_counter(), self._own_seconds
+
+        def stop() -> None:
+            elapsed = time.perf_counter() - began - (self._own_seconds - own)
+            self.seconds[part] += elapsed
+
+        return stop
+
+    def read(self) -> dict[Part, float]:
+        """Seconds by part; waits for the device, so only when the run is over."""
+        if self._events:
+            torch.cuda.synchronize()
+        for part, begin, end in self._events:
+            self.seconds[part] += begin.elapsed_time(end) / 1000
+        self._events.clear()
+        return self.seconds
+
+    def flop_shares(self) -> dict[Part, float]:
+        """FLOPs as shares of the whole; none where a part's kernels could not be counted."""
+        if not self.all_flops or not all(self.flops.values()):
+            return {}
+        return {part: min(n / self.all_flops, 1.0) for part, n in self.flops.items()}
+
+    def second_shares(self, total: float) -> dict[Part, float]:
+        """Seconds as shares of those of the timed steps."""
+        if not math.isfinite(total) or total <= 0:
+            return {}
+        return {part: min(each / total, 1.0) for part, each in self.read().items()}

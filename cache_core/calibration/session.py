@@ -1,0 +1,146 @@
+"""Sessions that measure: in a calibrating run, and in one whose outcome was predicted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+
+from ..clock import Timeline
+from ..report import Report
+from ..rules import Rule
+from ..session import Decision, Session
+from ..sites import Site, SiteKind
+from ..streams import StreamKey
+from ..values import Value, is_value, join, nbytes
+from .calibration import Part
+from .meter import Meter
+from .recorder import Recorder
+
+
+class CalibratingSession(Session):
+    """Asks like a session, but only ever computes, except while sensing.
+
+    Sensing is one more call of the network, beside the run, in which a group of sites answers with
+    what it returned one step before.
+
+    Args:
+        recorder: takes in every value.
+        meter: takes in what the sites cost.
+    """
+
+    def __init__(
+        self,
+        assigned: Mapping[Site, Rule],
+        timeline: Timeline,
+        report: Report,
+        recorder: Recorder,
+        meter: Meter,
+    ) -> None:
+        super().__init__(assigned, timeline, report)
+        self._recorder, self._meter = recorder, meter
+        self._sensed: frozenset[Site] | None = None
+        self._wanted: frozenset[Site] = frozenset()
+        self._sizes: Counter[Site] = Counter()
+
+    def nbytes_of(self, sites: frozenset[Site]) -> int:
+        """Bytes of all values that these sites return in one step."""
+        return sum(self._sizes[site] for site in sites)
+
+    def holds(self, sites: frozenset[Site]) -> bool:
+        """Whether these sites have kept what they returned in the step before."""
+        step = self.clock.step - 1
+        return all(self._store.newest_step(site) == step for site in sites)
+
+    def keep(self, sites: frozenset[Site], still: frozenset[Site]) -> None:
+        """From now on, also keep the whole values of these sites.
+
+        Args:
+            still: sites whose values are not stored any more, but needed yet.
+        """
+        self._wanted = sites
+        for site in self._assigned:
+            if site not in sites and site not in still:
+                self._store.drop_all(site)
+
+    @contextmanager
+    def sensing(self, sites: frozenset[Site]) -> Generator[None]:
+        """Answer for these sites with what they returned before, and measure nothing."""
+        self._sensed = sites
+        try:
+            yield
+        finally:
+            self._sensed = None
+
+    def decide(self, site: Site, streams: Sequence[StreamKey]) -> Decision:
+        if self._sensed is None or site not in self._sensed:
+            return Decision(reuse=False)
+        entries = [self._store.get(site, stream) for stream in streams]
+        step = self.clock.step
+        return Decision(reuse=all(entry and entry.step == step - 1 for entry in entries))
+
+    def recall(self, site: Site, streams: Sequence[StreamKey], given: Value | None = None) -> Value:
+        return join([self._entry(site, stream).past[-1] for stream in streams])
+
+    def keeps(self, site: Site) -> bool:
+        return self._sensed is None
+
+    @property
+    def is_measuring(self) -> bool:
+        return self._sensed is None
+
+    def measure(self, site: Site) -> Callable[[], None] | None:
+        return self._meter.start(_part(site)) if self._sensed is None else None
+
+    def record(
+        self, site: Site, streams: Sequence[StreamKey], output: Value, decision: Decision
+    ) -> None:
+        if self._sensed is not None:
+            return
+        with self._meter.not_counted():
+            step = self.clock.step
+            self._report.count(site.kind.value, step, reused=False, streams=len(streams))
+            if step == 0:
+                self._sizes[site] += nbytes(output) if is_value(output) else 0
+            parts = self._divide(site, output, len(streams))
+            for stream, part in zip(streams, parts, strict=False):
+                self._recorder.observe(site, stream, _changing(site, part), step)
+                if site in self._wanted:
+                    self._store.put(site, stream, (part,), step)
+
+
+class WatchingSession(Session):
+    """A session that compares every computed value with the one before, as a calibration does.
+
+    So that what was predicted can be told from what happened.
+    """
+
+    def __init__(
+        self,
+        assigned: Mapping[Site, Rule],
+        timeline: Timeline,
+        report: Report,
+        recorder: Recorder,
+    ) -> None:
+        super().__init__(assigned, timeline, report)
+        self._recorder = recorder
+
+    def record(
+        self, site: Site, streams: Sequence[StreamKey], output: Value, decision: Decision
+    ) -> None:
+        super().record(site, streams, output, decision)
+        if site.kind is not SiteKind.GUIDANCE:
+            parts = self._divide(site, output, len(streams))
+            for stream, part in zip(streams, parts, strict=False):
+                self._recorder.observe(site, stream, part, self.clock.step)
+
+
+def _part(site: Site) -> Part:
+    return site.kind, site.index if site.kind is SiteKind.DEEP_BRANCH else None
+
+
+def _changing(site: Site, value: Value) -> Value:
+    """What is compared: of guidance the difference, as the branch that runs counts as zero."""
+    if site.kind is SiteKind.GUIDANCE and isinstance(value, tuple):
+        return value[1]
+    return value

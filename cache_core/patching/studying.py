@@ -1,0 +1,312 @@
+"""A calibrating run: when to measure what, and the calibration that comes of it."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..calibration import Calibration, Costs, ErrorTable, ModelFacts, Place, RunFacts, Study
+from ..calibration.choose import scheduled
+from ..calibration.meter import Meter
+from ..calibration.prediction import ATTENTION, LAYERS
+from ..calibration.recorder import Recorder
+from ..calibration.session import CalibratingSession
+from ..clock import Timeline
+from ..errors import ConfigError, StepCacheError
+from ..report import Report
+from ..rules import Rule
+from ..sites import Site, SiteKind
+from .facts import scheduler_of, shift_of
+from .guidance import network_output
+
+LOG = logging.getLogger("stepcache")
+
+LEAST_STEPS = 2
+LEAST_STEPS_TO_SENSE = 10
+"""Sensing takes one to two evaluations in all, too many beside few steps."""
+
+SENSED_BRANCHES = 3
+"""Deep branches that are sensed. The deeper the cut, the more a call costs."""
+
+SENSING_FROM, SENSING_TO = 0.3, 0.8
+"""The part of a run in which groups of sites are sensed, one after the other."""
+
+
+class Studying:
+    """Measures one run.
+
+    Args:
+        study: what is asked for.
+        facts: the model.
+        assigned: every site of it.
+        timeline: the run's schedule.
+        report: the run's report.
+        model_patcher: the host's patcher that is about to sample.
+        cfg: scale of guidance.
+
+    Raises:
+        ConfigError: the run has too few steps to compare.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        facts: ModelFacts,
+        assigned: Mapping[Site, Rule],
+        timeline: Timeline,
+        report: Report,
+        model_patcher: Any,
+        cfg: float,
+    ) -> None:
+        if timeline.steps < LEAST_STEPS:
+            raise ConfigError(
+                f"SmoothCache Calibrate: a run of {timeline.steps} step has nothing to compare; "
+                f"expected {LEAST_STEPS} or more. Sample with as many steps as you will use"
+            )
+        self._study, self._facts, self._report = study, facts, report
+        self._timeline, self._cfg = timeline, cfg
+        self._sampling = model_patcher.get_model_object("model_sampling")
+        self._recorder = Recorder(timeline.steps, study.lookahead, study.average)
+        self._meter = Meter(model_patcher.load_device)
+        self.session = CalibratingSession(assigned, timeline, report, self._recorder, self._meter)
+        self._groups = _sensing_steps(assigned, timeline.steps)
+        self._changes: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+        self._own: list[tuple[int, float]] = []
+        self._latent: tuple[int, ...] = ()
+        self._rows = 0
+
+    def start_evaluation(self) -> None:
+        """The session has been told the time."""
+        step = self.session.clock.step
+        self._own.append((step, self._meter.own_seconds))
+        self._meter.is_timing = step > 0 and step not in self._groups
+        _, now = self._groups.get(step, ("", frozenset[Site]()))
+        _, following = self._groups.get(step + 1, ("", frozenset[Site]()))
+        self.session.keep(following if self._fits(following) else frozenset(), still=now)
+
+    def _fits(self, sites: frozenset[Site]) -> bool:
+        size = self.session.nbytes_of(sites)
+        if size <= self._study.memory:
+            return True
+        self._note(
+            f"how much changes matter was not measured for some layers: their values take "
+            f"{size / 2**20:.0f} MiB; raise memory on SmoothCache Calibrate"
+        )
+        return False
+
+    def call(self, model: Any) -> AbstractContextManager[None]:
+        """Around a call of the run's model: counts its operations in the first evaluation."""
+        if len(self._own) > 1 or _is_compiled(model.diffusion_model):
+            return nullcontext()
+        return self._meter.counting_flops()
+
+    @contextmanager
+    def sensing(self) -> Iterator[str | None]:
+        """Around one more call of the network, of the group whose turn it is; None without one."""
+        step = self.session.clock.step
+        group = self._groups.get(step)
+        is_first = [other for other, _ in self._own].count(step) == 1
+        if group is None or not is_first or not self.session.holds(group[1]):
+            yield None
+            return
+        name, sites = group
+        with self._meter.not_counted(), self.session.sensing(sites):
+            yield name
+
+    def sensed(
+        self, name: str, x: torch.Tensor, sigma: torch.Tensor, answer: Any, other: Any
+    ) -> None:
+        """Take in what a call answered, and what it answered while a group was sensed."""
+        if not isinstance(answer, torch.Tensor) or answer.shape != x.shape:
+            return
+        output = network_output(self._sampling, x, sigma, answer)
+        changed = network_output(self._sampling, x, sigma, other)
+        self._add(name, (changed - output).abs().sum(), output.abs().sum())
+
+    def guided(self, x: torch.Tensor, sigma: torch.Tensor, answers: Sequence[Any]) -> None:
+        """Take in both branches of one evaluation: how much of the output guidance makes."""
+        cond, uncond = (network_output(self._sampling, x, sigma, each) for each in answers)
+        guided = uncond + self._cfg * (cond - uncond)
+        change = abs(self._cfg - 1) * (cond - uncond)
+        self._add(SiteKind.GUIDANCE.value, change.abs().sum(), guided.abs().sum())
+
+    def _add(self, name: str, change: torch.Tensor, norm: torch.Tensor) -> None:
+        self._changes.setdefault(name, []).append((change, norm))
+
+    def met(self, x: torch.Tensor, streams: int) -> None:
+        """The latents of a model call."""
+        self._latent = tuple(x.shape[1:])
+        self._rows = max(self._rows, x.shape[0] // streams)
+
+    def finish(self, outcome: str) -> Calibration | None:
+        """The run is over: make the calibration and hand it out. Never raises on its account.
+
+        Returns:
+            What is known now; None where nothing could be kept, which the report then says.
+        """
+        self._recorder.forget()
+        try:
+            known, remarks = self._study.deliver(self._calibration(outcome == "finished"))
+        except StepCacheError as error:
+            LOG.warning("%s", error)
+            self._note(str(error))
+            return None
+        for remark in remarks:
+            self._note(remark)
+        return known
+
+    def _calibration(self, has_finished: bool) -> Calibration:
+        steps = self._timeline.steps if has_finished else self._recorder.measured_steps + 1
+        if steps < LEAST_STEPS:
+            raise StepCacheError(
+                "SmoothCache Calibrate: the run was stopped before two steps were done; nothing "
+                "was kept. Sample again"
+            )
+        rows = self._complete(self._recorder.rows(self._study.with_layers), steps)
+        if not any(place.kind is not SiteKind.GUIDANCE for place in rows):
+            raise StepCacheError(
+                f"SmoothCache Calibrate: the sampler {self._report.sampler} did not evaluate the "
+                f"model at every step of the schedule, so that steps cannot be compared; nothing "
+                f"was kept. Calibrate with a sampler that does, such as euler"
+            )
+        table = ErrorTable(self._timeline.sigmas[: steps + 1], self._study.lookahead, rows)
+        self._note(
+            f"calibration kept {self._recorder.peak_nbytes / 2**20:.1f} MiB of values to compare "
+            f"and at most {self.session.store.peak_nbytes / 2**20:.1f} MiB of whole ones"
+        )
+        sigmas = torch.tensor(self._timeline.sigmas)
+        calibration = Calibration(
+            model=self._facts,
+            run=RunFacts(
+                sampler=self._report.sampler,
+                scheduler=scheduler_of(self._sampling, sigmas),
+                cfg=self._cfg,
+                latent=self._latent,
+                shift=shift_of(self._sampling),
+            ),
+            table=table,
+            samples=self._rows,
+            average=self._study.average,
+            costs=self._costs(),
+            influence=self._influence(table),
+            is_whole=has_finished,
+        )
+        return scheduled(calibration)
+
+    def _complete(
+        self, rows: Mapping[Place, tuple[tuple[float, ...], ...]], steps: int
+    ) -> dict[Place, tuple[tuple[float, ...], ...]]:
+        """The rows of so many steps; those that were not measured throughout are left out.
+
+        Raises:
+            StepCacheError: a layer returned something that is not a number.
+        """
+        complete: dict[Place, tuple[tuple[float, ...], ...]] = {}
+        for place, lags in rows.items():
+            lags = tuple(row[: max(steps - lag, 0)] for lag, row in enumerate(lags, start=1))
+            for row in lags:
+                wrong = next((source for source, each in enumerate(row) if math.isnan(each)), None)
+                if wrong is not None:
+                    raise StepCacheError(
+                        f"SmoothCache Calibrate: {place.kind} returned values that are not numbers "
+                        f"(NaN) about step {wrong}; nothing was kept. The picture will be black "
+                        f"too: try another weight_dtype or fewer patches"
+                    )
+            if all(math.isfinite(each) for row in lags for each in row):
+                complete[place] = lags
+            elif place.branch == "both":
+                self._note(f"{place.kind} did not run in every step and is left out")
+        return complete
+
+    def _costs(self) -> Costs:
+        seconds = dict(self._report.step_seconds)
+        for (step, own), (_, after) in zip(
+            self._own, [*self._own[1:], (0, self._meter.own_seconds)], strict=True
+        ):
+            seconds[step] = seconds.get(step, 0.0) - (after - own)
+        timed = sum(s for step, s in seconds.items() if step > 0 and step not in self._groups)
+        return Costs(
+            flops=self._meter.flop_shares(),
+            seconds=self._meter.second_shares(timed),
+            device=_device_name(self._meter.device),
+        )
+
+    def _influence(self, table: ErrorTable) -> dict[str, float]:
+        """Relative error of the output per relative change of what a group returns."""
+        when = {name: step for step, (name, _) in self._groups.items()}
+        found: dict[str, float] = {}
+        for name, pairs in self._changes.items():
+            change = sum(float(change) for change, _ in pairs)
+            norm = sum(float(norm) for _, norm in pairs)
+            own = 1.0 if name == SiteKind.GUIDANCE else _change(table, name, when[name])
+            if own and norm and math.isfinite(change / norm / own):
+                found[name] = change / norm / own
+        return found
+
+    def _note(self, remark: str) -> None:
+        if remark not in self._report.notes:
+            self._report.notes.append(remark)
+
+
+def _is_compiled(network: nn.Module) -> bool:
+    """Whether compiled code runs in the network, whose operations cannot be counted."""
+    return any(
+        hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
+        for module in network.modules()
+    )
+
+
+def _sensing_steps(
+    assigned: Mapping[Site, Rule], steps: int
+) -> dict[int, tuple[str, frozenset[Site]]]:
+    """At which step which group of sites is sensed."""
+    if steps < LEAST_STEPS_TO_SENSE:
+        return {}
+    groups = _groups(assigned)
+    return {
+        round(steps * (SENSING_FROM + (SENSING_TO - SENSING_FROM) * number / len(groups))): group
+        for number, group in enumerate(groups)
+    }
+
+
+def _groups(assigned: Mapping[Site, Rule]) -> list[tuple[str, frozenset[Site]]]:
+    kinds = {site.kind for site in assigned}
+
+    def of(is_wanted: Callable[[Site], bool]) -> frozenset[Site]:
+        return frozenset(site for site in assigned if is_wanted(site))
+
+    groups: list[tuple[str, frozenset[Site]]] = []
+    if kinds & ATTENTION:
+        groups.append(("attention", of(lambda site: site.kind in ATTENTION)))
+    if SiteKind.FEED_FORWARD in kinds:
+        groups.append(("layers", of(lambda site: site.kind in LAYERS)))
+    if SiteKind.BLOCK in kinds:
+        groups.append((SiteKind.BLOCK.value, of(lambda site: site.kind is SiteKind.BLOCK)))
+    branches = [site for site in assigned if site.kind is SiteKind.DEEP_BRANCH]
+    for site in branches[:SENSED_BRANCHES]:
+        groups.append((f"{site.kind} {site.index}", frozenset({site})))
+    return groups
+
+
+def _change(table: ErrorTable, name: str, step: int) -> float:
+    """Mean change of a group's kinds in the step that was sensed."""
+    kinds = {"attention": ATTENTION, "layers": LAYERS}.get(name)
+    if kinds is not None:
+        places = [Place(kind) for kind in kinds if Place(kind) in table.rows]
+    elif name == SiteKind.BLOCK:
+        places = [Place(SiteKind.BLOCK)]
+    else:
+        places = [Place(SiteKind.DEEP_BRANCH, int(name.rpartition(" ")[2]))]
+    places = [place for place in places if place in table.rows]
+    changes = [table.change(place, step - 1, step) for place in places if step < table.steps]
+    return sum(changes) / len(changes) if changes else 0.0
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

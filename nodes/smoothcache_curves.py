@@ -1,0 +1,64 @@
+"""Node "SmoothCache Curves"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..cache_core.calibration import Wish, choose
+from ..cache_core.errors import StepCacheError
+from ..cache_core.patching import last_calibration, last_report
+from . import inputs, picture
+
+NAME = "SmoothCache Curves"
+
+
+class SmoothCacheCurves(io.ComfyNode):
+    """Shows what a calibrating run has measured."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StepCacheCurves",
+            display_name=NAME,
+            category=inputs.CATEGORY,
+            description=(
+                "Draws what SmoothCache Calibrate has measured: how much every kind of layer "
+                "changes from step to step, and a schedule made of it. Pass the sampler's latent "
+                "through it, so that it looks after the run."
+            ),
+            inputs=[
+                io.Model.Input("model", tooltip="The model that leaves SmoothCache Calibrate."),
+                io.Latent.Input("latent", tooltip="The sampler's output; handed on unchanged."),
+            ],
+            outputs=[
+                io.Latent.Output(display_name="latent"),
+                io.Image.Output(display_name="picture"),
+                io.String.Output(display_name="text"),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls, model: io.Model.Type, latent: dict[str, Any]
+    ) -> io.NodeOutput:
+        try:
+            calibration, report = last_calibration(model), last_report(model)
+        except LookupError as error:
+            raise StepCacheError(
+                f"{NAME}: {error}. Connect the model that leaves SmoothCache Calibrate, the same "
+                f"that goes into the sampler"
+            ) from error
+        if report is None:
+            raise StepCacheError(
+                f"{NAME}: this model has not been sampled yet. Connect the latent of the sampler "
+                f"that uses this very model"
+            )
+        if calibration is None:
+            raise StepCacheError(f"{NAME}: nothing was measured. {'. '.join(report.notes)}")
+        chosen = choose(calibration, calibration.timeline, Wish())
+        drawn = picture.to_image(picture.draw(calibration, chosen, "What was measured"))
+        text = "\n".join([str(chosen.prediction), *report.notes])
+        return io.NodeOutput(latent, drawn, text, ui={"text": (text,)})

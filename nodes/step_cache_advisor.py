@@ -1,0 +1,80 @@
+"""Node "Step Cache Advisor"."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from comfy_api.latest import io
+
+from ..cache_core.advisor import advise
+from ..cache_core.errors import ConfigError
+from ..cache_core.patching import attach, timeline_of
+from ..cache_core.schedule_file import read_bytes
+from . import inputs, library
+
+NAME = "Step Cache Advisor"
+
+
+class StepCacheAdvisor(io.ComfyNode):
+    """Chooses a method and its settings, and attaches it."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StepCacheAdvisor",
+            display_name=NAME,
+            category=inputs.CATEGORY,
+            description=(
+                "Chooses the method and the settings that lose least for a wished speed, by what "
+                "SmoothCache Calibrate has measured on this model, and applies them. The text "
+                "says what it chose, why, and what the others would have done."
+            ),
+            inputs=[
+                io.Model.Input("model"),
+                io.Combo.Input(
+                    "calibration",
+                    options=library.calibrations(),
+                    tooltip=(
+                        f"A file made by SmoothCache Calibrate, in user/{library.USER_FOLDER}. It "
+                        f"fits one architecture; LoRAs and other weights of it are fine."
+                    ),
+                ),
+                io.Float.Input(
+                    "speedup",
+                    default=1.5,
+                    min=1.1,
+                    max=5.0,
+                    step=0.05,
+                    round=0.01,
+                    display_mode=io.NumberDisplay.slider,
+                    tooltip=(
+                        "From quality (1.1) to speed (5: five times as fast). "
+                        "The least error for this speed is chosen; if nothing is as fast, the "
+                        "fastest."
+                    ),
+                ),
+            ],
+            outputs=[io.Model.Output(), io.String.Output(display_name="text")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls, model: io.Model.Type, calibration: str, speedup: float
+    ) -> str:
+        """Changes with the file, so that ComfyUI reads an edited one again."""
+        return hashlib.sha256(read_bytes(library.path_of(calibration))).hexdigest()
+
+    @classmethod
+    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls, model: io.Model.Type, calibration: str, speedup: float
+    ) -> io.NodeOutput:
+        try:
+            measured = library.load(calibration)
+            sampling = model.get_model_object("model_sampling")
+            timeline = timeline_of(sampling, torch.tensor(measured.table.sigmas))
+            advice = advise(measured, timeline, speedup, calibration)
+        except ConfigError as error:
+            raise ConfigError(f"{NAME}: {error}") from error
+        reason = advice.reason
+        return io.NodeOutput(attach(model, advice.method), reason, ui={"text": (reason,)})

@@ -1,0 +1,46 @@
+"""Writes calibrations/*.json, those of the demo's models: `python scripts/calibrate_reference.py`.
+
+Needs the environment of `python scripts/test.py`. On a quiet machine: shares of time are measured.
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+import host
+import pack
+
+pack.load()
+host.boot()
+
+from stepcache.cache_core.calibration.file import write  # noqa: E402
+from stepcache.cache_core.version import VERSION  # noqa: E402
+
+from demo import calibrate, evaluate  # noqa: E402
+
+FOLDER = ROOT / "calibrations"
+STEPS = (20, 30, 50)
+
+
+def main() -> int:
+    """Measure and write every file. Returns the exit status."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, steps in product(evaluate.DEFAULTS, STEPS):
+        settings = {**evaluate.DEFAULTS[name], "sampler": "euler", "scheduler": "simple"}
+        options = Namespace(model=name, models=evaluate.MODELS, frames=1, steps=steps, **settings)
+        found = calibrate.calibrated(evaluate.load_model(options), options)
+        path = FOLDER / f"shapes {name}, {steps} steps.json"
+        write(path, replace(found, tool=VERSION))
+        print(f"wrote {path.relative_to(ROOT)}: {found.samples} captions", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

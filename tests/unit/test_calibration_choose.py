@@ -1,0 +1,285 @@
+"""Which schedule is chosen by a threshold, a speedup or a quality."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import random
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from stepcache.cache_core.calibration import (
+    Calibration,
+    Chosen,
+    Costs,
+    ErrorTable,
+    Lags,
+    ModelFacts,
+    Place,
+    RunFacts,
+    Wish,
+    choose,
+    predict,
+    scan,
+)
+from stepcache.cache_core.calibration.choose import rules_of
+from stepcache.cache_core.clock import Timeline
+from stepcache.cache_core.errors import ConfigError
+from stepcache.cache_core.schedule_file import Rows
+from stepcache.cache_core.sites import SiteKind
+
+SELF, CROSS, FEED_FORWARD, BLOCK = (
+    SiteKind.SELF_ATTENTION, SiteKind.CROSS_ATTENTION, SiteKind.FEED_FORWARD, SiteKind.BLOCK,
+)  # fmt: skip
+
+
+def calibration_of(
+    steps: int = 20, lookahead: int = 4, layers: int = 3, seed: int = 0, **changes: Any
+) -> Calibration:
+    """Errors that are least in the middle of the run, different for every layer."""
+    chance = random.Random(seed)
+
+    def lags(scale: float) -> Lags:
+        return tuple(
+            tuple(
+                scale * chance.uniform(0.5, 1) * lag**0.8 * (0.05 + abs(i / steps - 0.5))
+                for i in range(max(steps - lag, 0))
+            )
+            for lag in range(1, lookahead + 1)
+        )
+
+    rows = {
+        Place(kind, index): lags(scale)
+        for kind, scale in ((SELF, 1.0), (CROSS, 0.4), (FEED_FORWARD, 0.8), (BLOCK, 0.6))
+        for index in (None, *(range(layers) if kind is not BLOCK else ()))
+    }
+    found = Calibration(
+        ModelFacts(
+            "toy", "ToyNet", "0123", {k: layers for k in (SELF, CROSS, FEED_FORWARD, BLOCK)}
+        ),
+        RunFacts("euler", "normal", 7.0, (4, 8, 8)),
+        ErrorTable(Timeline.even(steps).sigmas, lookahead, rows),
+        samples=1,
+        costs=Costs(
+            {(SELF, None): 0.3, (CROSS, None): 0.1, (FEED_FORWARD, None): 0.4, (BLOCK, None): 0.95},
+            {(SELF, None): 0.35, (CROSS, None): 0.1, (FEED_FORWARD, None): 0.3, (BLOCK, None): 0.9},
+        ),
+        influence={"layers": 0.4, "attention": 0.3, "block": 0.8},
+    )
+    return replace(found, **changes)
+
+
+SHORT = calibration_of(steps=10, layers=2)
+"""For searches that are checked by trying everything."""
+
+
+@cache
+def every_choice(steps: int, parts: Any) -> list[Chosen]:
+    """The schedules of every threshold that makes a difference."""
+    line = Timeline.even(steps)
+    rows = SHORT.table.at(line.sigmas).rows.values()
+    errors = {e for lags in rows for row in lags[:3] for e in row if math.isfinite(e)}
+    wishes = [Wish("alpha", alpha, 3, parts) for alpha in (0.0, *sorted(errors))]
+    return [choose(SHORT, line, wish) for wish in wishes]
+
+
+every_run = pytest.mark.parametrize("steps", [10, 7, 13])
+every_part = pytest.mark.parametrize("parts", ["layers", "each layer", "blocks"])
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.08, 0.2, 1000.0])
+def test_by_alpha_every_kind_is_scanned_with_it(alpha: float) -> None:
+    calibration = calibration_of()
+    found = choose(calibration, Timeline.even(20), Wish("alpha", alpha, 2))
+    assert found.alpha == alpha and not found.notes
+    rows = calibration.table.rows
+    assert found.rows == tuple(
+        (kind, None, scan(rows[Place(kind)], 20, alpha, 2)) for kind in (CROSS, FEED_FORWARD, SELF)
+    )
+    assert found.prediction == predict(calibration, rules_of(found.rows), Timeline.even(20))
+
+
+def test_each_layer_has_a_row_of_its_own() -> None:
+    found = choose(calibration_of(), Timeline.even(20), Wish("alpha", 0.2, 2, "each layer"))
+    kinds = (CROSS, FEED_FORWARD, SELF)
+    assert [(kind, index) for kind, index, _ in found.rows] == [
+        (kind, index) for kind in kinds for index in range(3)
+    ]
+    assert len({compute for kind, _, compute in found.rows if kind is SELF}) > 1
+
+
+def test_whole_blocks_have_one_row() -> None:
+    found = choose(calibration_of(), Timeline.even(20), Wish("alpha", 0.2, 2, "blocks"))
+    assert [(kind, index) for kind, index, _ in found.rows] == [(BLOCK, None)]
+
+
+def test_layers_are_counted_as_numbers() -> None:
+    found = choose(
+        calibration_of(layers=12), Timeline.even(20), Wish("alpha", 0.2, 2, "each layer")
+    )
+    assert [index for kind, index, _ in found.rows if kind is SELF] == list(range(12))
+
+
+@pytest.mark.parametrize(
+    ("kept", "parts", "message"),
+    [
+        (BLOCK, "layers", "no errors of layers; it has those of block. Calibrate again with them"),
+        (BLOCK, "each layer", "no errors of each layer; it has those of block"),
+        (SELF, "blocks", "no errors of blocks; it has those of self_attention"),
+    ],
+)
+def test_parts_that_were_not_measured_are_refused(kept: SiteKind, parts: Any, message: str) -> None:
+    table = calibration_of().table
+    rows = {place: lags for place, lags in table.rows.items() if place == Place(kept)}
+    calibration = calibration_of(table=replace(table, rows=rows))
+    for by in ("alpha", "speedup", "quality", "saved"):
+        with pytest.raises(ConfigError, match=message):
+            choose(calibration, Timeline.even(20), Wish(by, 1.0, 3, parts))
+
+
+@every_part
+@every_run
+def test_by_speedup_the_least_error_that_is_fast_enough(steps: int, parts: Any) -> None:
+    every = every_choice(steps, parts)
+    for speedup in (1.0, 1.1, 1.3):
+        found = choose(SHORT, Timeline.even(steps), Wish("speedup", speedup, 3, parts))
+        fast = [each for each in every if each.prediction.speedup >= 0.995 * speedup]
+        assert fast and found.prediction.speedup >= 0.995 * speedup
+        assert found.prediction.error == min(each.prediction.error for each in fast)
+        assert not any("out of reach" in note for note in found.notes)
+
+
+@every_part
+@every_run
+def test_a_speedup_out_of_reach_says_so_and_is_as_fast_as_can_be(steps: int, parts: Any) -> None:
+    fastest = max(each.prediction.speedup for each in every_choice(steps, parts))
+    found = choose(SHORT, Timeline.even(steps), Wish("speedup", 50.0, 3, parts))
+    assert found.prediction.speedup == fastest
+    assert (
+        f"50.00× is out of reach: reusing {parts} gives at most {fastest:.2f}×" in found.notes[-1]
+    )
+
+
+@every_part
+@every_run
+def test_by_quality_the_fastest_that_is_good_enough(steps: int, parts: Any) -> None:
+    every = every_choice(steps, parts)
+    for quality in (0.0, 0.9, 0.97, 1.0):
+        found = choose(SHORT, Timeline.even(steps), Wish("quality", quality, 3, parts))
+        good = [each for each in every if each.prediction.error <= 1 - quality + 1e-9]
+        assert found.prediction.error <= 1 - quality + 1e-9
+        assert found.prediction.speedup == max(each.prediction.speedup for each in good)
+
+
+@every_part
+@pytest.mark.parametrize("seed", range(3))
+def test_who_wishes_for_more_speed_does_not_get_less(seed: int, parts: Any) -> None:
+    calibration, line = calibration_of(steps=10, layers=2, seed=seed), Timeline.even(9)
+    wishes = [Wish("speedup", 1 + part / 8, 3, parts) for part in range(16)]
+    found = [choose(calibration, line, wish).prediction for wish in wishes]
+    assert len({each.speedup for each in found}) > 3
+    for slower, faster in pairwise(found):
+        assert faster.speedup >= slower.speedup
+        assert faster.error >= slower.error or faster.speedup == found[-1].speedup
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_who_wishes_for_more_quality_does_not_get_less(seed: int) -> None:
+    calibration, line = calibration_of(seed=seed), Timeline.even(20)
+    wishes = [Wish("quality", 0.9 + percent / 100, 3) for percent in range(11)]
+    found = [choose(calibration, line, wish).prediction for wish in wishes]
+    for worse, better in pairwise(found):
+        assert better.speedup <= worse.speedup
+
+
+def test_a_search_through_thousands_of_layers_leaves_thresholds_out_but_never_the_greatest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line, made = Timeline.even(10), [0]
+    module = importlib.import_module(choose.__module__)
+
+    def counted(*args: Any) -> tuple[bool, ...]:
+        made[0] += 1
+        return scan(*args)
+
+    monkeypatch.setattr(module, "SEARCHED_ROWS", 60)
+    monkeypatch.setattr(module, "scan", counted)
+    found = choose(SHORT, line, Wish("speedup", 50.0, 3, "each layer"))
+    # Six layers, and alpha 0 beside the thresholds.
+    assert 30 <= made[0] <= 60 + 6
+    greatest = choose(SHORT, line, Wish("alpha", 1000.0, 3, "each layer"))
+    assert found.prediction.speedup >= greatest.prediction.speedup
+
+
+def test_without_costs_there_is_no_speed_to_be_searched_for() -> None:
+    calibration = calibration_of(costs=Costs())
+    for by in ("speedup", "quality"):
+        message = f"does not say what layers cost, so that no {by} can be searched for; choose by"
+        with pytest.raises(ConfigError, match=message):
+            choose(calibration, Timeline.even(20), Wish(by, 1.0))
+    assert choose(calibration, Timeline.even(20), Wish("alpha", 0.1)).prediction.speedup == 1.0
+
+
+def test_a_quality_out_of_reach_says_so() -> None:
+    """A value that is the same at every other step is reused at alpha 0, and wrong in between."""
+    table = ErrorTable(Timeline.even(7).sigmas, 2, {Place(SELF): ((0.5,) * 6, (0.0,) * 5)})
+    calibration = calibration_of(table=table)
+    found = choose(calibration, Timeline.even(7), Wish("quality", 1.0))
+    assert found.prediction.error > 0
+    assert found.notes[-1].startswith("quality 1 is out of reach: the best schedule has 0.9")
+
+
+def test_saved_is_the_schedule_in_the_file() -> None:
+    rows: Rows = ((SELF, None, (True, False) * 10), (SELF, 1, (True,) * 20))
+    calibration = calibration_of(schedule=rows, alpha=0.7)
+    found = choose(calibration, Timeline.even(20), Wish())
+    assert (found.rows, found.alpha, found.notes) == (rows, 0.7, ())
+    assert found.prediction == predict(calibration, rules_of(rows), Timeline.even(20))
+
+
+@pytest.mark.parametrize("place", [Place(SELF), Place(BLOCK), Place(SELF, 1)], ids=str)
+def test_saved_for_other_noise_levels_is_made_anew_for_the_same_parts(place: Place) -> None:
+    rows: Rows = ((place.kind, place.index, (True, False) * 10),)
+    calibration = calibration_of(schedule=rows, alpha=0.3, lookahead=4)
+    found = choose(calibration, Timeline.even(25), Wish(lookahead=1))
+    table = calibration.table.at(Timeline.even(25).sigmas)
+    assert found.alpha == 0.3
+    assert found.rows == (
+        (place.kind, place.index, scan(table.rows[place], 25, 0.3, calibration.lookahead)),
+    )
+    assert found.notes == (
+        "this run has other noise levels than the calibration (25 steps, there 20): its errors "
+        "were read off between the measured ones. Calibrate with this sampler and scheduler for "
+        "the best schedule",
+    )
+
+
+def test_saved_without_a_schedule_is_made_from_the_saved_threshold() -> None:
+    calibration = calibration_of(alpha=0.2)
+    found = choose(calibration, Timeline.even(20), Wish())
+    assert found == choose(calibration, Timeline.even(20), Wish("alpha", 0.2, 3))
+
+
+@pytest.mark.parametrize(
+    ("by", "value", "message"),
+    [
+        ("alpha", -0.1, "alpha is -0.1; expected 0 to 1000"),
+        ("alpha", math.inf, "alpha is inf; expected 0 to 1000"),
+        ("speedup", 0.9, "speedup is 0.9; expected 1 to 100"),
+        ("speedup", math.nan, "speedup is nan; expected 1 to 100"),
+        ("quality", 1.1, "quality is 1.1; expected 0 to 1"),
+        ("quality", -0.1, "quality is -0.1; expected 0 to 1"),
+    ],
+)
+def test_wishes_out_of_range_are_refused(by: Any, value: float, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Wish(by, value)
+    assert message in str(caught.value)
+
+
+def test_a_lookahead_of_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="lookahead is 0; expected 1 or more steps"):
+        Wish("alpha", 0.1, 0)
