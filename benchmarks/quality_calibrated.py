@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,9 @@ host.boot(cpu=False)
 import quality_hosts as hosts  # noqa: E402
 import torch  # noqa: E402
 from quality import machine  # noqa: E402
-from quality_records import read_json, rows_of, write_json  # noqa: E402
-from quality_runs import Subject, score  # noqa: E402
-from stepcache.cache_core.advisor import advise  # noqa: E402
+from quality_records import Record, read_json, rows_of, write_json  # noqa: E402
+from quality_runs import Patch, Subject, retime, score  # noqa: E402
+from stepcache.cache_core.advisor import Advice, advise  # noqa: E402
 from stepcache.cache_core.calibration import Calibration, Wish  # noqa: E402
 from stepcache.cache_core.calibration import file as calibration_file  # noqa: E402
 from stepcache.cache_core.methods import CalibratedSmoothCache, DeepCache, Method  # noqa: E402
@@ -43,59 +46,71 @@ METHOD = (
     "promised before sampling: speedup (from shares of time), flop_bound and error. The host's "
     "caches run at the threshold whose probed speedup was nearest to each wished one."
 )
-UNCALIBRATED = {
-    "dit": (
-        ("FORA layers", "every 2nd step"),
-        ("FORA layers", "every 3rd step"),
-        ("whole blocks", "every 2nd step"),
-        ("whole blocks", "every 3rd step"),
-    ),
-    "unet": (),
+UNCALIBRATED: dict[str, dict[tuple[str, str], Callable[[int], Method]]] = {
+    "dit": {
+        ("whole blocks", f"every {nth} step"): partial(fora, f"whole blocks: every {nth} step")
+        for nth in ("2nd", "3rd")
+    },
+    "unet": {("DeepCache", "interval 4"): lambda _: DeepCache(4)},
 }
-"""Schedules without a calibration that the tables of quality.json lack."""
+"""Settings without a calibration that the table of quality.json lacks, for so many steps."""
 
 
 def calibration_of(subject: Subject, work: Path) -> Calibration:
     """The calibration of a subject, made once."""
     path = work / "calibrations" / f"{subject.name}_{subject.precision}.json"
     if not path.exists():
-        found = calibrate.calibrated(subject.model, subject.options)
-        calibration_file.write(path, found)
+        calibration_file.write(path, calibrate.calibrated(subject.model, subject.options))
     return calibration_file.read(path)
 
 
 def settings_of(subject: Subject, calibration: Calibration) -> dict[tuple[str, str], Method]:
     """What is scored on one model, by method and label."""
     found: dict[tuple[str, str], Method] = {}
-    for parts, speed in [(p, s) for p in ("layers", "blocks") for s in SPEEDS]:
+    for parts, speed in product(("layers", "blocks"), SPEEDS):
         method = CalibratedSmoothCache(calibration, Wish("speedup", speed, 4, parts))
-        # What is out of reach is the fastest schedule each time: one is enough.
-        found.setdefault((f"SmoothCache {parts}", method.describe()), method)
-    sampling = subject.model.get_model_object("model_sampling")
-    timeline = timeline_of(sampling, torch.tensor(calibration.table.sigmas))
-    for speed in SPEEDS:
-        advice = advise(calibration, timeline, speed, "calibration")
-        found["Advisor", f"{speed:g}"] = advice.method
-    for name, label in UNCALIBRATED[subject.name]:
-        built_in = f"{'FORA' if name.startswith('FORA') else name}: {label}"
-        found[name, label] = fora(built_in, subject.options.steps)
-    if subject.name == "unet":
-        found["DeepCache", "interval 4"] = DeepCache(4)
+        is_reached = method.own_choice.prediction.speedup >= 0.99 * speed
+        # What is out of reach is the same fastest schedule each time.
+        label = f"{speed:g}×" if is_reached else "fastest"
+        found.setdefault((f"SmoothCache {parts}", label), method)
+    for speed, advice in advices_of(subject, calibration).items():
+        if all(advice.method.rules() != method.rules() for method in found.values()):
+            found["Advisor", f"{speed:g}×"] = advice.method
+    for place, make in UNCALIBRATED[subject.name].items():
+        found[place] = make(subject.options.steps)
     return found
 
 
+def advices_of(subject: Subject, calibration: Calibration) -> dict[float, Advice]:
+    """What the advisor chooses for each speed."""
+    sampling = subject.model.get_model_object("model_sampling")
+    timeline = timeline_of(sampling, torch.tensor(calibration.table.sigmas))
+    return {speed: advise(calibration, timeline, speed, "calibration") for speed in SPEEDS}
+
+
 def run_ours(subject: Subject, calibration: Calibration, arguments: argparse.Namespace) -> None:
-    """Score our settings, nearest to the plain model first."""
-    for number, ((name, label), method) in enumerate(settings_of(subject, calibration).items()):
-        short = label if name in ("Advisor", "DeepCache") or "step" in label else str(number)
-        record = subject.record(name, short, method.describe())
+    """Score our settings."""
+    settings = settings_of(subject, calibration)
+    advised: dict[str, Any] = {}
+    for speed, advice in advices_of(subject, calibration).items():
+        rules = advice.method.rules()
+        row = next(place for place, method in settings.items() if method.rules() == rules)
+        advised[f"{speed:g}×"] = {"row": row, "reason": advice.reason.splitlines()}
+    write_json(arguments.work / "advised" / f"{subject.name}.json", advised)
+    for (name, label), method in settings.items():
+        record = subject.record(name, label, method.describe())
         predicted = method.prediction.to_dict() if method.prediction else None
-        write_json(arguments.work / "predicted" / f"{subject.name}_{name}_{short}.json", predicted)
-        print(f"{subject.name}/{name} {short}: {method.describe()} {method.prediction}", flush=True)
-        score(
-            subject, record, lambda m, method=method: attach(m, method),
-            arguments.count, arguments.pair_every,
-        )  # fmt: skip
+        write_json(arguments.work / "predicted" / f"{subject.name}_{name}_{label}.json", predicted)
+        print(f"{subject.name}/{name} {label}: {method.describe()} {method.prediction}", flush=True)
+        _measure(subject, record, lambda m, method=method: attach(m, method), arguments)
+
+
+def _measure(subject: Subject, record: Record, patch: Patch, arguments: Any) -> None:
+    if arguments.retime:
+        retime(subject, record, patch)
+        print(f"  {record.row(subject.plain)['speedup']}", flush=True)
+    else:
+        score(subject, record, patch, arguments.count, arguments.pair_every)
 
 
 def run_hosts(subject: Subject, arguments: argparse.Namespace) -> None:
@@ -109,10 +124,7 @@ def run_hosts(subject: Subject, arguments: argparse.Namespace) -> None:
             print(f"{subject.name}/{name} threshold {threshold} for {speed:g}×", flush=True)
             label = f"threshold {threshold}"
             record = subject.record(name, label, f"{name} (reuse_{label}, 0.15-0.95)")
-            score(
-                subject, record, lambda m, c=cache, t=threshold: c.patch(m, t),
-                arguments.count, arguments.pair_every,
-            )  # fmt: skip
+            _measure(subject, record, lambda m, c=cache, t=threshold: c.patch(m, t), arguments)
 
 
 def merge(work: Path) -> None:
@@ -122,8 +134,14 @@ def merge(work: Path) -> None:
         name = f"{row['model']}_{row['method']}_{row['label']}.json"
         predicted = read_json(work / "predicted" / name)
         rows.append({**row, "predicted": predicted} if predicted else row)
-    matches = hosts.matches_of(work)
-    write_json(RESULT, {"machine": machine(), "method": METHOD, "matches": matches, "rows": rows})
+    result = {
+        "machine": machine(),
+        "method": METHOD,
+        "matches": hosts.matches_of(work),
+        "advised": {path.stem: read_json(path) for path in (work / "advised").glob("*.json")},
+        "rows": rows,
+    }
+    write_json(RESULT, result)
     for row in rows:
         speed = f"{row['speedup']['median']:.3f}×" if "speedup" in row else ""
         wished = f"{row['predicted']['speedup']:.3f}×" if row.get("predicted") else ""
@@ -143,6 +161,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="of the processor; otherwise all")
     parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "calibration")
     parser.add_argument("--merge-only", action="store_true", help="only write the table")
+    parser.add_argument("--retime", action="store_true", help="only measure the speeds again")
     parser.add_argument("--without-hosts", action="store_true", help="score only our settings")
     arguments = parser.parse_args()
     if arguments.threads:

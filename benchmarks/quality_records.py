@@ -52,6 +52,10 @@ class Record:
     def add(self, batch: Batch) -> None:
         """Append a batch and save."""
         self.batches.append(batch)
+        self.save()
+
+    def save(self) -> None:
+        """Save batches that were changed."""
         write_json(self.path, {"what": self.what, "batches": self.batches})
 
     def row(self, plain: Record | None = None) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class Report:
         plans: per site kind the planned strip, C computes and R reuses.
         notes: remarks for the person, e.g. kinds that this model does not have.
         predicted: speedup, flop_bound and error as expected before the run, if they were.
+        is_calibrating: whether the run was measured, and therefore reuses nothing.
         changes: mean relative change of layers between computed steps, predicted and measured.
     """
 
@@ -42,6 +43,7 @@ class Report:
     peak_nbytes: int = 0
     predicted: Mapping[str, float | None] | None = None
     changes: tuple[float, float] | None = None
+    is_calibrating: bool = False
     outcome: str = "running"
     computed: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
     reused: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
@@ -127,6 +129,8 @@ class Report:
             return None
         if not self.evaluations:
             return "the sampler never called the model"
+        if self.is_calibrating:
+            return "the run was measured, for which every step computes"
         if not any("R" in strip for strip in self.plans.values()):
             return (
                 f"the settings plan no reuse in these {self.steps} steps: raise the interval or "

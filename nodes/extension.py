@@ -9,6 +9,7 @@ from .apply_pab import ApplyPAB
 from .deepcache_unet import DeepCacheUNet
 from .smoothcache_calibrate import SmoothCacheCalibrate
 from .smoothcache_curves import SmoothCacheCurves
+from .smoothcache_export import SmoothCacheExport
 from .smoothcache_schedule import SmoothCacheSchedule
 from .step_cache_advisor import StepCacheAdvisor
 from .step_cache_report import StepCacheReport
@@ -22,6 +23,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     SmoothCacheSchedule,
     SmoothCacheCalibrate,
     SmoothCacheCurves,
+    SmoothCacheExport,
     StepCacheAdvisor,
     StepCacheReport,
 )

@@ -1,98 +1,46 @@
 """Writes workflows/*.json, so that numbers, links and places of all of them agree.
 
-`python scripts/build_workflows.py` after a change here; a test compares the files with this script.
+`python scripts/build_workflows.py` after a change here or in workflow_methods.py; a test
+compares the files with this script.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from workflow_graph import Graph, Output
+from workflow_methods import (
+    ADVISOR,
+    ADVISOR_OF_YOURS,
+    CALIBRATE,
+    CALIBRATE_YOURS,
+    CALIBRATED,
+    DEEPCACHE,
+    FASTERCACHE,
+    GUIDANCE_ONLY,
+    MODEL,
+    PAB,
+    SMOOTHCACHE,
+    TGATE,
+    TGATE_BESIDE_DEEPCACHE,
+    Method,
+)
 
 WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
 CAPTION = "a large red circle left of a small blue square on a grey ground"
 PROMPT = "a lighthouse on a cliff at sunset, oil painting, detailed"
 NEGATIVE = "blurry, low quality"
 SEED = 1
+WIDE = 700
+"""Pixels of a node that shows something, in the last column."""
 
 
-MODEL = ("MODEL", "MODEL")
 CONDITIONING = ("CONDITIONING", "CONDITIONING")
 LATENT = ("LATENT", "LATENT")
 IMAGE = ("IMAGE", "IMAGE")
 
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A method's node, its widgets, and what to try with it."""
-
-    kind: str
-    title: str
-    widgets: list[Any]
-    note: str
-
-
-STRIPS = "\n- the report shows which steps were computed (C) and reused (R)"
-DEEPCACHE = Method(
-    "StepCacheDeepCacheUNet",
-    "DeepCache UNet",
-    [3, 0, "uniform", 15, 1.4, 0.0, 1.0, "custom"],
-    "**DeepCache** runs the whole UNet on every third step and only its shallow part in between.\n"
-    "\n- interval 2: nearer to the plain picture; 5: faster"
-    "\n- branch: higher keeps more of the network fresh" + STRIPS,
-)
-PAB = Method(
-    "StepCacheApplyPAB",
-    "Apply PAB",
-    [2, 4, 6, 0.15, 0.9, 0.3, 0, 5, "custom", 1],
-    "**Pyramid Attention Broadcast** reuses attention in the middle of the run: self attention "
-    "every 2nd, cross attention every 6th step is computed.\n"
-    "\n- 1 never reuses a kind"
-    "\n- a wider window (start nearer 0, end nearer 1) is faster and less exact" + STRIPS,
-)
-FASTERCACHE = Method(
-    "StepCacheApplyFasterCache",
-    "Apply FasterCache",
-    ["custom", 2, 2, 1, 0.3, 1.0, 5, 0.33, 1.0, 1.2, 1.2, 0.7],
-    "**FasterCache** leaves out the empty prompt in four of five steps after the first third, and "
-    "continues attention from its last two outputs on every second step.\n"
-    "\n- guidance_interval 3: nearer to the plain picture"
-    "\n- self_attention 1: only the guidance half of the method" + STRIPS,
-)
-GUIDANCE_ONLY = Method(
-    "StepCacheApplyFasterCache",
-    "Apply FasterCache",
-    ["custom", 1, 1, 1, 0.3, 1.0, 5, 0.33, 1.0, 1.2, 1.2, 0.7],
-    "**Two methods on one model:** FasterCache leaves out the empty prompt (its attention ranges "
-    "are 1), PAB reuses attention.",
-)
-TGATE = Method(
-    "StepCacheTGate",
-    "TGATE Gate",
-    ["custom", 18, 2, 5, 1, "uncond (as published)"],
-    "**T-GATE** guides the first 18 steps. Then attention to the prompt is frozen and one branch "
-    "finishes the picture.\n"
-    "\n- a later gate: nearer to the plain picture; earlier (published: 10 of 25): faster"
-    "\n- the gate must be below the sampler's steps" + STRIPS,
-)
-TGATE_BESIDE_DEEPCACHE = Method(
-    "StepCacheTGate",
-    "TGATE Gate",
-    ["custom", 18, 0, 1, 1, "uncond (as published)"],
-    "**Two methods on one model:** T-GATE ends guidance at step 18, DeepCache runs the whole UNet "
-    "on every third step. The two steps at the gate are whole ones.",
-)
-SMOOTHCACHE = Method(
-    "StepCacheSmoothCache",
-    "SmoothCache Schedule",
-    ["FORA: every 2nd step", 30],
-    "**SmoothCache** follows a schedule of steps for each kind of layer. This one is the uniform "
-    "baseline; schedules of your own go into models/smoothcache.\n"
-    "\n- steps must equal the sampler's" + STRIPS,
-)
 PLAIN_NOTE = (
     "The plain run: the picture that the cached ones are compared with.\n\nBetween loader and "
     "sampler there is room for one Step Cache node; open the workflow next to this one to see it."
@@ -108,22 +56,42 @@ def _sample(
     methods: tuple[Method, ...],
 ) -> Output:
     """From a model to a sampled latent; with methods also their nodes and notes, and a report."""
+    shown: list[tuple[str, Output]] = []
     for method in methods:
-        (model,) = graph.add(
-            method.kind, 2, method.title, method.widgets, {"model": model}, (MODEL,)
+        model, *others = graph.add(
+            method.kind, 2, method.title, method.widgets, {"model": model}, method.outputs
         )
+        shown += [(method.title, other) for other in others if method.is_shown]
     for note in [method.note for method in methods] or [PLAIN_NOTE]:
         graph.note(2, note)
     positive, negative = prompts
     inputs = {"model": model, "positive": positive, "negative": negative, "latent_image": latent}
     (sampled,) = graph.add("KSampler", 3, "KSampler", settings, inputs, (LATENT,), height=300)
     if methods:
-        outputs = (("latent", "LATENT"), ("text", "STRING"), ("json", "STRING"))
-        report_inputs = {"model": model, "latent": sampled}
-        sampled, *_ = graph.add(
-            "StepCacheReport", 3, "Step Cache Report", [], report_inputs, outputs, height=260
-        )
+        reader = methods[-1].reader
+        sampled, *others = graph.add(
+            reader.kind, 3, reader.title, [], {"model": model, "latent": sampled}, reader.outputs,
+            height=260,
+        )  # fmt: skip
+        if methods[-1].is_shown:
+            names = [name for name, _ in reader.outputs[1:]]
+            shown += [(reader.title, o) for n, o in zip(names, others, strict=True) if n != "json"]
+    for title, output in shown:
+        _show(graph, title, output)
     return sampled
+
+
+def _show(graph: Graph, title: str, output: Output) -> None:
+    """A picture or a text of a node, for the reader to see."""
+    if output.type == "IMAGE":
+        kind, name, height = "PreviewImage", "images", 640
+    else:
+        kind, name, height = "PreviewAny", "source", 260
+    graph.add(kind, 5, f"From {title}", [], {name: output}, height=height, width=WIDE)
+
+
+def _seed_control(methods: tuple[Method, ...]) -> str:
+    return methods[-1].seed_control if methods else "fixed"
 
 
 def _shapes(model: str, *methods: Method, frames: int = 1) -> Graph:
@@ -151,7 +119,7 @@ def _shapes(model: str, *methods: Method, frames: int = 1) -> Graph:
     (negative,) = graph.add(
         "ShapesCaption", 1, "Empty caption", [""], None, (CONDITIONING,), height=140
     )
-    settings = [SEED, "fixed", 30, guidance, "euler", "simple", 1.0]
+    settings = [SEED, _seed_control(methods), 30, guidance, "euler", "simple", 1.0]
     sampled = _sample(graph, loaded, (positive, negative), latent, settings, methods)
     (pictures,) = graph.add("ShapesDecode", 4, "Decode", [], {"samples": sampled}, (IMAGE,))
     graph.add("SaveImage", 4, "Save", ["stepcache"], {"images": pictures}, height=320)
@@ -177,7 +145,7 @@ def _checkpoint(*methods: Method) -> Graph:
         "CLIPTextEncode", 1, "Negative prompt", [NEGATIVE], {"clip": clip}, (CONDITIONING,),
         height=160,
     )  # fmt: skip
-    settings = [SEED, "fixed", 30, 7.0, "euler", "normal", 1.0]
+    settings = [SEED, _seed_control(methods), 30, 7.0, "euler", "normal", 1.0]
     sampled = _sample(graph, loaded, (positive, negative), latent, settings, methods)
     (pictures,) = graph.add(
         "VAEDecode", 4, "Decode", [], {"samples": sampled, "vae": vae}, (IMAGE,)
@@ -199,6 +167,9 @@ def build() -> dict[str, str]:
         "dit_fastercache": _shapes("dit", FASTERCACHE),
         "dit_tgate": _shapes("dit", TGATE),
         "dit_smoothcache": _shapes("dit", SMOOTHCACHE),
+        "dit_calibrate": _shapes("dit", CALIBRATE),
+        "dit_calibrated": _shapes("dit", CALIBRATED),
+        "dit_advisor": _shapes("dit", ADVISOR),
         "dit_fastercache_pab": _shapes("dit", GUIDANCE_ONLY, PAB),
         "dit_clip_plain": _shapes("dit", frames=4),
         "dit_clip_pab": _shapes("dit", PAB, frames=4),
@@ -208,6 +179,8 @@ def build() -> dict[str, str]:
         "checkpoint_fastercache": _checkpoint(FASTERCACHE),
         "checkpoint_tgate": _checkpoint(TGATE),
         "checkpoint_smoothcache": _checkpoint(SMOOTHCACHE),
+        "checkpoint_calibrate": _checkpoint(CALIBRATE_YOURS),
+        "checkpoint_advisor": _checkpoint(ADVISOR_OF_YOURS),
     }
     return {name: graph.to_json() for name, graph in graphs.items()}
 

@@ -11,8 +11,7 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "support"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
 import host
 import pack
@@ -25,7 +24,7 @@ from stepcache.cache_core.version import VERSION  # noqa: E402
 
 from demo import calibrate, evaluate  # noqa: E402
 
-FOLDER = ROOT / "calibrations"
+FOLDER = pack.ROOT / "calibrations"
 STEPS = (20, 30, 50)
 
 
@@ -38,7 +37,7 @@ def main() -> int:
         found = calibrate.calibrated(evaluate.load_model(options), options)
         path = FOLDER / f"shapes {name}, {steps} steps.json"
         write(path, replace(found, tool=VERSION))
-        print(f"wrote {path.relative_to(ROOT)}: {found.samples} captions", flush=True)
+        print(f"wrote {path.relative_to(pack.ROOT)}: {found.samples} captions", flush=True)
     return 0
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 WIDTH, GAP = 320, 60
+NOTE_LETTERS, NOTE_LINE = 42, 20
+"""Letters in a line of a note, and its height in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Graph:
         inputs: dict[str, Output] | None = None,
         outputs: tuple[tuple[str, str], ...] = (),
         height: int = 0,
+        width: int = WIDTH,
     ) -> list[Output]:
         """Add a node.
 
@@ -46,6 +49,7 @@ class Graph:
             inputs: what is linked to its sockets.
             outputs: name and type of each of its outputs.
             height: height in pixels; by default what its sockets and widgets need.
+            width: width in pixels; only in the last column may it be more than a column has.
 
         Returns:
             Its outputs.
@@ -64,7 +68,7 @@ class Graph:
                 "id": number,
                 "type": kind,
                 "pos": [column * (WIDTH + GAP), top],
-                "size": [WIDTH, height],
+                "size": [width, height],
                 "flags": {},
                 "order": number - 1,
                 "mode": 0,
@@ -78,8 +82,10 @@ class Graph:
         return [Output(number, slot, type) for slot, (_, type) in enumerate(outputs)]
 
     def note(self, column: int, text: str) -> None:
-        """Add a note for the reader."""
-        self.add("MarkdownNote", column, "Try this", [text], height=220)
+        """Add a note for the reader, as high as its lines need."""
+        lines = sum(1 + len(line) // NOTE_LETTERS for line in text.split("\n"))
+        height = max(220, NOTE_LINE * lines)
+        self.add("MarkdownNote", column, "Try this", [text], height=height)
 
     def to_json(self) -> str:
         """The workflow as the front end saves it."""

@@ -1,6 +1,6 @@
 """Calibration: what a model does from step to step, measured once, and what follows from it."""
 
-from .calibration import Average, Calibration, Costs, ModelFacts, RunFacts
+from .calibration import Average, Calibration, Costs, ModelFacts, Part, RunFacts
 from .choose import By, Chosen, Parts, Wish, choose
 from .prediction import Prediction, predict
 from .scan import scan
@@ -17,6 +17,7 @@ __all__ = [
     "ErrorTable",
     "Lags",
     "ModelFacts",
+    "Part",
     "Parts",
     "Place",
     "Prediction",

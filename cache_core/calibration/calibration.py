@@ -19,6 +19,13 @@ with large activations more weight."""
 Part = tuple[SiteKind, int | None]
 """Whose share it is: all sites of a kind, or one deep branch."""
 
+_ALIKE = {
+    "attention": ("layers", "block"),
+    "layers": ("block", "attention"),
+    "block": ("layers", "attention"),
+}
+"""Groups that are parts of each other."""
+
 DEFAULT_ALPHA = 0.15
 DEFAULT_LOOKAHEAD = 3
 
@@ -120,6 +127,13 @@ class Calibration:
         """The calibrated run's own; windows in timesteps mean nothing on it."""
         sigmas, steps = self.table.sigmas, self.table.steps
         return Timeline(sigmas, (None,) * steps, tuple(step / steps for step in range(steps)))
+
+    def influence_of(self, group: str) -> float:
+        """How much a change of a group matters; that of a like group where it was not measured."""
+        for name in (group, *_ALIKE.get(group, ())):
+            if name in self.influence:
+                return self.influence[name]
+        return 1.0
 
     def lacks(self, kind: SiteKind) -> bool:
         """Whether nothing is known about a kind."""

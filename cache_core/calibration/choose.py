@@ -107,8 +107,9 @@ def choose(calibration: Calibration, timeline: Timeline, wish: Wish) -> Chosen:
         )
     # Shorter hops at a higher threshold are as fast, and often nearer to the plain run.
     searched: dict[Rows, tuple[float, int]] = {}
-    for hop in range(1, min(lookahead, table.lookahead) + 1):
-        for alpha in _thresholds(table, places, hop):
+    hops = range(1, min(lookahead, table.lookahead) + 1)
+    for hop in hops:
+        for alpha in _thresholds(table, places, hop, SEARCHED_ROWS // len(hops)):
             searched.setdefault(rows_at(alpha, hop), (alpha, hop))
     return _wished([chosen(rows, *found) for rows, found in searched.items()], wish)
 
@@ -160,7 +161,9 @@ def _places(calibration: Calibration, wish: Wish) -> list[Place]:
     return sorted(found, key=lambda place: (place.kind, place.index is not None, place.index or 0))
 
 
-def _thresholds(table: ErrorTable, places: list[Place], lookahead: int) -> list[float]:
+def _thresholds(
+    table: ErrorTable, places: list[Place], lookahead: int, most_rows: int
+) -> list[float]:
     """Every threshold at which the schedule may change: the errors themselves.
 
     Of single layers there are thousands. Then some are left out, evenly and never the greatest.
@@ -172,7 +175,7 @@ def _thresholds(table: ErrorTable, places: list[Place], lookahead: int) -> list[
         for error in row
         if error < float("inf")
     }
-    stride = math.ceil(len(errors) * len(places) / SEARCHED_ROWS) or 1
+    stride = math.ceil(len(errors) * len(places) / most_rows) or 1
     return [0.0, *reversed(sorted(errors, reverse=True)[::stride])]
 
 
@@ -190,16 +193,9 @@ def _wished(distinct: list[Chosen], wish: Wish) -> Chosen:
             f"method may save more"
         )
         return replace(fastest, notes=(*fastest.notes, note))
+    # Single hops at threshold 0 lose nothing, so that there is one.
     good = [c for c in distinct if c.prediction.error <= 1 - wish.value + 1e-9]
-    if good:
-        return max(good, key=lambda chosen: chosen.prediction.speedup)
-    # A value that comes back to where it was, such as every other step, is reused at alpha 0.
-    best = min(distinct, key=lambda chosen: chosen.prediction.error)
-    note = (
-        f"quality {wish.value:g} is out of reach: the best schedule has "
-        f"{1 - best.prediction.error:.3f}"
-    )
-    return replace(best, notes=(*best.notes, note))
+    return max(good, key=lambda chosen: chosen.prediction.speedup)
 
 
 def _resampled(calibration: Calibration, table: ErrorTable) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from .schema import FORMAT_KEY, calibration_of
 
 __all__ = [
     "SIZE_LIMIT", "Saved", "check_writable", "export_reference", "fitting", "is_calibration",
-    "read", "safe_name", "save", "to_json", "write",
+    "read", "safe_name", "save", "to_json", "write", "write_text",
 ]  # fmt: skip
 
 SUFFIX = ".json"
@@ -94,9 +94,17 @@ def write(path: Path, calibration: Calibration) -> None:
     Raises:
         ConfigError: it cannot be written there, or holds what a calibration cannot hold.
     """
-    data = to_json(calibration).encode("ascii")
+    write_text(path, to_json(calibration))
+
+
+def write_text(path: Path, text: str) -> None:
+    """The same for any text.
+
+    Raises:
+        ConfigError: it cannot be written there.
+    """
     try:
-        _write_bytes(path, data)
+        _write_bytes(path, text.encode())
     except OSError as error:
         raise _unwritable(path.parent, error) from error
 
@@ -204,7 +212,7 @@ def _write_bytes(path: Path, data: bytes) -> None:
 def _unwritable(folder: Path, error: OSError) -> ConfigError:
     reason = error.strerror or type(error).__name__
     remedy = _REMEDIES.get(error.errno or 0, "check the folder")
-    return ConfigError(f"calibrations cannot be saved in the folder {folder} ({reason}); {remedy}")
+    return ConfigError(f"files cannot be saved in the folder {folder} ({reason}); {remedy}")
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -122,8 +122,7 @@ def _step_error(
             name = f"{place.kind} {place.index}"
         share = _part_of(rule, calibration) / _kinds_of(name, table)
         changes[name] += share * _missed(table, place, rule.what, Reuse(clock, plan))
-    influence = calibration.influence
-    return math.sqrt(sum((influence.get(n, 1.0) * each) ** 2 for n, each in changes.items()))
+    return math.sqrt(sum((calibration.influence_of(n) * c) ** 2 for n, c in changes.items()))
 
 
 def _kinds_of(name: str, table: ErrorTable) -> int:

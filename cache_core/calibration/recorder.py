@@ -1,51 +1,68 @@
-"""Measures how much layers change from step to step, in running sums on their own device."""
+"""Measures how much layers change from step to step, on their own device and without waiting."""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict, deque
-from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import cast
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Sequence
+from functools import cache
 
+import numpy as np
 import torch
 
 from ..sites import Site, SiteKind
 from ..streams import StreamKey
 from ..values import Value
 from .calibration import Average
-from .table import Branch, ErrorTable, Lags, Place
+from .means import Compared, Means, Numbers
+from .table import ErrorTable, Lags, Place
 
-ELEMENTS = 2**13
+ELEMENTS = 2**10
 """Numbers of one latent's value that are compared at a site. Their mean over all layers and latents
 is what counts, and whole activations would not fit: a large video model's are 300 MB per layer."""
 
-_BRANCHES: Mapping[int, Branch] = {0: "cond", 1: "uncond"}
+Group = tuple[StreamKey, torch.device, tuple[int, ...]]
+"""Sites whose thinned values have one shape, in one stream: compared together."""
 
 
-@dataclass(slots=True)
-class _Past:
-    """The latest values of one stream at one site, thinned out."""
+class _Ring:
+    """The latest values of a group, thinned out.
 
-    weights: Hashable
-    values: deque[tuple[int, torch.Tensor]]
+    Args:
+        sites: whose.
+        weights: with which they were computed.
+        like: values of one step, shape (sites, rows, numbers).
+        depth: steps that are kept.
+    """
 
+    def __init__(
+        self, sites: tuple[Site, ...], weights: Hashable, like: torch.Tensor, depth: int
+    ) -> None:
+        self.sites, self.weights = sites, weights
+        self.steps: list[int] = []
+        self._values = like.new_empty((depth, *like.shape))
 
-@dataclass(slots=True)
-class _Sums:
-    """What one branch at one site adds up to, each of shape (lookahead, steps)."""
+    @property
+    def nbytes(self) -> int:
+        return self._values.numel() * self._values.element_size()
 
-    ratios: torch.Tensor
-    changes: torch.Tensor
-    norms: torch.Tensor
-    counts: list[list[int]] = field(default_factory=list[list[int]])
+    def changes(self, now: torch.Tensor) -> torch.Tensor:
+        """Sums of absolute differences to every kept step, shape (kept, sites, rows)."""
+        return (self._values[: len(self.steps)] - now).abs_().sum(-1)
+
+    def put(self, now: torch.Tensor, step: int) -> None:
+        """Keep one more step, in place of the oldest."""
+        slot = len(self.steps)
+        if slot < len(self._values):
+            self.steps.append(step)
+        else:
+            slot = self.steps.index(min(self.steps))
+            self.steps[slot] = step
+        self._values[slot] = now
 
 
 class Recorder:
     """Compares every value with those of the steps before.
-
-    Nothing here waits for the device: ratios are summed where the values are, and read when the
-    run is over.
 
     Args:
         steps: steps of the run.
@@ -63,75 +80,64 @@ class Recorder:
         elements: int = ELEMENTS,
         depth: int | None = None,
     ) -> None:
-        self._steps, self._lookahead = steps, lookahead
-        self._average, self._elements = average, elements
+        self._lookahead, self._elements = lookahead, elements
         self._depth = depth or lookahead
-        self._pasts: dict[tuple[Site, StreamKey], _Past] = {}
-        self._sums: dict[tuple[Site, int, torch.device], _Sums] = {}
-        self.peak_nbytes = 0
+        self._means = Means(steps, lookahead, average)
+        self._step = -1
+        self._pending: dict[Group, dict[Site, torch.Tensor]] = {}
+        self._rings: dict[Group, _Ring] = {}
+        self._compared: list[Compared] = []
         self._nbytes = 0
+        self.peak_nbytes = 0
 
-    def observe(self, site: Site, stream: StreamKey, value: Value, step: int) -> None:
+    def observe(self, site: Site, streams: Sequence[StreamKey], value: Value, step: int) -> None:
         """Take in what a site returned; of several evaluations in a step the first one counts.
 
-        Shapes: the first axis of every tensor is the batch of this stream.
+        Shapes: the first axis of every tensor is the batch, one equal chunk per stream.
         """
-        past = self._pasts.get((site, stream))
-        if past is None or past.weights != stream.weights:
-            past = _Past(stream.weights, deque(maxlen=self._depth))
-            self._pasts[site, stream] = past
-        if past.values and past.values[-1][0] >= step:
+        if step > self._step:
+            self.compare()
+            self._step = step
+        elif step < self._step:
             return
         now = _thinned(value, self._elements)
-        if now is None:
+        if now is None or len(now) % len(streams):
             return
-        if past.values and past.values[-1][1].shape != now.shape:
-            past.values.clear()
-        exact = now.float() if now.dtype != torch.float64 else now
-        norms = exact.abs().sum(1)
-        for source, before in past.values:
-            if step - source <= self._lookahead:
-                changes = (exact - before).abs().sum(1)
-                self._add(site, stream.cond, step - source, source, changes, norms)
-        if len(past.values) < self._depth:
-            self._nbytes += now.numel() * now.element_size()
-            self.peak_nbytes = max(self.peak_nbytes, self._nbytes)
-        past.values.append((step, now))
+        for stream, part in zip(streams, now.chunk(len(streams)), strict=True):
+            group = stream, part.device, tuple(part.shape)
+            self._pending.setdefault(group, {}).setdefault(site, part)
 
-    def _add(
-        self,
-        site: Site,
-        cond: int,
-        lag: int,
-        source: int,
-        changes: torch.Tensor,
-        norms: torch.Tensor,
-    ) -> None:
-        key = (site, cond, norms.device)
-        sums = self._sums.get(key)
-        if sums is None:
-            shape = (self._lookahead, self._steps)
-            # Apple's devices have no float64.
-            dtype = torch.float32 if norms.device.type == "mps" else torch.float64
-            ratios, changed, normed = (norms.new_zeros(shape, dtype=dtype) for _ in range(3))
-            counts = [[0] * self._steps for _ in range(self._lookahead)]
-            sums = self._sums[key] = _Sums(ratios, changed, normed, counts)
-        # A layer that returns zeros twice has not changed.
-        ratios = changes / norms.clamp_min(torch.finfo(norms.dtype).tiny)
-        sums.ratios[lag - 1, source] += ratios.sum()
-        sums.changes[lag - 1, source] += changes.sum()
-        sums.norms[lag - 1, source] += norms.sum()
-        sums.counts[lag - 1][source] += len(ratios)
+    def compare(self) -> None:
+        """Compare what the current step has returned; nothing waits for the device."""
+        for group, values in self._pending.items():
+            stream, _, _ = group
+            sites, now = tuple(values), torch.stack(list(values.values()))
+            ring = self._rings.get(group)
+            if ring is None or (ring.sites, ring.weights) != (sites, stream.weights):
+                self._nbytes -= ring.nbytes if ring is not None else 0
+                ring = self._rings[group] = _Ring(sites, stream.weights, now, self._depth)
+                self._nbytes += ring.nbytes
+            if ring.steps:
+                self._compared.append(
+                    Compared(
+                        sites, stream.cond, tuple(ring.steps), self._step,
+                        changes=ring.changes(now), norms=now.abs().sum(-1),
+                    )
+                )  # fmt: skip
+            ring.put(now, self._step)
+        self.peak_nbytes = max(self.peak_nbytes, self._nbytes)
+        self._pending.clear()
 
     def forget(self) -> None:
-        """Drop the kept values; the sums stay."""
-        self._pasts.clear()
+        """Drop the kept values; what was compared stays."""
+        self.compare()
+        self._rings.clear()
         self._nbytes = 0
 
     @property
     def measured_steps(self) -> int:
-        """How many steps were compared with the one before."""
-        return max((sum(map(bool, sums.counts[0])) for sums in self._sums.values()), default=0)
+        """How many steps were compared with an earlier one."""
+        return len({each.step for each in self._compared})
 
     def beside(self, table: ErrorTable) -> tuple[float, float] | None:
         """Changes as a table has them and as they were here, means over the same comparisons."""
@@ -155,69 +161,45 @@ class Recorder:
 
         Cells in which nothing was measured are infinite.
         """
-        means = dict(self._means())
-        groups: dict[Place, list[torch.Tensor]] = defaultdict(list)
-        for (site, branch), mean in means.items():
+        groups: dict[Place, list[Numbers]] = defaultdict(list)
+        self.compare()
+        for (site, branch), mean in self._means.of(self._compared).items():
             # Deep branches are cuts through one network, not layers of a kind.
             is_single = site.kind is SiteKind.DEEP_BRANCH
             if not is_single:
                 groups[Place(site.kind, None, branch)].append(mean)
             if is_single or (with_layers and branch == "both"):
                 groups[Place(site.kind, site.index, branch)].append(mean)
-        return {place: self._lags(torch.stack(values).mean(0)) for place, values in groups.items()}
-
-    def _means(self) -> Iterator[tuple[tuple[Site, Branch], torch.Tensor]]:
-        """Per site and branch, over everything that was measured there."""
-        by_site: dict[Site, dict[int, list[_Sums]]] = defaultdict(lambda: defaultdict(list))
-        for (site, cond, _), sums in self._sums.items():
-            by_site[site][cond].append(sums)
-        for site, branches in by_site.items():
-            every = [sums for found in branches.values() for sums in found]
-            yield (site, "both"), self._mean(every)
-            for cond, found in branches.items():
-                if len(branches) > 1 and cond in _BRANCHES:
-                    yield (site, _BRANCHES[cond]), self._mean(found)
-
-    def _mean(self, every: list[_Sums]) -> torch.Tensor:
-        if self._average == "as the reference":
-            changes = torch.stack([sums.changes.cpu().double() for sums in every]).sum(0)
-            norms = torch.stack([sums.norms.cpu().double() for sums in every]).sum(0)
-            return torch.where(norms == 0, math.inf, changes / norms)
-        ratios = torch.stack([sums.ratios.cpu().double() for sums in every]).sum(0)
-        counts = torch.tensor([sums.counts for sums in every], dtype=torch.float64).sum(0)
-        return torch.where(counts > 0, ratios / counts, math.inf)
-
-    def _lags(self, mean: torch.Tensor) -> Lags:
-        rows = cast("list[list[float]]", mean.tolist())  # pyright: ignore[reportUnknownMemberType]
-        return tuple(
-            tuple(row[: max(self._steps - lag, 0)]) for lag, row in enumerate(rows, start=1)
-        )
+        return {
+            place: self._means.lags(np.stack(values).mean(axis=0))
+            for place, values in groups.items()
+        }
 
 
 def _thinned(value: Value, elements: int) -> torch.Tensor | None:
-    """So many numbers of every row, shape (rows, numbers), in memory of its own."""
+    """So many numbers of every row, or all if there are fewer; shape (rows, numbers)."""
     parts = list(_tensors(value))
     total = sum(part[0].numel() for part in parts if len(part))
     if not total:
         return None
-    share = min(elements / total, 1.0)
-    return torch.cat([_thin(part, share) for part in parts], dim=1)
+    stride = _prime_up_to(total // elements)
+    thin = [_by_row(part)[:, ::stride] for part in parts]
+    joined = torch.cat(thin, dim=1) if len(thin) > 1 else thin[0]
+    dtype = torch.float64 if joined.dtype == torch.float64 else torch.float32
+    # A copy in any case: a view would keep whole activations alive, and see what is written there.
+    return joined[:, :elements].to(dtype, copy=True)
 
 
-def _thin(part: torch.Tensor, share: float) -> torch.Tensor:
-    """Whole tokens of a sequence, because their channels differ most; single numbers of others."""
-    stride = _prime_from(math.ceil(1 / share))
-    if part.ndim == 3 and part.shape[1] > stride:
-        return part[:, ::stride].flatten(1)
-    flat = part.flatten(1) if part.ndim > 1 else part[:, None]
-    return flat[:, ::stride]
+def _by_row(part: torch.Tensor) -> torch.Tensor:
+    return part.flatten(1) if part.ndim > 1 else part[:, None]
 
 
-def _prime_from(number: int) -> int:
-    """The least prime from here on: a stride that does not follow a picture's rows or channels."""
+@cache
+def _prime_up_to(number: int) -> int:
+    """The greatest prime so far: a stride that does not follow a picture's rows or channels."""
     while number > 3 and any(number % d == 0 for d in range(2, math.isqrt(number) + 1)):
-        number += 1
-    return number
+        number -= 1
+    return max(number, 1)
 
 
 def _tensors(value: Value) -> Iterator[torch.Tensor]:

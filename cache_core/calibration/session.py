@@ -90,7 +90,7 @@ class CalibratingSession(Session):
         return self._sensed is None
 
     def measure(self, site: Site) -> Callable[[], None] | None:
-        return self._meter.start(_part(site)) if self._sensed is None else None
+        return self._meter.start(part_of(site)) if self._sensed is None else None
 
     def record(
         self, site: Site, streams: Sequence[StreamKey], output: Value, decision: Decision
@@ -102,10 +102,11 @@ class CalibratingSession(Session):
             self._report.count(site.kind.value, step, reused=False, streams=len(streams))
             if step == 0:
                 self._sizes[site] += nbytes(output) if is_value(output) else 0
-            parts = self._divide(site, output, len(streams))
-            for stream, part in zip(streams, parts, strict=False):
-                self._recorder.observe(site, stream, _changing(site, part), step)
-                if site in self._wanted:
+            if is_value(output):
+                self._recorder.observe(site, streams, _changing(site, output), step)
+            if site in self._wanted:
+                parts = self._divide(site, output, len(streams))
+                for stream, part in zip(streams, parts, strict=False):
                     self._store.put(site, stream, (part,), step)
 
 
@@ -129,13 +130,12 @@ class WatchingSession(Session):
         self, site: Site, streams: Sequence[StreamKey], output: Value, decision: Decision
     ) -> None:
         super().record(site, streams, output, decision)
-        if site.kind is not SiteKind.GUIDANCE:
-            parts = self._divide(site, output, len(streams))
-            for stream, part in zip(streams, parts, strict=False):
-                self._recorder.observe(site, stream, part, self.clock.step)
+        if is_value(output):
+            self._recorder.observe(site, streams, _changing(site, output), self.clock.step)
 
 
-def _part(site: Site) -> Part:
+def part_of(site: Site) -> Part:
+    """Under which name the cost of a site is kept."""
     return site.kind, site.index if site.kind is SiteKind.DEEP_BRANCH else None
 
 

@@ -110,9 +110,9 @@ DIT_XL_SCHEDULES: Mapping[str, Rows] = MappingProxyType({
         (ATTENTION, None, _row("10100101011101010101010101010101001001001001001011")),
     ),
 })  # fmt: skip
-"""Source: Roblox/SmoothCache edeb4ed, ``smoothcache_schedules/``: the files named threshold, made for
-DDIM with up to 3 reuses in a row; ``50-N-2-l2c.json``, which was trained (arXiv 2406.01733); and
-``diffuser_schedule.json``, made for DPM-Solver++ by ``examples/run_calibration.py``."""
+"""Source: Roblox/SmoothCache edeb4ed, ``smoothcache_schedules/``: the files named threshold, made
+for DDIM with up to 3 reuses in a row; ``50-N-2-l2c.json``, which was trained (arXiv 2406.01733);
+and ``diffuser_schedule.json``, made for DPM-Solver++ by ``examples/run_calibration.py``."""
 
 
 def dit_xl(label: str, steps: int) -> SmoothCache:

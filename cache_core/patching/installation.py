@@ -93,6 +93,12 @@ def installation_of(model: Any) -> Installation | None:
     return model.model_options.get("transformer_options", {}).get(KEY)
 
 
+def attached(model: Any) -> tuple[RuleSource, ...]:
+    """The methods that are attached to a host ``ModelPatcher``, in the order of their nodes."""
+    installation = installation_of(model)
+    return installation.methods if installation is not None else ()
+
+
 def last_report(model: Any) -> Report | None:
     """The report of the last run of this model, or None if it has not run.
 

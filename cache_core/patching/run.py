@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..calibration import Prediction
 from ..calibration.recorder import Recorder
 from ..calibration.session import WatchingSession
 from ..clock import Timeline
-from ..errors import ConfigError, UnsupportedModelError
 from ..report import Report
-from ..rules import Rule, assign, plans_of
 from ..session import Session
-from ..sites import Site, SiteKind
+from ..sites import SiteKind
 from ..streams import StreamCounter, StreamKey
 from .deep_branch import swap_deep_branch
 from .guidance import Conds, Predict, predict_branches, stream_of
 from .hooks import advance
-from .installation import Installation, RuleSource
-from .layers import Layers, swap_layers
+from .installation import Installation
+from .layers import swap_layers
 from .model_call import ModelCall
 from .module_swap import Swap
 from .neighbours import refuse_neighbours
+from .networks import Networks
+from .planned import Planned
 from .proof import prove
 from .sampling_scale import timeline_of
 from .studying import Studying
@@ -85,16 +83,9 @@ class Run:
         has_one_branch: bool,
     ) -> None:
         self._installation = installation
-        self._bound: dict[int, _Bound] = {}
-        names = " + ".join(method.name for method in installation.methods)
         timeline = timeline_of(model_patcher.get_model_object("model_sampling"), sigmas)
-        try:
-            methods = [method.fitted(timeline) for method in installation.methods]
-            self._claimed = _assigned(installation, methods)
-            self._assigned = _without_guidance(self._claimed) if has_one_branch else self._claimed
-            plans = _strips(self._assigned, timeline)
-        except ConfigError as error:
-            raise ConfigError(f"{names}: {error}") from error
+        self._planned = Planned.of(installation, timeline, has_one_branch)
+        self._assigned = self._planned.assigned
         refuse_neighbours(self._assigned, model_patcher.model_options["transformer_options"])
         self._counter = StreamCounter()
         self._is_announced = False
@@ -102,11 +93,12 @@ class Run:
         self._branches = 0
         self._has_met_both = False
         self.report = Report(
-            methods=[method.describe() for method in methods],
+            methods=[method.describe() for method in self._planned.methods],
             family=installation.family,
             sampler=sampler,
-            plans=plans,
-            notes=[*installation.notes, *(note for method in methods for note in method.notes)],
+            plans=self._planned.strips,
+            notes=[*installation.notes, *self._planned.notes],
+            is_calibrating=installation.study is not None,
         )
         self._studying: Studying | None = None
         if installation.study is not None:
@@ -114,13 +106,11 @@ class Run:
                 installation.study, installation.facts, self._assigned, timeline, self.report,
                 model_patcher, cfg,
             )  # fmt: skip
-        self._prediction = _prediction(methods)
+        self._prediction = self._planned.prediction
         self._recorder: Recorder | None = None
         self._session = self._session_for(timeline)
-        self._own = id(model_patcher.model.diffusion_model)
-        # Looked up to refuse before sampling, and not kept: nodes that exchange modules do so
-        # when the model is loaded, which is later.
-        self._look_up(model_patcher.model.diffusion_model)
+        network = model_patcher.model.diffusion_model
+        self._networks = Networks(self._assigned, installation.access, network)
 
     def _session_for(self, timeline: Timeline) -> Session:
         if self._studying is not None:
@@ -164,7 +154,7 @@ class Run:
             return
         active = {
             site: layer
-            for site, layer in self._bind(diffusion_model).layers.items()
+            for site, layer in self._networks.bound(diffusion_model).layers.items()
             if not self._assigned[site].when.never_reuses
         }
         owners = [method.name for method in self._installation.methods]
@@ -223,7 +213,7 @@ class Run:
         self, diffusion_model: nn.Module, call: ModelCall, streams: Sequence[StreamKey]
     ) -> Iterator[None]:
         """Patch the network for one call, and restore it whatever happens."""
-        bound = self._bind(diffusion_model)
+        bound = self._networks.bound(diffusion_model)
         dispatchers = self._installation.dispatchers
         with Swap() as swap:
             swap_layers(swap, call, self._session, streams, bound.layers, dispatchers)
@@ -271,99 +261,23 @@ class Run:
 
     def finish(self, outcome: str) -> None:
         """End the run: drop every value, leave the report in the mailbox."""
-        has_guidance = any(site.kind is SiteKind.GUIDANCE for site in self._claimed)
-        if has_guidance and not self._has_met_both:
-            self._note(NO_SECOND_BRANCH)
-        elif has_guidance and len(self._assigned) < len(self._claimed):
-            self._note(UNEXPECTED_BRANCH)
+        self._note_on_guidance()
+        if self._networks.has_met_another:
+            self._note(OTHER_NETWORK)
         if self._recorder is not None and self._prediction is not None:
             self.report.changes = self._recorder.beside(self._prediction.table)
         self._session.finish(outcome)
         if self._studying is not None:
             self._installation.mailbox.calibration = self._studying.finish(outcome)
-        self._bound.clear()
+        self._networks.clear()
         self._installation.mailbox.report = self.report
 
-    def _bind(self, diffusion_model: nn.Module) -> _Bound:
-        """What is patched in a network, looked up once for each (several GPUs hold several)."""
-        known = self._bound.get(id(diffusion_model))
-        if known is None:
-            modules = self._look_up(diffusion_model)
-            access = self._installation.access
-            # Blocks last: a block's answer stands around those of the layers woven into it.
-            order = sorted(modules, key=lambda site: site.kind is SiteKind.BLOCK)
-            known = self._bound[id(diffusion_model)] = _Bound(
-                diffusion_model,
-                {site: (modules[site], access[site]) for site in order if site in access},
-                tuple(site for site in modules if site.kind is SiteKind.DEEP_BRANCH),
-            )
-        return known
-
-    def _look_up(self, diffusion_model: nn.Module) -> dict[Site, nn.Module]:
-        try:
-            return {site: _module_at(diffusion_model, site) for site in self._assigned}
-        except UnsupportedModelError:
-            if id(diffusion_model) == self._own:
-                raise
-            # A guider's second model, which no node of ours is attached to.
-            self._note(OTHER_NETWORK)
-            return {}
-
-
-@dataclass(frozen=True, slots=True)
-class _Bound:
-    """What a run patches in one network.
-
-    Args:
-        network: kept, so that no other one gets its identity during the run.
-        layers: modules and ways in, blocks last.
-        deep_branches: sites without a module of their own.
-    """
-
-    network: nn.Module
-    layers: Layers
-    deep_branches: tuple[Site, ...]
-
-
-def _assigned(installation: Installation, methods: Sequence[RuleSource]) -> Mapping[Site, Rule]:
-    """The rule of every claimed site in this run."""
-    if all(a is b for a, b in zip(methods, installation.methods, strict=True)):
-        return installation.assigned
-    rules = [rule for method in methods for rule in method.rules()]
-    return assign(rules, installation.assigned)
-
-
-def _prediction(methods: Sequence[RuleSource]) -> Prediction | None:
-    """What is expected of the run; nothing where a second method changes it."""
-    return methods[0].prediction if len(methods) == 1 else None
-
-
-def _without_guidance(assigned: Mapping[Site, Rule]) -> Mapping[Site, Rule]:
-    """What is left where one branch runs; all of it, if there was nothing else."""
-    left = {site: rule for site, rule in assigned.items() if site.kind is not SiteKind.GUIDANCE}
-    return left or assigned
-
-
-def _module_at(diffusion_model: nn.Module, site: Site) -> nn.Module:
-    try:
-        return diffusion_model.get_submodule(site.path)
-    except AttributeError as error:
-        raise UnsupportedModelError(
-            f"Step Cache: {site} is not in the model that is being sampled "
-            f"({type(diffusion_model).__name__}). The network was exchanged after the Step Cache "
-            f"node: move the Step Cache node behind the node that exchanges it"
-        ) from error
-
-
-def _strips(assigned: Mapping[Site, Rule], timeline: Timeline) -> dict[str, str]:
-    """Per kind what is planned: C all its sites compute, R all reuse, P some of them."""
-    plans = plans_of(set(assigned.values()), timeline)
-    letters: dict[str, list[set[str]]] = {}
-    for site, rule in assigned.items():
-        columns = letters.setdefault(site.kind.value, [set() for _ in range(timeline.steps)])
-        for column, letter in zip(columns, plans[rule].strip, strict=True):
-            column.add(letter)
-    return {
-        kind: "".join(column.pop() if len(column) == 1 else "P" for column in columns)
-        for kind, columns in letters.items()
-    }
+    def _note_on_guidance(self) -> None:
+        """Say where a method's guidance half found nothing to do."""
+        claimed = self._planned.claimed
+        if self._studying is not None or not any(s.kind is SiteKind.GUIDANCE for s in claimed):
+            return
+        if not self._has_met_both:
+            self._note(NO_SECOND_BRANCH)
+        elif len(self._assigned) < len(claimed):
+            self._note(UNEXPECTED_BRANCH)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -14,7 +14,6 @@ from torch import nn
 from ..calibration import Calibration, Costs, ErrorTable, ModelFacts, Place, RunFacts, Study
 from ..calibration.choose import scheduled
 from ..calibration.meter import Meter
-from ..calibration.prediction import ATTENTION, LAYERS
 from ..calibration.recorder import Recorder
 from ..calibration.session import CalibratingSession
 from ..clock import Timeline
@@ -24,18 +23,11 @@ from ..rules import Rule
 from ..sites import Site, SiteKind
 from .facts import scheduler_of, shift_of
 from .guidance import network_output
+from .sensing import change_of, sensing_steps
 
 LOG = logging.getLogger("stepcache")
 
 LEAST_STEPS = 2
-LEAST_STEPS_TO_SENSE = 10
-"""Sensing takes one to two evaluations in all, too many beside few steps."""
-
-SENSED_BRANCHES = 3
-"""Deep branches that are sensed. The deeper the cut, the more a call costs."""
-
-SENSING_FROM, SENSING_TO = 0.3, 0.8
-"""The part of a run in which groups of sites are sensed, one after the other."""
 
 
 class Studying:
@@ -75,7 +67,8 @@ class Studying:
         self._recorder = Recorder(timeline.steps, study.lookahead, study.average)
         self._meter = Meter(model_patcher.load_device)
         self.session = CalibratingSession(assigned, timeline, report, self._recorder, self._meter)
-        self._groups = _sensing_steps(assigned, timeline.steps)
+        self._assigned = assigned
+        self._groups: dict[int, tuple[str, frozenset[Site]]] = {}
         self._changes: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
         self._own: list[tuple[int, float]] = []
         self._latent: tuple[int, ...] = ()
@@ -85,6 +78,9 @@ class Studying:
         """The session has been told the time."""
         step = self.session.clock.step
         self._own.append((step, self._meter.own_seconds))
+        if len(self._own) == 2:
+            shares = self._meter.flop_shares()
+            self._groups = sensing_steps(self._assigned, self._timeline.steps, shares)
         self._meter.is_timing = step > 0 and step not in self._groups
         _, now = self._groups.get(step, ("", frozenset[Site]()))
         _, following = self._groups.get(step + 1, ("", frozenset[Site]()))
@@ -244,7 +240,7 @@ class Studying:
         for name, pairs in self._changes.items():
             change = sum(float(change) for change, _ in pairs)
             norm = sum(float(norm) for _, norm in pairs)
-            own = 1.0 if name == SiteKind.GUIDANCE else _change(table, name, when[name])
+            own = 1.0 if name == SiteKind.GUIDANCE else change_of(table, name, when[name])
             if own and norm and math.isfinite(change / norm / own):
                 found[name] = change / norm / own
         return found
@@ -260,52 +256,6 @@ def _is_compiled(network: nn.Module) -> bool:
         hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
         for module in network.modules()
     )
-
-
-def _sensing_steps(
-    assigned: Mapping[Site, Rule], steps: int
-) -> dict[int, tuple[str, frozenset[Site]]]:
-    """At which step which group of sites is sensed."""
-    if steps < LEAST_STEPS_TO_SENSE:
-        return {}
-    groups = _groups(assigned)
-    return {
-        round(steps * (SENSING_FROM + (SENSING_TO - SENSING_FROM) * number / len(groups))): group
-        for number, group in enumerate(groups)
-    }
-
-
-def _groups(assigned: Mapping[Site, Rule]) -> list[tuple[str, frozenset[Site]]]:
-    kinds = {site.kind for site in assigned}
-
-    def of(is_wanted: Callable[[Site], bool]) -> frozenset[Site]:
-        return frozenset(site for site in assigned if is_wanted(site))
-
-    groups: list[tuple[str, frozenset[Site]]] = []
-    if kinds & ATTENTION:
-        groups.append(("attention", of(lambda site: site.kind in ATTENTION)))
-    if SiteKind.FEED_FORWARD in kinds:
-        groups.append(("layers", of(lambda site: site.kind in LAYERS)))
-    if SiteKind.BLOCK in kinds:
-        groups.append((SiteKind.BLOCK.value, of(lambda site: site.kind is SiteKind.BLOCK)))
-    branches = [site for site in assigned if site.kind is SiteKind.DEEP_BRANCH]
-    for site in branches[:SENSED_BRANCHES]:
-        groups.append((f"{site.kind} {site.index}", frozenset({site})))
-    return groups
-
-
-def _change(table: ErrorTable, name: str, step: int) -> float:
-    """Mean change of a group's kinds in the step that was sensed."""
-    kinds = {"attention": ATTENTION, "layers": LAYERS}.get(name)
-    if kinds is not None:
-        places = [Place(kind) for kind in kinds if Place(kind) in table.rows]
-    elif name == SiteKind.BLOCK:
-        places = [Place(SiteKind.BLOCK)]
-    else:
-        places = [Place(SiteKind.DEEP_BRANCH, int(name.rpartition(" ")[2]))]
-    places = [place for place in places if place in table.rows]
-    changes = [table.change(place, step - 1, step) for place in places if step < table.steps]
-    return sum(changes) / len(changes) if changes else 0.0
 
 
 def _device_name(device: torch.device) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from .prompts import SAMPLERS, Prompt, Workflow, nodes_of
+from .prompts import JUDGES, SAMPLERS, Prompt, Workflow, nodes_of
 
 REPORT_KEY = "stepcache_report"
 SILENCE_SECONDS = 1800
@@ -29,9 +29,9 @@ class Run:
         seed: of the sampler's noise.
         sampler_seconds: from the sampler's start to the start of the node after it.
         steps: sampler steps, as its progress counted them.
-        pictures: encoded pictures of the saving nodes, in order.
+        pictures: encoded pictures of the saving nodes, in order; previews are none.
         reports: parsed reports of Step Cache Report nodes.
-        texts: texts that other nodes showed.
+        texts: what the judge said.
     """
 
     seed: int
@@ -98,14 +98,16 @@ class Client:
             raise RunError(_refusal(accepted))
         run = Run(seed)
         shown = await self._follow(accepted["prompt_id"], nodes_of(prompt, SAMPLERS), run, show)
-        for output in shown:
-            await self._collect(output, run)
+        judges = nodes_of(prompt, JUDGES)
+        for node, output in shown:
+            await self._collect(output, run, is_judge=node in judges)
         return run
 
     async def _follow(
         self, prompt_id: str, samplers: set[str], run: Run, show: Callable[[int, int], None]
-    ) -> list[Mapping[str, Any]]:
-        outputs: list[Mapping[str, Any]] = []
+    ) -> list[tuple[str, Mapping[str, Any]]]:
+        """Every node that showed something, and what."""
+        outputs: list[tuple[str, Mapping[str, Any]]] = []
         since: float | None = None
         while True:
             message = await self._events.receive(timeout=SILENCE_SECONDS)
@@ -126,7 +128,7 @@ class Client:
                 run.steps = data["max"]
                 show(data["value"], data["max"])
             elif kind == "executed" and data.get("output"):
-                outputs.append(data["output"])
+                outputs.append((data["node"], data["output"]))
             elif kind == "execution_error":
                 raise RunError(f"{data['node_type']}: {data['exception_message'].strip()}")
             elif kind == "execution_interrupted":
@@ -134,14 +136,15 @@ class Client:
             elif kind == "execution_success":
                 return outputs
 
-    async def _collect(self, output: Mapping[str, Any], run: Run) -> None:
+    async def _collect(self, output: Mapping[str, Any], run: Run, *, is_judge: bool) -> None:
         for image in output.get("images", ()):
+            if image["type"] != "output":
+                continue
             async with self._http.get("/view", params=image) as answer:
                 answer.raise_for_status()
                 run.pictures.append(await answer.read())
-        if REPORT_KEY in output:
-            run.reports += [json.loads(text) for text in output[REPORT_KEY]]
-        else:
+        run.reports += [json.loads(text) for text in output.get(REPORT_KEY, ())]
+        if is_judge:
             run.texts += output.get("text", ())
 
 

@@ -30,6 +30,8 @@ from .results import Series
 WORKFLOWS = ROOT / "workflows"
 OWN_CHECKPOINT = "checkpoint"
 PLAIN = "_plain"
+LEFT_OUT = frozenset({"checkpoint_calibrate", "checkpoint_advisor"})
+"""The advisor needs a calibration of the person's checkpoint, which there is none of yet."""
 BAR = 24
 WARM_UP = "warm-up"
 
@@ -58,7 +60,7 @@ def find_groups(options: Namespace) -> list[Group]:
     members = {model: [model + PLAIN] for model in models}
     for name in files:
         owner = max((m for m in models if name.startswith(f"{m}_")), key=len, default=None)
-        if owner is not None and name not in members[owner]:
+        if owner is not None and name not in (*members[owner], *LEFT_OUT):
             members[owner].append(name)
     if options.model is not None:
         wanted = [OWN_CHECKPOINT]

@@ -29,7 +29,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--comfyui", type=Path, metavar="DIR", help="use this ComfyUI and its Python")
-    add("--model", type=Path, metavar="FILE", help="compare on this checkpoint (.safetensors)")
+    add(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="compare on this checkpoint (.safetensors); what needs a calibration is left out",
+    )
     add("--only", metavar="TEXT", help="only the models whose name contains this: unet, dit, clip")
     add("--rounds", type=_at_least(1), default=9, help="paired repetitions (default 9)")
     add("--quick", action="store_true", help="one round")

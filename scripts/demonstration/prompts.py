@@ -12,6 +12,7 @@ Prompt = dict[str, dict[str, Any]]
 NOTES = frozenset({"Note", "MarkdownNote"})
 WIDGET_TYPES = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
 SEEDS = frozenset({"seed", "noise_seed"})
+JUDGES = frozenset({"ShapesJudge"})
 SAMPLERS = frozenset({"KSampler", "KSamplerAdvanced", "SamplerCustom", "SamplerCustomAdvanced"})
 STEPPED = SAMPLERS | {"StepCacheSmoothCache"}
 """Nodes that are told the number of steps, which must be the same on all of them."""

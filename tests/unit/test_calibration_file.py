@@ -166,7 +166,7 @@ def test_a_failure_leaves_what_was_there(
         with pytest.raises(ConfigError) as tried:
             check_writable(file.parent)
     assert str(caught.value) == str(tried.value), "trying finds what writing would"
-    assert str(caught.value).startswith(f"calibrations cannot be saved in the folder {file.parent}")
+    assert str(caught.value).startswith(f"files cannot be saved in the folder {file.parent}")
     assert words in str(caught.value)
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]

@@ -141,7 +141,7 @@ def test_when_all_names_are_taken_nothing_is_lost_silently(
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="calibrations cannot be saved in the folder"):
+    with pytest.raises(ConfigError, match="files cannot be saved in the folder"):
         save(tmp_path / "file" / "mine.json", made(), add=True)
 
 

@@ -1,0 +1,125 @@
+"""Means over what was compared, when the run is over."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..sites import Site
+from .calibration import Average
+from .table import Branch, Lags
+
+Numbers: TypeAlias = NDArray[np.float64]
+TINY = float(np.finfo(np.float64).tiny)
+
+_BRANCHES: Mapping[int, Branch] = {0: "cond", 1: "uncond"}
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What some sites returned in one step, compared with earlier steps.
+
+    Args:
+        sites: of one kind.
+        cond: index of the conditioning list.
+        sources: the earlier steps.
+        step: the later one.
+        changes: sums of absolute differences, shape (sources, sites, rows), on the device.
+        norms: sums of absolute values in the later step, shape (sites, rows).
+    """
+
+    sites: tuple[Site, ...]
+    cond: int
+    sources: tuple[int, ...]
+    step: int
+    changes: torch.Tensor
+    norms: torch.Tensor
+
+
+class Means:
+    """Averages comparisons over latents and branches.
+
+    Args:
+        steps: steps of the run.
+        lookahead: greatest distance that counts.
+        average: mean of ratios, or ratio of sums.
+    """
+
+    def __init__(self, steps: int, lookahead: int, average: Average) -> None:
+        self._steps, self._lookahead, self._average = steps, lookahead, average
+
+    def of(self, compared: Sequence[Compared]) -> dict[tuple[Site, Branch], Numbers]:
+        """Relative changes by site and branch, shape (lookahead, steps); infinite where none is
+        known."""
+        by_site: dict[Site, dict[int, Numbers]] = defaultdict(dict)
+        for (sites, cond), sums in self._sums(compared).items():
+            for number, site in enumerate(sites):
+                known = by_site[site].get(cond, 0.0)
+                by_site[site][cond] = known + sums[:, number]
+        found: dict[tuple[Site, Branch], Numbers] = {}
+        for site, conds in by_site.items():
+            found[site, "both"] = self._mean(np.sum(list(conds.values()), axis=0))
+            for cond, sums in conds.items() if len(conds) > 1 else ():
+                if cond in _BRANCHES:
+                    found[site, _BRANCHES[cond]] = self._mean(sums)
+        return found
+
+    def _sums(self, compared: Sequence[Compared]) -> dict[tuple[tuple[Site, ...], int], Numbers]:
+        """Ratios, changes, norms and counts, shape (4, sites, lookahead, steps)."""
+        totals: dict[tuple[tuple[Site, ...], int], Numbers] = {}
+        for each, changes, norms in zip(compared, *_fetched(compared), strict=True):
+            key = each.sites, each.cond
+            if key not in totals:
+                totals[key] = np.zeros((4, len(each.sites), self._lookahead, self._steps))
+            near = [slot for slot, source in enumerate(each.sources) if self._counts(each, source)]
+            sources = [each.sources[slot] for slot in near]
+            lags = [each.step - source - 1 for source in sources]
+            changed = changes[near]
+            # A layer that returns zeros twice has not changed.
+            ratios = changed / np.maximum(norms, TINY)
+            total = totals[key]
+            total[0][:, lags, sources] += ratios.sum(-1).T
+            total[1][:, lags, sources] += changed.sum(-1).T
+            total[2][:, lags, sources] += norms.sum(-1)[:, None]
+            total[3][:, lags, sources] += norms.shape[-1]
+        return totals
+
+    def _counts(self, compared: Compared, source: int) -> bool:
+        return 1 <= compared.step - source <= self._lookahead
+
+    def _mean(self, totals: Numbers) -> Numbers:
+        ratios, changes, norms, counts = totals
+        by_reference = self._average == "as the reference"
+        above, below = (changes, norms) if by_reference else (ratios, counts)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(counts > 0, above / below, np.inf)
+
+    def lags(self, mean: Numbers) -> Lags:
+        """The mean as rows of the table."""
+        return tuple(
+            tuple(float(each) for each in row[: max(self._steps - lag, 0)])
+            for lag, row in enumerate(mean, start=1)
+        )
+
+
+def _fetched(compared: Sequence[Compared]) -> tuple[list[Numbers], list[Numbers]]:
+    """Changes and norms of all comparisons, in one transfer for each device."""
+    tensors = [tensor for each in compared for tensor in (each.changes, each.norms)]
+    by_device: dict[torch.device, list[int]] = defaultdict(list)
+    for position, tensor in enumerate(tensors):
+        by_device[tensor.device].append(position)
+    fetched: dict[int, Numbers] = {}
+    for positions in by_device.values():
+        joined: Any = torch.cat([tensors[p].flatten() for p in positions]).cpu().double().numpy()
+        ends = np.cumsum([tensors[p].numel() for p in positions])
+        for position, part in zip(positions, np.split(joined, ends[:-1]), strict=True):
+            shape: tuple[int, ...] = tuple(tensors[position].shape)
+            fetched[position] = np.reshape(part, shape)
+    every = [fetched[position] for position in range(len(tensors))]
+    return every[::2], every[1::2]
