@@ -56,8 +56,8 @@ def path_of(name: str) -> Path:
     found = folder_paths.get_full_path(FOLDER, name)
     if found is None:
         raise ConfigError(
-            f"there is no file {name} in user/{USER_FOLDER} or models/{FOLDER}; expected a .json "
-            f"file there. Put the file there, or choose another one"
+            f"there is no file {name} in user/{USER_FOLDER}, in models/{FOLDER} or among those of "
+            f"the pack; expected a .json file. Put the file there, or choose another one"
         )
     return Path(found)
 

@@ -46,8 +46,8 @@ class SmoothCacheCalibrate(io.ComfyNode):
                     options=[ADD, REPLACE],
                     default=ADD,
                     tooltip=(
-                        "Where there is a file of this name: measure more pictures into it (4 to 8 "
-                        "in all are enough), or replace it. What is of another model or sampler "
+                        "Where there is a file of this name: measure more pictures into it (the "
+                        "paper took 10), or replace it. What is of another model or sampler "
                         "cannot be added to: then the new file gets a number."
                     ),
                 ),

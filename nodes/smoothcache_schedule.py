@@ -172,7 +172,10 @@ def _wishes() -> list[io.Input]:
             max=20,
             optional=True,
             advanced=True,
-            tooltip="Reuse at most so many steps in a row; published: 3, for videos 5.",
+            tooltip=(
+                "Reuse at most so many steps in a row; published: 3, for videos 5. Without effect "
+                "on the file's schedule and on what is no calibration."
+            ),
         ),
         io.Combo.Input(
             "parts",
@@ -190,12 +193,8 @@ def _wishes() -> list[io.Input]:
 
 
 def _method(schedule: str, steps: int, wish: Wish) -> SmoothCache | CalibratedSmoothCache:
-    if schedule in FORA_SCHEDULES:
-        return fora(schedule, steps)
-    if schedule in DIT_XL_SCHEDULES:
-        return dit_xl(schedule, steps)
-    path = library.path_of(schedule)
-    if is_calibration(path):
+    path = None if schedule in BUILT_IN else library.path_of(schedule)
+    if path is not None and is_calibration(path):
         return CalibratedSmoothCache(library.load(schedule), wish, schedule)
     if wish.by != "saved":
         raise ConfigError(
@@ -203,7 +202,11 @@ def _method(schedule: str, steps: int, wish: Wish) -> SmoothCache | CalibratedSm
             f"expected a calibration. Set choose_by to {next(iter(BY))!r}, or make a calibration "
             f"with SmoothCache Calibrate"
         )
-    return SmoothCache(read_schedule(path), schedule)
+    if schedule in FORA_SCHEDULES:
+        return fora(schedule, steps)
+    if schedule in DIT_XL_SCHEDULES:
+        return dit_xl(schedule, steps)
+    return SmoothCache(read_schedule(library.path_of(schedule)), schedule)
 
 
 def _picture(method: SmoothCache | CalibratedSmoothCache) -> object:

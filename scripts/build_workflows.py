@@ -84,7 +84,7 @@ def _sample(
 def _show(graph: Graph, title: str, output: Output) -> None:
     """A picture or a text of a node, for the reader to see."""
     if output.type == "IMAGE":
-        kind, name, height = "PreviewImage", "images", 640
+        kind, name, height = "PreviewImage", "images", 780
     else:
         kind, name, height = "PreviewAny", "source", 260
     graph.add(kind, 5, f"From {title}", [], {name: output}, height=height, width=WIDE)

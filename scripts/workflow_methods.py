@@ -112,8 +112,8 @@ CALIBRATED = Method(
     "StepCacheSmoothCache",
     "SmoothCache Schedule",
     ["shapes dit, 30 steps.json", 30, *BY_SPEED],
-    "**SmoothCache by a calibration:** the schedule that loses least for a speedup of 1.5, found "
-    "in what was measured on this model. The file comes with the pack.\n"
+    "**SmoothCache by a calibration:** the schedule with the least predicted error for a speedup "
+    "of 1.5, found in what was measured on this model. The file comes with the pack.\n"
     "\n- speedup 1.2: nearer to the plain picture; 2: faster"
     "\n- choose_by quality: the fastest schedule within an error that you set"
     "\n- parts: whole blocks save more"

@@ -11,11 +11,9 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import (
-    flop_registry,
-    sdpa_flop_count,  # pyright: ignore[reportUnknownVariableType]
-)
+from torch.utils.flop_counter import flop_registry
 
+from ..sites import SiteKind
 from .calibration import Part
 
 aten = torch.ops.aten
@@ -44,7 +42,10 @@ class FlopCounter(TorchDispatchMode):
         elif packet in (aten.conv1d, aten.conv2d, aten.conv3d):
             self.total += 2 * result.numel() * args[1][0].numel()
         elif packet is aten.scaled_dot_product_attention:
-            self.total += sdpa_flop_count(args[0].shape, args[1].shape, args[2].shape)
+            # torch's own formula refuses three axes, and keys that are broadcast.
+            self.total += 2 * args[1].shape[-2] * (args[0].numel() + result.numel())
+        elif packet in (aten.conv_transpose1d, aten.conv_transpose2d, aten.conv_transpose3d):
+            self.total += 2 * args[0].numel() * args[1][0].numel()
         elif packet in flop_registry:
             self.total += flop_registry[packet](*args, **kwargs, out_val=result)
         return result
@@ -123,7 +124,9 @@ class Meter:
 
     def flop_shares(self) -> dict[Part, float]:
         """FLOPs as shares of the whole; none where a part's kernels could not be counted."""
-        if not self.all_flops or not all(self.flops.values()):
+        # The deepest branch of a UNet without a middle block has no operations.
+        layers = (n for (kind, _), n in self.flops.items() if kind is not SiteKind.DEEP_BRANCH)
+        if not self.all_flops or not all(layers):
             return {}
         return {part: min(n / self.all_flops, 1.0) for part, n in self.flops.items()}
 

@@ -30,8 +30,8 @@ class Prediction:
     Args:
         speedup: plain seconds ÷ seconds, from the time that each kind of layer took when the model
             was calibrated.
-        flop_bound: the same from floating-point operations, which no run can pass; None where they
-            could not be counted.
+        flop_bound: the same from floating-point operations alone, whatever else takes time; None
+            where they could not be counted.
         error: mean over the steps of the relative error of the network's output, 0 … 1.
         table: the changes that it rests on, at the noise levels of the run.
     """
@@ -46,8 +46,8 @@ class Prediction:
         return {"speedup": self.speedup, "flop_bound": self.flop_bound, "error": self.error}
 
     def __str__(self) -> str:
-        bound = f", at most {self.flop_bound:.2f}× by FLOPs" if self.flop_bound else ""
-        return f"{self.speedup:.2f}× faster{bound}, {100 * self.error:.1f} % error per step"
+        flops = f" ({self.flop_bound:.2f}× by FLOPs)" if self.flop_bound else ""
+        return f"{self.speedup:.2f}× faster{flops}, {100 * self.error:.1f} % error per step"
 
 
 def predict(calibration: Calibration, rules: Iterable[Rule], timeline: Timeline) -> Prediction:

@@ -68,7 +68,7 @@ class Recorder:
         steps: steps of the run.
         lookahead: compare with 1 … so many steps before.
         average: how latents are averaged.
-        elements: numbers compared per latent and site; values that are smaller are compared whole.
+        elements: numbers compared per latent and site, at most; smaller values are compared whole.
         depth: how many earlier values are compared with; None for as many as lookahead.
     """
 
@@ -100,8 +100,8 @@ class Recorder:
             self._step = step
         elif step < self._step:
             return
-        now = _thinned(value, self._elements)
-        if now is None or len(now) % len(streams):
+        now = _thinned(value, len(streams), self._elements)
+        if now is None:
             return
         for stream, part in zip(streams, now.chunk(len(streams)), strict=True):
             group = stream, part.device, tuple(part.shape)
@@ -126,6 +126,10 @@ class Recorder:
                 )  # fmt: skip
             ring.put(now, self._step)
         self.peak_nbytes = max(self.peak_nbytes, self._nbytes)
+        self._pending.clear()
+
+    def abandon(self) -> None:
+        """Leave out the current step, which not every site may have reached."""
         self._pending.clear()
 
     def forget(self) -> None:
@@ -176,30 +180,32 @@ class Recorder:
         }
 
 
-def _thinned(value: Value, elements: int) -> torch.Tensor | None:
-    """So many numbers of every row, or all if there are fewer; shape (rows, numbers)."""
-    parts = list(_tensors(value))
-    total = sum(part[0].numel() for part in parts if len(part))
-    if not total:
+def _thinned(value: Value, streams: int, elements: int) -> torch.Tensor | None:
+    """So many numbers of every row, or all if there are fewer; shape (rows, numbers).
+
+    None where nothing was returned, or something that cannot be divided among the streams.
+    """
+    parts = [part for part in _tensors(value) if part.numel()]
+    rows = {len(part) for part in parts}
+    if not rows or any(number % streams for number in rows):
         return None
-    stride = _prime_up_to(total // elements)
-    thin = [_by_row(part)[:, ::stride] for part in parts]
+    # SeedVR2 has all tokens of a batch in one sequence, and those of the prompt in another.
+    count = rows.pop() if len(rows) == 1 else streams
+    parts = [part.reshape(count, -1) for part in parts]
+    stride = _prime_from(math.ceil(sum(part.shape[1] for part in parts) / elements))
+    thin = [part[:, ::stride] for part in parts]
     joined = torch.cat(thin, dim=1) if len(thin) > 1 else thin[0]
     dtype = torch.float64 if joined.dtype == torch.float64 else torch.float32
     # A copy in any case: a view would keep whole activations alive, and see what is written there.
-    return joined[:, :elements].to(dtype, copy=True)
-
-
-def _by_row(part: torch.Tensor) -> torch.Tensor:
-    return part.flatten(1) if part.ndim > 1 else part[:, None]
+    return joined.to(dtype, copy=True)
 
 
 @cache
-def _prime_up_to(number: int) -> int:
-    """The greatest prime so far: a stride that does not follow a picture's rows or channels."""
-    while number > 3 and any(number % d == 0 for d in range(2, math.isqrt(number) + 1)):
-        number -= 1
-    return max(number, 1)
+def _prime_from(number: int) -> int:
+    """The next prime, or 1: a stride that does not follow a picture's rows or channels."""
+    while any(number % d == 0 for d in range(2, math.isqrt(number) + 1)):
+        number += 1
+    return number
 
 
 def _tensors(value: Value) -> Iterator[torch.Tensor]:

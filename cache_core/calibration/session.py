@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 
-from ..clock import Timeline
+from ..clock import SIGMA_TOLERANCE, Timeline
 from ..report import Report
 from ..rules import Rule
 from ..session import Decision, Session
@@ -16,6 +16,10 @@ from ..values import Value, is_value, join, nbytes
 from .calibration import Part
 from .meter import Meter
 from .recorder import Recorder
+
+
+GRID_SLACK = 0.05
+"""How far from its noise level a step may first be evaluated, as a share of the step."""
 
 
 class CalibratingSession(Session):
@@ -42,6 +46,21 @@ class CalibratingSession(Session):
         self._sensed: frozenset[Site] | None = None
         self._wanted: frozenset[Site] = frozenset()
         self._sizes: Counter[Site] = Counter()
+        self._visited: set[int] = set()
+        self._is_on_grid = True
+
+    def has_met(self, steps: int) -> bool:
+        """Whether the sampler evaluated each of the first so many steps at its own noise level."""
+        return self._is_on_grid and self._visited >= set(range(steps))
+
+    def start_evaluation(self, sigma: float) -> None:
+        super().start_evaluation(sigma)
+        clock = self.clock
+        if clock.step not in self._visited:
+            self._visited.add(clock.step)
+            length = abs(clock.sigma - self._timeline.sigmas[clock.step + 1])
+            slack = max(GRID_SLACK * length, SIGMA_TOLERANCE * clock.sigma)
+            self._is_on_grid &= abs(sigma - clock.sigma) <= slack
 
     def nbytes_of(self, sites: frozenset[Site]) -> int:
         """Bytes of all values that these sites return in one step."""
@@ -100,14 +119,17 @@ class CalibratingSession(Session):
         with self._meter.not_counted():
             step = self.clock.step
             self._report.count(site.kind.value, step, reused=False, streams=len(streams))
-            if step == 0:
+            if self.clock.evaluation == 0:
                 self._sizes[site] += nbytes(output) if is_value(output) else 0
             if is_value(output):
                 self._recorder.observe(site, streams, _changing(site, output), step)
             if site in self._wanted:
                 parts = self._divide(site, output, len(streams))
                 for stream, part in zip(streams, parts, strict=False):
-                    self._store.put(site, stream, (part,), step)
+                    entry = self._store.get(site, stream)
+                    # Of several evaluations in a step the first one counts, as in the recorder.
+                    if entry is None or entry.step < step:
+                        self._store.put(site, stream, (part,), step)
 
 
 class WatchingSession(Session):

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from ..approximators import Hold
 from ..calibration import Calibration, Chosen, ModelFacts, Prediction, Wish, choose
+from ..calibration.table import is_same
 from ..clock import Timeline
 from ..errors import ConfigError
 from ..rules import Rule
@@ -134,6 +135,9 @@ class CalibratedSmoothCache(Method):
         return self._own.notes
 
     def fitted(self, timeline: Timeline) -> SmoothCache:
+        if is_same(self.calibration.table.sigmas, timeline.sigmas):
+            # A search takes its time, and every run would wait for it.
+            return self._schedule(self._own)
         return self._schedule(choose(self.calibration, timeline, self.wish))
 
     def _schedule(self, chosen: Chosen) -> SmoothCache:

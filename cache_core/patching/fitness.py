@@ -59,7 +59,9 @@ def check(
             raise ConfigError(_index_beyond(rule, max(beyond), count))
         if not count and not rule.when.never_reuses and not others:
             notes.append(f"{method.name}: this model has no {kind}; that range has no effect")
-    if not any(acting.values()):
+    kinds = {kind for group in acting.values() for kind in group}
+    # A calibration is about layers; what guidance adds is measured beside them.
+    if not kinds or (method.study is not None and kinds == {SiteKind.GUIDANCE}):
         reasons = [(family.lacks or {}).get(rule.where.kind) for rule in rules]
         reason = next(filter(None, reasons), "it has none of the layers that this method reuses")
         raise UnsupportedModelError(f"{method.name}: {model}: {reason}")

@@ -12,6 +12,7 @@ from torch import nn
 from ..calibration.recorder import Recorder
 from ..calibration.session import WatchingSession
 from ..clock import Timeline
+from ..errors import ConfigError
 from ..report import Report
 from ..session import Session
 from ..sites import SiteKind
@@ -83,6 +84,11 @@ class Run:
         has_one_branch: bool,
     ) -> None:
         self._installation = installation
+        if len(sigmas) < 2:
+            raise ConfigError(
+                f"{' + '.join(method.name for method in installation.methods)}: a run of 0 steps "
+                f"evaluates no model; expected 1 or more. Raise steps on the sampler"
+            )
         timeline = timeline_of(model_patcher.get_model_object("model_sampling"), sigmas)
         self._planned = Planned.of(installation, timeline, has_one_branch)
         self._assigned = self._planned.assigned
@@ -155,7 +161,7 @@ class Run:
         active = {
             site: layer
             for site, layer in self._networks.bound(diffusion_model).layers.items()
-            if not self._assigned[site].when.never_reuses
+            if self._studying is not None or not self._assigned[site].when.never_reuses
         }
         owners = [method.name for method in self._installation.methods]
         prove(active, call.x.shape[0], lambda: compute(*call.fresh_args, **call.kwargs), owners)

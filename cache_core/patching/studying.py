@@ -146,30 +146,47 @@ class Studying:
         Returns:
             What is known now; None where nothing could be kept, which the report then says.
         """
-        self._recorder.forget()
         try:
             known, remarks = self._study.deliver(self._calibration(outcome == "finished"))
         except StepCacheError as error:
             LOG.warning("%s", error)
             self._note(str(error))
             return None
+        except Exception as error:
+            LOG.exception("SmoothCache Calibrate: what was measured is lost")
+            self._note(
+                f"SmoothCache Calibrate: what was measured is lost by an error in Step Cache "
+                f"({type(error).__name__}: {error}); the picture is as without it. Please report "
+                f"it with the log"
+            )
+            return None
+        finally:
+            self._recorder.forget()
         for remark in remarks:
             self._note(remark)
         return known
 
     def _calibration(self, has_finished: bool) -> Calibration:
+        if not has_finished:
+            self._recorder.abandon()
         steps = self._timeline.steps if has_finished else self._recorder.measured_steps + 1
         if steps < LEAST_STEPS:
             raise StepCacheError(
                 "SmoothCache Calibrate: the run was stopped before two steps were done; nothing "
                 "was kept. Sample again"
             )
-        rows = self._complete(self._recorder.rows(self._study.with_layers), steps)
-        if not any(place.kind is not SiteKind.GUIDANCE for place in rows):
+        if not self.session.has_met(steps):
             raise StepCacheError(
                 f"SmoothCache Calibrate: the sampler {self._report.sampler} did not evaluate the "
                 f"model at every step of the schedule, so that steps cannot be compared; nothing "
                 f"was kept. Calibrate with a sampler that does, such as euler"
+            )
+        rows = self._complete(self._recorder.rows(self._study.with_layers), steps)
+        if not any(place.kind is not SiteKind.GUIDANCE for place in rows):
+            raise StepCacheError(
+                "SmoothCache Calibrate: no kind of layer could be compared from step to step; "
+                "nothing was kept. Calibrate without what changes sizes, prompts or weights in the "
+                "middle of a run"
             )
         table = ErrorTable(self._timeline.sigmas[: steps + 1], self._study.lookahead, rows)
         self._note(
@@ -217,7 +234,10 @@ class Studying:
             if all(math.isfinite(each) for row in lags for each in row):
                 complete[place] = lags
             elif place.branch == "both":
-                self._note(f"{place.kind} did not run in every step and is left out")
+                self._note(
+                    f"{place.kind} is left out: it did not run in every step, or its size, prompts "
+                    f"or weights changed"
+                )
         return complete
 
     def _costs(self) -> Costs:

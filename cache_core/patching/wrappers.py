@@ -100,4 +100,5 @@ def _has_one_branch(guider: Any, sampler: str) -> bool:
 
 def _name_of(sampler: Any) -> str:
     function = getattr(sampler, "sampler_function", None)
-    return getattr(function, "__name__", type(sampler).__name__).removeprefix("sample_")
+    name = getattr(function, "__name__", type(sampler).__name__)
+    return name.removeprefix("sample_").removesuffix("_function")

@@ -184,9 +184,9 @@ def _schedule(calibration: Calibration, chosen: Chosen) -> str:
 def _prediction(calibration: Calibration, chosen: Chosen) -> str:
     prediction, costs = chosen.prediction, calibration.costs
     bound = prediction.flop_bound
-    at_most = f" (at most {bound:.2f}× by FLOPs)" if bound else ""
+    by_flops = f" ({bound:.2f}× by FLOPs)" if bound else ""
     is_known = costs.flops or costs.seconds
-    speed = f"{prediction.speedup:.2f}× faster{at_most}" if is_known else "speed not known"
+    speed = f"{prediction.speedup:.2f}× faster{by_flops}" if is_known else "speed not known"
     return f"{speed}, {percent(prediction.error)} error per step"
 
 

@@ -222,7 +222,7 @@ def test_without_seconds_the_operations_say_what_is_saved() -> None:
 
 def test_a_prediction_in_words() -> None:
     found = predict(CALIBRATION, [rule(SELF, mask("1011"))], LINE)
-    assert str(found) == "1.11× faster, at most 1.08× by FLOPs, 2.0 % error per step"
+    assert str(found) == "1.11× faster (1.08× by FLOPs), 2.0 % error per step"
 
 
 def test_a_schedule_of_another_length_is_refused() -> None:

@@ -268,7 +268,7 @@ def test_the_header_says_what_the_run_was(written: Words) -> None:
         "UNet (UNetModel) · euler · simple · 20 steps · cfg 7.5 · latent 4 x 64 x 64 · 8 samples"
         in text
     )
-    assert "1.52x faster (at most 1.60x by FLOPs), 2.1 % error per step" in text
+    assert "1.52x faster (1.60x by FLOPs), 2.1 % error per step" in text
     assert "threshold 15 %, reuses" in text
     assert "speedup 1.47x" in text
     assert "a remark" in text

@@ -21,9 +21,9 @@ COMBO_LIST = [["a", "b"], {}]
 COMBO = ["COMBO", {"options": ["a", "b"]}]
 
 
-def node(*, outputs: int = 1, **inputs: Any) -> dict[str, Any]:
+def node(*, outputs: int = 1, optional: Any = None, **inputs: Any) -> dict[str, Any]:
     """A node as GET /object_info describes it, cut down to what the conversion reads."""
-    return {"input": {"required": inputs}, "output": ["ANY"] * outputs}
+    return {"input": {"required": inputs, "optional": optional or {}}, "output": ["ANY"] * outputs}
 
 
 def links(*names: str) -> dict[str, list[str]]:
@@ -99,11 +99,37 @@ OBJECT_INFO = {
         gated_interval=["INT", {}],
         after_gate=COMBO,
     ),
-    "StepCacheSmoothCache": node(**links("model"), schedule=COMBO, steps=["INT", {}]),
+    "StepCacheSmoothCache": node(
+        **links("model"),
+        schedule=COMBO,
+        steps=["INT", {}],
+        optional={
+            "choose_by": COMBO,
+            "threshold": ["FLOAT", {}],
+            "speedup": ["FLOAT", {}],
+            "quality": ["FLOAT", {}],
+            "lookahead": ["INT", {}],
+            "parts": COMBO,
+        },
+        outputs=3,
+    ),
+    "StepCacheCalibrate": node(
+        **links("model"),
+        name=["STRING", {}],
+        existing_file=COMBO,
+        lookahead=["INT", {}],
+        each_layer=["BOOLEAN", {}],
+        average=COMBO,
+        memory=["INT", {}],
+    ),
+    "StepCacheCurves": node(**links("model", "latent"), outputs=3),
+    "StepCacheAdvisor": node(**links("model"), calibration=COMBO, speedup=["FLOAT", {}], outputs=2),
     "StepCacheReport": node(**links("model", "latent"), outputs=3),
     "ShapesDecode": node(**links("samples")),
     "VAEDecode": node(**links("samples", "vae")),
     "SaveImage": node(**links("images"), filename_prefix=["STRING", {}], outputs=0),
+    "PreviewImage": node(**links("images"), outputs=0),
+    "PreviewAny": node(source=["*", {}]),
     "ShapesJudge": node(**links("images"), caption=["STRING", {"multiline": True}]),
 }
 
@@ -154,7 +180,8 @@ def test_nodes_do_not_overlap(path: Path) -> None:
 def test_every_input_of_a_shipped_workflow_is_filled(path: Path) -> None:
     prompt = to_prompt(json.loads(path.read_text("utf-8")), OBJECT_INFO)
     for one in prompt.values():
-        assert set(one["inputs"]) == set(OBJECT_INFO[one["class_type"]]["input"]["required"])
+        known = OBJECT_INFO[one["class_type"]]["input"]
+        assert set(one["inputs"]) == {*known["required"], *known["optional"]}
 
 
 def test_values_reach_the_input_of_their_name() -> None:
@@ -224,6 +251,8 @@ def test_every_model_has_its_plain_run_first() -> None:
 def test_the_persons_checkpoint_runs_the_checkpoint_workflows() -> None:
     (group,) = find_groups(options(model=Path("any.safetensors")))
     assert group.name == "checkpoint"
+    assert "checkpoint_smoothcache" in group.files
+    assert not {"checkpoint_calibrate", "checkpoint_advisor"} & set(group.files)
 
 
 def test_the_weights_that_workflows_name_are_found() -> None:
