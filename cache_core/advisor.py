@@ -19,6 +19,7 @@ from .sites import SiteKind
 WINDOWS = tuple(
     PercentRange(start, end) for start, end in product((0.0, 0.1, 0.2, 0.3), (0.9, 1.0))
 )
+_SPATIAL = frozenset({SiteKind.SELF_ATTENTION, SiteKind.JOINT_ATTENTION})
 NEAR = 0.995
 """What is so near to the wished speedup counts as reaching it."""
 
@@ -161,7 +162,10 @@ def _kinds_of_model(calibration: Calibration) -> set[SiteKind]:
 
 
 def _is_complete(rules: list[Rule], kinds: set[SiteKind]) -> bool:
-    return all(rule.where.kind in kinds for rule in rules if rule.is_required)
+    """Whether the model has what the settings insist on; spatial attention is of one sort or the
+    other."""
+    has = kinds | (_SPATIAL if kinds & _SPATIAL else set[SiteKind]())
+    return all(rule.where.kind in has for rule in rules if rule.is_required)
 
 
 def _smoothcache(calibration: Calibration, speedup: float, label: str) -> Iterator[Method]:

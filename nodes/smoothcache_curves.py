@@ -58,7 +58,10 @@ class SmoothCacheCurves(io.ComfyNode):
             )
         if calibration is None:
             raise StepCacheError(f"{NAME}: nothing was measured. {'. '.join(report.notes)}")
-        chosen = choose(calibration, calibration.timeline, Wish())
+        try:
+            chosen = choose(calibration, calibration.timeline, Wish())
+        except StepCacheError as error:
+            raise StepCacheError(f"{NAME}: {error}. {'. '.join(report.notes)}") from error
         drawn = picture.to_image(picture.draw(calibration, chosen, "What was measured"))
         text = "\n".join([str(chosen.prediction), *report.notes])
         return io.NodeOutput(latent, drawn, text, ui={"text": (text,)})

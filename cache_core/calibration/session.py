@@ -17,7 +17,6 @@ from .calibration import Part
 from .meter import Meter
 from .recorder import Recorder
 
-
 GRID_SLACK = 0.05
 """How far from its noise level a step may first be evaluated, as a share of the step."""
 
@@ -126,10 +125,7 @@ class CalibratingSession(Session):
             if site in self._wanted:
                 parts = self._divide(site, output, len(streams))
                 for stream, part in zip(streams, parts, strict=False):
-                    entry = self._store.get(site, stream)
-                    # Of several evaluations in a step the first one counts, as in the recorder.
-                    if entry is None or entry.step < step:
-                        self._store.put(site, stream, (part,), step)
+                    self._store.put(site, stream, (part,), step)
 
 
 class WatchingSession(Session):

@@ -6,7 +6,11 @@ step before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
 
 from ..calibration import ErrorTable, Part, Place
 from ..calibration.prediction import ATTENTION, LAYERS
@@ -49,6 +53,21 @@ def sensing_steps(
         round(steps * (SENSING_FROM + (SENSING_TO - SENSING_FROM) * number / len(chosen))): group
         for number, group in enumerate(chosen)
     }
+
+
+@contextmanager
+def same_draws(device: torch.device) -> Generator[None]:
+    """Let the run draw what it would have drawn without this: token merging draws in every call."""
+    module: Any = getattr(torch, device.type, None)
+    where = () if device.type == "mps" else (device,)
+    has_own = device.type != "cpu" and hasattr(module, "get_rng_state")
+    drawn, own = torch.get_rng_state(), module.get_rng_state(*where) if has_own else None
+    try:
+        yield
+    finally:
+        torch.set_rng_state(drawn)
+        if has_own:
+            module.set_rng_state(own, *where)
 
 
 def _groups(assigned: Mapping[Site, Rule]) -> list[tuple[str, frozenset[Site]]]:

@@ -23,7 +23,7 @@ from ..rules import Rule
 from ..sites import Site, SiteKind
 from .facts import scheduler_of, shift_of
 from .guidance import network_output
-from .sensing import change_of, sensing_steps
+from .sensing import change_of, same_draws, sensing_steps
 
 LOG = logging.getLogger("stepcache")
 
@@ -112,7 +112,7 @@ class Studying:
             yield None
             return
         name, sites = group
-        with self._meter.not_counted(), self.session.sensing(sites):
+        with self._meter.not_counted(), same_draws(self._meter.device), self.session.sensing(sites):
             yield name
 
     def sensed(

@@ -81,7 +81,7 @@ def test_a_schedule_for_layers_the_model_lacks_is_refused(schedules: Path) -> No
 
 def test_an_edited_schedule_file_is_read_again(schedules: Path) -> None:
     def fingerprint(schedule: str) -> str:
-        return SmoothCacheSchedule.fingerprint_inputs(None, schedule, 30)
+        return SmoothCacheSchedule.fingerprint_inputs(model=None, schedule=schedule, steps=30)
 
     path = schedules / "mine.json"
     path.write_text(json.dumps({"ff": [1, 0]}))
@@ -95,7 +95,7 @@ def test_an_edited_schedule_file_is_read_again(schedules: Path) -> None:
 
 def test_no_schedule_is_read_outside_its_folder(schedules: Path) -> None:
     (schedules.parent / "outside.json").write_text(json.dumps({"ff": [1, 0]}))
-    with pytest.raises(ConfigError, match=r"there is no file ../outside.json in models"):
+    with pytest.raises(ConfigError, match=r"there is no file ../outside.json in user"):
         _attach("../outside.json")
 
 

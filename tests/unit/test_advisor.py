@@ -38,7 +38,7 @@ SELF, CROSS, FEED_FORWARD, BLOCK, DEEP, GUIDANCE = (
     SiteKind.SELF_ATTENTION, SiteKind.CROSS_ATTENTION, SiteKind.FEED_FORWARD, SiteKind.BLOCK,
     SiteKind.DEEP_BRANCH, SiteKind.GUIDANCE,
 )  # fmt: skip
-STEPS, LOOKAHEAD = 20, 4
+STEPS, LOOKAHEAD = 12, 3
 LINE = Timeline.even(STEPS)
 PLACES = {
     "self": Place(SELF), "cross": Place(CROSS), "feed": Place(FEED_FORWARD),
@@ -93,7 +93,7 @@ def others(found: Calibration) -> list[Method]:
         *(PAB(own, 1, cross, w) for own, cross, w in product((1, 2, 4), (2, 3, 6), windows)),
         *(PAB(block=block, window=window) for block, window in product((2, 3, 5), windows)),
         *(DeepCache(interval, 1) for interval in range(2, 9)),
-        *(TGate(gate, 2, interval) for gate, interval in product((8, 10, 14, 16), (1, 3, 5))),
+        *(TGate(gate, 2, interval) for gate, interval in product((5, 6, 8, 10), (1, 3, 5))),
         *(
             FasterCache(
                 attention, attention, 1,
@@ -103,12 +103,12 @@ def others(found: Calibration) -> list[Method]:
             for attention, start, interval in product((1, 2, 3), (0.25, 0.5), (2, 4, 8))
         ),
     ]  # fmt: skip
-    for parts, wished in product(("layers", "blocks"), (1.1, 1.3, 1.5, 2.0, 2.5)):
+    for parts, wished in product(("layers", "blocks"), (1.1, 1.3, 1.5, 1.8)):
         tried.append(CalibratedSmoothCache(found, Wish("speedup", wished, LOOKAHEAD, parts)))
     return tried
 
 
-@pytest.mark.parametrize("speedup", [1.1, 1.3, 1.5, 2.0])
+@pytest.mark.parametrize("speedup", [1.1, 1.5, 1.8])
 @pytest.mark.parametrize("best", [None, *PLACES])
 def test_nothing_that_is_fast_enough_loses_less(best: str | None, speedup: float) -> None:
     found = calibration({best: 0.02} if best else None)
@@ -144,9 +144,9 @@ def test_the_method_is_taken_whose_parts_change_least(
 
 def test_who_wishes_for_more_speed_loses_no_less() -> None:
     found = calibration()
-    errors = [advised(found, speedup).prediction.error for speedup in (1.0, 1.2, 1.5, 1.8, 2.2)]
+    errors = [advised(found, speedup).prediction.error for speedup in (1.1, 1.3, 1.5, 1.8, 2.2)]
     assert errors == sorted(errors)
-    assert errors[-1] > errors[0] == 0.0
+    assert errors[-1] > errors[0]
 
 
 def test_what_is_out_of_reach_is_said_and_the_fastest_is_taken() -> None:
@@ -177,7 +177,7 @@ def test_only_what_was_measured_is_advised() -> None:
     assert advice.method.name in ("SmoothCache Schedule", "Apply PAB")
     kinds = {rule.where.kind for rule in advice.method.rules() if not rule.when.never_reuses}
     assert kinds & {SELF, CROSS, FEED_FORWARD, BLOCK, DEEP, GUIDANCE} == {SELF}
-    for name in ("DeepCache", "FasterCache", "TGATE", "blocks"):
+    for name in ("DeepCache", "FasterCache", "TGATE", "on whole blocks"):
         assert name not in advice.reason
 
 

@@ -131,6 +131,9 @@ def test_json_says_what_the_report_says() -> None:
         "reused": 3,
         "forced": [{"kind": SELF, "reason": NOT_STORED, "count": 1}],
         "notes": ["no temporal_attention"],
+        "predicted": None,
+        "changes": None,
+        "measured_speedup": None,
         "nothing_reused_because": None,
     }
 
