@@ -21,7 +21,7 @@ ELEMENTS = 2**10
 """Numbers of one latent's value that are compared at a site. Their mean over all layers and latents
 is what counts, and whole activations would not fit: a large video model's are 300 MB per layer."""
 
-Group = tuple[StreamKey, torch.device, tuple[int, ...]]
+Group = tuple[StreamKey, torch.device, tuple[int, ...], Hashable]
 """Sites whose thinned values have one shape, in one stream: compared together."""
 
 
@@ -90,8 +90,18 @@ class Recorder:
         self._nbytes = 0
         self.peak_nbytes = 0
 
-    def observe(self, site: Site, streams: Sequence[StreamKey], value: Value, step: int) -> None:
+    def observe(
+        self,
+        site: Site,
+        streams: Sequence[StreamKey],
+        value: Value,
+        step: int,
+        company: Hashable = None,
+    ) -> None:
         """Take in what a site returned; of several evaluations in a step the first one counts.
+
+        Args:
+            company: which sites are computed in the same steps as this one; all, if None.
 
         Shapes: the first axis of every tensor is the batch, one equal chunk per stream.
         """
@@ -104,13 +114,13 @@ class Recorder:
         if now is None:
             return
         for stream, part in zip(streams, now.chunk(len(streams)), strict=True):
-            group = stream, part.device, tuple(part.shape)
+            group = stream, part.device, tuple(part.shape), company
             self._pending.setdefault(group, {}).setdefault(site, part)
 
     def compare(self) -> None:
         """Compare what the current step has returned; nothing waits for the device."""
         for group, values in self._pending.items():
-            stream, _, _ = group
+            stream, *_ = group
             sites, now = tuple(values), torch.stack(list(values.values()))
             ring = self._rings.get(group)
             if ring is None or (ring.sites, ring.weights) != (sites, stream.weights):
@@ -147,7 +157,7 @@ class Recorder:
         """Changes as a table has them and as they were here, means over the same comparisons."""
         expected: list[float] = []
         measured: list[float] = []
-        for place, lags in self.rows(with_layers=False).items():
+        for place, lags in self.rows(with_layers=True).items():
             if place.branch != "both" or place not in table.rows:
                 continue
             for lag, row in enumerate(lags, start=1):

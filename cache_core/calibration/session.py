@@ -144,12 +144,22 @@ class WatchingSession(Session):
         super().__init__(assigned, timeline, report)
         self._recorder = recorder
 
+    def keeps(self, site: Site) -> bool:
+        return True
+
     def record(
         self, site: Site, streams: Sequence[StreamKey], output: Value, decision: Decision
     ) -> None:
-        super().record(site, streams, output, decision)
+        step = self.clock.step
+        if super().keeps(site):
+            super().record(site, streams, output, decision)
+        else:
+            self._report.count(
+                site.kind.value, step, reused=False, streams=len(streams), forced=decision.forced
+            )
         if is_value(output):
-            self._recorder.observe(site, streams, _changing(site, output), self.clock.step)
+            company = id(self._assigned[site])
+            self._recorder.observe(site, streams, _changing(site, output), step, company)
 
 
 def part_of(site: Site) -> Part:

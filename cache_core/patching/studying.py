@@ -149,7 +149,7 @@ class Studying:
         try:
             known, remarks = self._study.deliver(self._calibration(outcome == "finished"))
         except StepCacheError as error:
-            LOG.warning("%s", error)
+            LOG.warning("%s", str(error))
             self._note(str(error))
             return None
         except Exception as error:

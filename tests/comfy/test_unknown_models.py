@@ -9,6 +9,7 @@ import observe
 import pytest
 import torch
 import toys
+from calibrating import STEPS, calibrate
 from comfy.ldm.wan.model import WanAttentionBlock, WanSelfAttention
 from stepcache.cache_core.errors import UnsupportedModelError
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, TGate
@@ -48,6 +49,19 @@ def test_an_unknown_model_is_taken_apart_and_proved_right(name: str) -> None:
     assert observe.fingerprint(unknown) == marks
     idle = attach(unknown, PAB(1, 1, 1, WHOLE))
     assert torch.equal(toys.sample(idle, name), toys.sample(known, name))
+
+
+@pytest.mark.parametrize("name", ["wan", "qwen"])
+def test_an_unknown_model_is_proved_before_it_is_calibrated(name: str) -> None:
+    """Calibrating answers for its layers too, in one more call of the network."""
+    unknown = of_next_month(name)
+    done = calibrate(name, unknown)
+    assert PROVED in done.report.notes
+    assert torch.equal(done.picture, toys.sample(toys.load(name), name, steps=STEPS))
+    assert "layers" in done.calibration.influence
+    doubtful = of_next_month("wan", _calls_a_block_twice)
+    with pytest.raises(UnsupportedModelError, match=r"^SmoothCache Calibrate: .*called 2 times"):
+        calibrate("wan", doubtful)
 
 
 def _writes_into_its_input(network: nn.Module) -> None:

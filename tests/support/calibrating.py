@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import folder_paths
 import torch
 import toys
 from stepcache.cache_core.calibration import Calibration, Study
@@ -14,6 +18,8 @@ from stepcache.cache_core.calibration.recorder import Recorder
 from stepcache.cache_core.methods import Calibrate
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.report import Report
+from stepcache.nodes import library
+from stepcache.nodes.smoothcache_calibrate import SmoothCacheCalibrate
 
 STEPS = 10
 """The fewest at which it is sensed how much changes matter."""
@@ -84,3 +90,30 @@ def recorders() -> int:
     """Recorders that are alive in this process, each with the values that it compares."""
     gc.collect()
     return sum(type(obj) is Recorder for obj in gc.get_objects())
+
+
+@contextmanager
+def second_installation(root: Path) -> Iterator[Path]:
+    """Let the host have other folders, in which nothing lies yet, and register ours there.
+
+    Yields:
+        ComfyUI's user folder for calibrations, which does not exist yet.
+    """
+    registered = folder_paths.folder_names_and_paths
+    before = registered.pop(library.FOLDER), folder_paths.models_dir, folder_paths.user_directory
+    folder_paths.models_dir, folder_paths.user_directory = str(root / "models"), str(root / "user")
+    importlib.reload(library)
+    folder_paths.filename_list_cache.pop(library.FOLDER, None)
+    try:
+        yield library.user_folder()
+    finally:
+        registered[library.FOLDER], folder_paths.models_dir, folder_paths.user_directory = before
+        folder_paths.filename_list_cache.pop(library.FOLDER, None)
+
+
+def calibrate_node(model: Any, name: str = "mine", **inputs: Any) -> Any:
+    """The model that leaves the node SmoothCache Calibrate."""
+    defaults = {
+        entry.id: entry.default for entry in SmoothCacheCalibrate.define_schema().inputs[1:]
+    }
+    return SmoothCacheCalibrate.execute(model, **{**defaults, "name": name, **inputs}).result[0]

@@ -134,9 +134,7 @@ def test_nothing_that_is_fast_enough_loses_less(best: str | None, speedup: float
         ("block", 2.0, "SmoothCache Schedule on whole blocks: "),
     ],
 )
-def test_the_method_is_taken_whose_parts_change_least(
-    best: str, speedup: float, name: str
-) -> None:
+def test_the_method_is_taken_whose_parts_change_least(best: str, speedup: float, name: str) -> None:
     advice = advised(calibration({best: 0.001}), speedup)
     assert advice.reason.startswith(name)
     assert advice.method.name == name.removesuffix(": ").removesuffix(" on whole blocks")

@@ -161,9 +161,7 @@ def test_guidance_is_compared_by_its_difference(bench: Bench) -> None:
     """Its value is a pair, of which the branch that runs counts as zero."""
     site = bench.session.rule_of(SITE)
     guidance = type(SITE)(SiteKind.GUIDANCE, 0)
-    session = CalibratingSession(
-        {guidance: site}, LINE, bench.report, bench.recorder, bench.meter
-    )
+    session = CalibratingSession({guidance: site}, LINE, bench.report, bench.recorder, bench.meter)
     for step in range(2):
         session.start_evaluation(1.0 - step / STEPS)
         pair = (torch.full((1, 4), 1e3), torch.full((1, 4), 1.0 + step))

@@ -195,3 +195,45 @@ def test_the_text_shows_the_plan_where_it_was_not_kept() -> None:
         "",
     ]
     assert lines[-1] == f"computed although reuse was planned: self_attention, 1×, {NOT_STORED}"
+
+
+# What was expected of a run, and what it showed.
+
+
+def timed(strip: str, seconds: list[float]) -> Report:
+    """A run whose steps took so long; a letter R reused."""
+    run = report(self_attention=strip)
+    for step, letter in enumerate(strip):
+        run.count(SELF, step, reused=letter == "R", streams=1)
+        run.step_seconds[step] = seconds[step]
+    run.evaluations, run.seconds = len(strip), sum(seconds)
+    return run
+
+
+def test_a_speedup_is_measured_by_the_steps_that_computed_everything() -> None:
+    """Two of 2 s, so that five would have taken 10; the first one warms up and does not count."""
+    assert timed("CRCRC", [9.0, 1.0, 2.0, 1.0, 2.0]).measured_speedup == pytest.approx(10 / 15)
+    assert timed("CRRR", [2.0, 1.0, 1.0, 1.0]).measured_speedup == pytest.approx(8 / 5)
+    assert timed("RRRR", [1.0] * 4).measured_speedup is None
+
+
+def test_a_speedup_is_not_measured_where_steps_are_evaluated_more_than_once() -> None:
+    run = timed("CRC", [2.0, 1.0, 2.0])
+    run.evaluations = 5
+    assert run.measured_speedup is None
+    assert "measured" not in run.to_text()
+
+
+def test_what_was_predicted_stands_beside_what_was_measured() -> None:
+    run = timed("CRC", [2.0, 1.0, 2.0])
+    run.predicted, run.changes = (
+        {"speedup": 1.5, "flop_bound": None, "error": 0.0123},
+        (0.1, 0.0875),
+    )
+    text = run.to_text()
+    assert "predicted: 1.50× faster, 1.2 % error" in text
+    assert "measured: 1.20× faster than if all steps computed everything" in text
+    assert "when computed again: predicted 10.0 %, measured 8.8 %" in text
+    data = json.loads(run.to_json())
+    assert data["predicted"] == {"speedup": 1.5, "flop_bound": None, "error": 0.0123}
+    assert (data["changes"], data["measured_speedup"]) == ([0.1, 0.0875], 1.2)
