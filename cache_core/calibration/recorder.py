@@ -138,10 +138,6 @@ class Recorder:
         self.peak_nbytes = max(self.peak_nbytes, self._nbytes)
         self._pending.clear()
 
-    def abandon(self) -> None:
-        """Leave out the current step, which not every site may have reached."""
-        self._pending.clear()
-
     def forget(self) -> None:
         """Drop the kept values; what was compared stays."""
         self.compare()
@@ -150,7 +146,7 @@ class Recorder:
 
     @property
     def measured_steps(self) -> int:
-        """How many steps were compared with an earlier one."""
+        """How many steps were compared with an earlier one, without the current one."""
         return len({each.step for each in self._compared})
 
     def beside(self, table: ErrorTable) -> tuple[float, float] | None:

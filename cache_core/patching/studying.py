@@ -167,8 +167,7 @@ class Studying:
         return known
 
     def _calibration(self, has_finished: bool) -> Calibration:
-        if not has_finished:
-            self._recorder.abandon()
+        # The step in which a run was stopped has not been compared yet, and may not be whole.
         steps = self._timeline.steps if has_finished else self._recorder.measured_steps + 1
         if steps < LEAST_STEPS:
             raise StepCacheError(

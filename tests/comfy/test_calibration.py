@@ -75,7 +75,7 @@ def test_calibrating_changes_no_pixel_and_leaves_nothing(name: str) -> None:
     assert torch.equal(toys.sample(model, name, steps=STEPS), plain)
 
 
-@pytest.mark.parametrize("name", ["sd15", "wan", "flux"])
+@pytest.mark.parametrize("name", ["shapes_unet", "wan", "flux"])
 def test_one_branch_and_several_pictures_are_measured_too(name: str) -> None:
     model, kinds = toys.load(name), MODELS[name]
     for options, measured in (({"cfg": 1.0}, kinds - {GUIDANCE}), ({"batch": 2}, kinds)):
@@ -109,7 +109,7 @@ def test_a_calibration_says_what_it_was_made_of() -> None:
     assert calibrate("wan").calibration.run.shift == 8.0
 
 
-@pytest.mark.parametrize("name", ["sd15", "wan", "flux", "sd3"])
+@pytest.mark.parametrize("name", ["shapes_unet", "wan", "flux", "sd3"])
 def test_batching_of_cond_and_uncond_does_not_matter(name: str) -> None:
     alternating = cycle([True, False, False])
     tables = []
