@@ -62,3 +62,15 @@ def shift_of(model_sampling: Any) -> float | None:
     """The shift of a flow model's schedule, None where there is none."""
     shift = getattr(model_sampling, "shift", None)
     return float(shift) if isinstance(shift, int | float) else None
+
+
+def is_compiled(network: nn.Module) -> bool:
+    """Whether compiled code runs in the network, whose operations cannot be counted."""
+    return any(
+        hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
+        for module in network.modules()
+    )
+
+
+def device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

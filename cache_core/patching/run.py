@@ -203,15 +203,17 @@ class Run:
         """The same while the model is calibrated: now and then one more call beside it."""
         x, sigma = call.x, call.sigma
         studying.met(x, len(streams))
-        beside, other = ModelCall(tuple(call.fresh_args), call.kwargs), None
-        with studying.sensing() as group:
-            if group is not None:
-                with self._patched(diffusion_model, beside, streams):
-                    other = compute(*beside.args, **beside.kwargs)
+        beside = ModelCall(tuple(call.fresh_args), call.kwargs)
+
+        def answer_beside() -> Any:
+            with self._patched(diffusion_model, beside, streams):
+                return compute(*beside.args, **beside.kwargs)
+
+        sensed = studying.sense(answer_beside)
         with self._patched(diffusion_model, call, streams), studying.call(compute.class_obj):
             answer = compute(*call.args, **call.kwargs)
-        if group is not None:
-            studying.sensed(group, x, sigma, answer, other)
+        if sensed is not None:
+            studying.compare(*sensed, x, sigma, answer)
         return answer
 
     @contextmanager

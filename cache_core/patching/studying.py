@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import nn
+from comfy.model_management import InterruptProcessingException
 
 from ..calibration import Calibration, Costs, ErrorTable, ModelFacts, Place, RunFacts, Study
 from ..calibration.choose import scheduled
@@ -21,7 +21,7 @@ from ..errors import ConfigError, StepCacheError
 from ..report import Report
 from ..rules import Rule
 from ..sites import Site, SiteKind
-from .facts import scheduler_of, shift_of
+from .facts import device_name, is_compiled, scheduler_of, shift_of
 from .guidance import network_output
 from .sensing import change_of, same_draws, sensing_steps
 
@@ -81,10 +81,19 @@ class Studying:
         if len(self._own) == 2:
             shares = self._meter.flop_shares()
             self._groups = sensing_steps(self._assigned, self._timeline.steps, shares)
+            self._note_on_unsensed()
         self._meter.is_timing = step > 0 and step not in self._groups
         _, now = self._groups.get(step, ("", frozenset[Site]()))
         _, following = self._groups.get(step + 1, ("", frozenset[Site]()))
         self.session.keep(following if self._fits(following) else frozenset(), still=now)
+
+    def _note_on_unsensed(self) -> None:
+        sensed = {name for name, _ in self._groups.values()}
+        if sensed and sensed.isdisjoint(("layers", "attention", "block")):
+            self._note(
+                f"how much changes of layers matter was not measured, which would take too long in "
+                f"{self._timeline.steps} steps: predictions count them in full"
+            )
 
     def _fits(self, sites: frozenset[Site]) -> bool:
         size = self.session.nbytes_of(sites)
@@ -98,25 +107,39 @@ class Studying:
 
     def call(self, model: Any) -> AbstractContextManager[None]:
         """Around a call of the run's model: counts its operations in the first evaluation."""
-        if len(self._own) > 1 or _is_compiled(model.diffusion_model):
+        if len(self._own) > 1 or is_compiled(model.diffusion_model):
             return nullcontext()
         return self._meter.counting_flops()
 
-    @contextmanager
-    def sensing(self) -> Iterator[str | None]:
-        """Around one more call of the network, of the group whose turn it is; None without one."""
+    def sense(self, compute: Callable[[], Any]) -> tuple[str, Any] | None:
+        """One more call of the network, in which the group whose turn it is answers from before.
+
+        Returns:
+            Name of the group, and what the network answered; None without a call.
+        """
         step = self.session.clock.step
         group = self._groups.get(step)
         is_first = [other for other, _ in self._own].count(step) == 1
         if group is None or not is_first or not self.session.holds(group[1]):
-            yield None
-            return
+            return None
         name, sites = group
-        with self._meter.not_counted(), same_draws(self._meter.device), self.session.sensing(sites):
-            yield name
+        try:
+            draws = same_draws(self._meter.device)
+            with self._meter.not_counted(), draws, self.session.sensing(sites):
+                return name, compute()
+        except InterruptProcessingException:
+            raise
+        except Exception as error:
+            # Memory may not suffice for two calls where it does for one.
+            LOG.warning("SmoothCache Calibrate: sensing %s failed: %s", name, str(error))
+            self._note(
+                f"how much changes of {name} matter was not measured ({type(error).__name__}); the "
+                f"picture is as without it"
+            )
+            return None
 
-    def sensed(
-        self, name: str, x: torch.Tensor, sigma: torch.Tensor, answer: Any, other: Any
+    def compare(
+        self, name: str, other: Any, x: torch.Tensor, sigma: torch.Tensor, answer: Any
     ) -> None:
         """Take in what a call answered, and what it answered while a group was sensed."""
         if not isinstance(answer, torch.Tensor) or answer.shape != x.shape:
@@ -249,7 +272,7 @@ class Studying:
         return Costs(
             flops=self._meter.flop_shares(),
             seconds=self._meter.second_shares(timed),
-            device=_device_name(self._meter.device),
+            device=device_name(self._meter.device),
         )
 
     def _influence(self, table: ErrorTable) -> dict[str, float]:
@@ -267,15 +290,3 @@ class Studying:
     def _note(self, remark: str) -> None:
         if remark not in self._report.notes:
             self._report.notes.append(remark)
-
-
-def _is_compiled(network: nn.Module) -> bool:
-    """Whether compiled code runs in the network, whose operations cannot be counted."""
-    return any(
-        hasattr(module, "_orig_mod") or module._compiled_call_impl is not None
-        for module in network.modules()
-    )
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -14,6 +14,7 @@ import pytest
 import torch
 import toys
 from calibrating import calibrate, calibrate_node
+from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.calibration import Study
 from stepcache.cache_core.calibration.file import read
 from stepcache.cache_core.errors import ConfigError, RuleConflictError, StepCacheError
@@ -242,3 +243,29 @@ def test_an_error_of_ours_at_the_end_loses_no_picture(
     assert observe.stored_bytes() == 0
     assert RUN_KEY not in patched.model_options["transformer_options"]
     assert KEY not in toys.load("wan").model_options["transformer_options"]
+
+
+def test_a_failure_beside_the_run_loses_no_picture() -> None:
+    """Memory may suffice for one call of the network at a time, and not for one beside it."""
+    steps = calibrating.STEPS
+    before = toys.sample(toys.load("wan"), "wan", steps=steps)
+    sigmas: list[float] = []
+
+    def sample(fails_at: int) -> tuple[torch.Tensor, str]:
+        def call(executor: Any, x: Any, sigma: Any, *args: Any, **kwargs: Any) -> Any:
+            sigmas.append(float(sigma[0]))
+            if len(sigmas) - 1 == fails_at:
+                raise torch.OutOfMemoryError("no memory for a second call")
+            return executor(x, sigma, *args, **kwargs)
+
+        sigmas.clear()
+        patched = attach(toys.load("wan"), CALIBRATE)
+        patched.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "failing", call)
+        picture = toys.sample(patched, "wan", steps=steps)
+        return picture, " ".join(last_report(patched).notes)
+
+    sample(fails_at=-1)
+    beside = next(i for i, sigma in enumerate(sigmas) if sigma in sigmas[i + 1 :])
+    picture, notes = sample(fails_at=beside)
+    assert torch.equal(picture, before)
+    assert "matter was not measured (OutOfMemoryError); the picture is as without it" in notes
