@@ -14,7 +14,7 @@ from calibrating import STEPS, calibrate
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.approximators import Hold
 from stepcache.cache_core.calibration import Calibration, Part, Place
-from stepcache.cache_core.calibration.prediction import LAYERS
+from stepcache.cache_core.calibration.groups import LAYERS
 from stepcache.cache_core.methods import Method
 from stepcache.cache_core.patching import attach
 from stepcache.cache_core.patching.installation import KEY

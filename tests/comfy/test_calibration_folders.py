@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,17 @@ import calibrating
 import execution
 import pytest
 import toys
-from calibrating import calibrate, calibrate_node
+from calibrating import (
+    FILE,
+    NAME,
+    NODE_STEPS,
+    advisor_node,
+    calibrate,
+    calibrate_node,
+    calibrate_to_file,
+    listed_files,
+    schedule_node,
+)
 from stepcache.cache_core.calibration import Place
 from stepcache.cache_core.calibration.file import read
 from stepcache.cache_core.errors import ConfigError
@@ -24,46 +33,6 @@ from stepcache.nodes.step_cache_advisor import StepCacheAdvisor
 
 import nodes
 
-NAME, STEPS = "wan", 12
-FILE = "mine.json"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    with calibrating.second_installation(tmp_path) as folder:
-        yield folder
-
-
-@pytest.fixture
-def file(folder: Path) -> Path:
-    """A whole calibration, by the node."""
-    _calibrated()
-    return folder / FILE
-
-
-def _calibrated(name: str = NAME, **inputs: Any) -> Any:
-    patched = calibrate_node(toys.load(name), **inputs)
-    toys.sample(patched, name, steps=STEPS)
-    return patched
-
-
-def _schedule(name: str = NAME, **inputs: Any) -> Any:
-    return SmoothCacheSchedule.execute(toys.load(name), **{"schedule": FILE, "steps": 20, **inputs})
-
-
-def _advisor(speedup: float = 1.3, **inputs: Any) -> Any:
-    return StepCacheAdvisor.execute(
-        toys.load(NAME), **{"calibration": FILE, **inputs}, speedup=speedup
-    )
-
-
-def _listed() -> tuple[list[str], list[str]]:
-    """What may be chosen on SmoothCache Schedule and on Step Cache Advisor."""
-    return tuple(
-        node.define_schema().inputs[1].options for node in (SmoothCacheSchedule, StepCacheAdvisor)
-    )
-
-
 # More pictures.
 
 
@@ -71,12 +40,12 @@ def test_runs_add_up_and_every_picture_counts_alike(folder: Path) -> None:
     patched = calibrate_node(toys.load(NAME))
     runs: list[dict[str, Any]] = [{"seed": 1}, {"seed": 2, "batch": 2}]
     for options in runs:
-        toys.sample(patched, NAME, steps=STEPS, **options)
+        toys.sample(patched, NAME, steps=NODE_STEPS, **options)
     assert "which are 3 now" in " ".join(last_report(patched).notes)
     (path,) = folder.iterdir()
     found = read(path)
     assert (found.samples, found.runs) == (3, 2)
-    one, other = (calibrate(NAME, steps=STEPS, **options).calibration for options in runs)
+    one, other = (calibrate(NAME, steps=NODE_STEPS, **options).calibration for options in runs)
     for place, lags in found.table.rows.items():
         pairs = zip(one.table.rows[place], other.table.rows[place], strict=True)
         expected = [[(a + 2 * b) / 3 for a, b in zip(*rows, strict=True)] for rows in pairs]
@@ -86,10 +55,10 @@ def test_runs_add_up_and_every_picture_counts_alike(folder: Path) -> None:
 
 
 def test_a_file_is_replaced_where_asked_for_and_else_never(file: Path) -> None:
-    toys.sample(calibrate_node(toys.load(NAME)), NAME, steps=STEPS, sampler="heun")
+    toys.sample(calibrate_node(toys.load(NAME)), NAME, steps=NODE_STEPS, sampler="heun")
     before = file.read_bytes()
     assert sorted(path.name for path in file.parent.iterdir()) == ["mine-2.json", FILE]
-    _calibrated("sd15", existing_file="start anew")
+    calibrate_to_file("sd15", existing_file="start anew")
     assert read(file).model.family == "UNet"
     assert file.read_bytes() != before
 
@@ -104,16 +73,16 @@ def test_a_calibration_works_in_another_installation(
     """Copied by hand into one of its folders, while it runs."""
     root = tmp_path / "second"
     with calibrating.second_installation(root):
-        assert all(FILE not in options for options in _listed())
+        assert all(FILE not in options for options in listed_files())
         target = root / place / FILE
         target.parent.mkdir(parents=True)
         shutil.copy(file, target)
         name = str(Path(*Path(place).parts[2:], FILE)) if "friend" in place else FILE
-        assert all(name in options for options in _listed())
-        scheduled = _schedule(schedule=name).result[0]
-        toys.sample(scheduled, NAME, steps=STEPS)
+        assert all(name in options for options in listed_files())
+        scheduled = schedule_node(schedule=name).result[0]
+        toys.sample(scheduled, NAME, steps=NODE_STEPS)
         assert last_report(scheduled).total_reused > 0
-        assert _advisor(calibration=name).result[1]
+        assert advisor_node(calibration=name).result[1]
 
 
 def test_what_an_interrupted_run_left_and_schedules_are_not_offered_as_calibrations(
@@ -121,7 +90,7 @@ def test_what_an_interrupted_run_left_and_schedules_are_not_offered_as_calibrati
 ) -> None:
     shutil.copy(file, file.with_name("other.partial.json"))
     file.with_name("theirs.json").write_text('{"attn1": [1, 0], "ff": [1, 0]}')
-    schedules, calibrations = _listed()
+    schedules, calibrations = listed_files()
     assert {FILE, "theirs.json"} <= set(schedules) and "theirs.json" not in calibrations
     assert not any("partial" in name for name in (*schedules, *calibrations))
 
@@ -135,13 +104,16 @@ def test_an_edited_calibration_is_read_again(file: Path) -> None:
 
     before = fingerprints()
     assert before == fingerprints()
-    _calibrated()
+    calibrate_to_file()
     assert all(a != b for a, b in zip(before, fingerprints(), strict=True))
 
 
 def test_no_calibration_is_read_outside_of_the_folders(file: Path) -> None:
     shutil.copy(file, file.parents[1] / "outside.json")
-    for read_it in (lambda name: _schedule(schedule=name), lambda name: _advisor(calibration=name)):
+    for read_it in (
+        lambda name: schedule_node(schedule=name),
+        lambda name: advisor_node(calibration=name),
+    ):
         with pytest.raises(ConfigError, match=r"there is no file .*outside.json in user/default"):
             read_it("../outside.json")
 
@@ -164,7 +136,7 @@ def test_a_prompt_without_the_new_inputs_is_valid_and_runs(monkeypatch: pytest.M
     for node in NODES:
         monkeypatch.setitem(nodes.NODE_CLASS_MAPPINGS, node.define_schema().node_id, node)
     monkeypatch.setitem(nodes.NODE_CLASS_MAPPINGS, "AnyModel", AnyModel)
-    saved = {"schedule": "FORA: every 2nd step", "steps": STEPS}
+    saved = {"schedule": "FORA: every 2nd step", "steps": NODE_STEPS}
     prompt: dict[str, Any] = {
         "1": {"class_type": "AnyModel", "inputs": {}},
         "2": {"class_type": "StepCacheSmoothCache", "inputs": {"model": ["1", 0], **saved}},
@@ -180,7 +152,7 @@ def test_a_prompt_without_the_new_inputs_is_valid_and_runs(monkeypatch: pytest.M
 
     assert is_valid()
     patched = SmoothCacheSchedule.execute(model=toys.load(NAME), **saved).result[0]
-    toys.sample(patched, NAME, steps=STEPS)
+    toys.sample(patched, NAME, steps=NODE_STEPS)
     assert last_report(patched).total_reused > 0
     prompt["2"]["inputs"]["choose_by"] = "something else"
     assert not is_valid(), "the host checks what is there"

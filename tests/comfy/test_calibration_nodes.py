@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,52 +10,22 @@ import pytest
 import runtime_patches
 import torch
 import toys
-from calibrating import calibrate, calibrate_node
+from calibrating import (
+    FILE,
+    NAME,
+    NODE_STEPS,
+    advisor_node,
+    calibrate,
+    calibrate_node,
+    calibrate_to_file,
+    listed_files,
+    schedule_node,
+)
 from stepcache.cache_core.calibration.file import read, write
 from stepcache.cache_core.errors import ConfigError, RuleConflictError, StepCacheError
 from stepcache.cache_core.patching import last_report
 from stepcache.nodes.smoothcache_curves import SmoothCacheCurves
 from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
-from stepcache.nodes.step_cache_advisor import StepCacheAdvisor
-
-NAME, STEPS = "wan", 12
-FILE = "mine.json"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    with calibrating.second_installation(tmp_path) as folder:
-        yield folder
-
-
-@pytest.fixture
-def file(folder: Path) -> Path:
-    """A whole calibration, by the node."""
-    _calibrated()
-    return folder / FILE
-
-
-def _calibrated(name: str = NAME, **inputs: Any) -> Any:
-    patched = calibrate_node(toys.load(name), **inputs)
-    toys.sample(patched, name, steps=STEPS)
-    return patched
-
-
-def _schedule(name: str = NAME, **inputs: Any) -> Any:
-    return SmoothCacheSchedule.execute(toys.load(name), **{"schedule": FILE, "steps": 20, **inputs})
-
-
-def _advisor(speedup: float = 1.3, **inputs: Any) -> Any:
-    return StepCacheAdvisor.execute(
-        toys.load(NAME), **{"calibration": FILE, **inputs}, speedup=speedup
-    )
-
-
-def _listed() -> tuple[list[str], list[str]]:
-    """What may be chosen on SmoothCache Schedule and on Step Cache Advisor."""
-    return tuple(
-        node.define_schema().inputs[1].options for node in (SmoothCacheSchedule, StepCacheAdvisor)
-    )
 
 
 def _is_picture(image: torch.Tensor) -> bool:
@@ -73,21 +42,21 @@ def _is_picture(image: torch.Tensor) -> bool:
 
 
 def test_a_picture_is_measured_drawn_saved_and_used_at_once(folder: Path) -> None:
-    assert all(FILE not in options for options in _listed())
+    assert all(FILE not in options for options in listed_files())
     patched = calibrate_node(toys.load(NAME))
-    latent = {"samples": toys.sample(patched, NAME, steps=STEPS)}
+    latent = {"samples": toys.sample(patched, NAME, steps=NODE_STEPS)}
     handed_on, image, text = SmoothCacheCurves.execute(patched, latent).result
     assert handed_on is latent
     assert _is_picture(image)
     assert "saved as mine.json, with 1 pictures in 1 runs" in text
     assert "× faster" in text
     assert read(folder / FILE).is_whole
-    assert all(FILE in options for options in _listed()), "without a restart"
-    scheduled, image, text = _schedule().result
+    assert all(FILE in options for options in listed_files()), "without a restart"
+    scheduled, image, text = schedule_node().result
     assert _is_picture(image)
     assert text.splitlines()[0].startswith("SmoothCache Schedule (mine.json, alpha 0.15, computes")
     assert text.splitlines()[1].startswith("predicted: ")
-    toys.sample(scheduled, NAME, steps=STEPS)
+    toys.sample(scheduled, NAME, steps=NODE_STEPS)
     assert last_report(scheduled).total_reused > 0
 
 
@@ -104,11 +73,11 @@ def test_a_picture_is_measured_drawn_saved_and_used_at_once(folder: Path) -> Non
     ids=str,
 )
 def test_a_schedule_is_chosen_on_the_node(folder: Path, inputs: dict[str, Any], label: str) -> None:
-    _calibrated(each_layer=True)
-    scheduled, image, text = _schedule(**inputs).result
+    calibrate_to_file(each_layer=True)
+    scheduled, image, text = schedule_node(**inputs).result
     assert _is_picture(image)
     assert f"({FILE}, {label}" in text and "predicted: " in text
-    toys.sample(scheduled, NAME, steps=STEPS)
+    toys.sample(scheduled, NAME, steps=NODE_STEPS)
     report = last_report(scheduled)
     assert report.total_reused > 0
     if inputs.get("lookahead") == 1:
@@ -120,8 +89,8 @@ def test_a_schedule_is_chosen_on_the_node(folder: Path, inputs: dict[str, Any], 
 
 
 def test_the_advisor_attaches_what_it_advises(file: Path) -> None:
-    patched, text = _advisor().result
-    toys.sample(patched, NAME, steps=STEPS)
+    patched, text = advisor_node().result
+    toys.sample(patched, NAME, steps=NODE_STEPS)
     report = last_report(patched)
     assert report.total_reused > 0
     (method,) = report.methods
@@ -144,8 +113,8 @@ def test_from_a_schedule_without_errors_nothing_can_be_chosen(folder: Path, sche
     (folder / "theirs.json").write_text('{"ff": [1, 0, 1, 0]}')
     words = f"^SmoothCache Schedule: {schedule} is a schedule without measured errors.*make a cal"
     with pytest.raises(ConfigError, match=words):
-        _schedule(schedule=schedule, choose_by="speedup")
-    assert _schedule(schedule=schedule).result[2].startswith("SmoothCache Schedule (")
+        schedule_node(schedule=schedule, choose_by="speedup")
+    assert schedule_node(schedule=schedule).result[2].startswith("SmoothCache Schedule (")
 
 
 @pytest.mark.parametrize("speedup", [0.5, float("nan")])
@@ -153,15 +122,15 @@ def test_advice_for_a_slower_picture_is_refused(file: Path, speedup: float) -> N
     with pytest.raises(
         ConfigError, match=r"^Step Cache Advisor: speedup is .*; expected 1 or more"
     ):
-        _advisor(speedup)
+        advisor_node(speedup)
 
 
 def test_a_calibration_of_another_model_is_refused(file: Path) -> None:
     write(file.with_name("small.json"), calibrate("sd15", steps=4).calibration)
     words = r"the calibration is of a UNet \(UNetModel.*the model is a Wan \(WanModel"
     for refuse in (
-        lambda: _schedule(schedule="small.json"),
-        lambda: _advisor(calibration="small.json"),
+        lambda: schedule_node(schedule="small.json"),
+        lambda: advisor_node(calibration="small.json"),
     ):
         with pytest.raises(StepCacheError, match=words):
             refuse()
@@ -171,7 +140,7 @@ def test_curves_say_what_is_missing(folder: Path) -> None:
     def curves(model: Any) -> Any:
         return SmoothCacheCurves.execute(model, {"samples": None})
 
-    for model in (toys.load(NAME), _schedule(schedule="FORA: every 2nd step").result[0]):
+    for model in (toys.load(NAME), schedule_node(schedule="FORA: every 2nd step").result[0]):
         with pytest.raises(
             StepCacheError, match=r"^SmoothCache Curves: SmoothCache Calibrate is not"
         ):
@@ -185,7 +154,7 @@ def test_curves_say_what_is_missing(folder: Path) -> None:
     # Where sizes change in the middle of a run, there are no layers that a schedule could be about.
     setup = next(setup for setup in runtime_patches.SETUPS if setup.name == "deep shrink")
     shrunk = calibrate_node(setup.patch(toys.load("sd15")))
-    toys.sample(shrunk, "sd15", steps=STEPS)
+    toys.sample(shrunk, "sd15", steps=NODE_STEPS)
     with pytest.raises(
         StepCacheError, match=r"^SmoothCache Curves: .*no errors of layers.*left out"
     ):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,6 @@ from stepcache.nodes.step_cache_advisor import StepCacheAdvisor
 
 STEPS = 6
 CALIBRATE = Calibrate(Study(lambda calibration: (calibration, ())))
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    with calibrating.second_installation(tmp_path) as folder:
-        yield folder
 
 
 def names(folder: Path) -> list[str]:

@@ -20,9 +20,14 @@ from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.report import Report
 from stepcache.nodes import library
 from stepcache.nodes.smoothcache_calibrate import SmoothCacheCalibrate
+from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
+from stepcache.nodes.step_cache_advisor import StepCacheAdvisor
 
 STEPS = 10
 """The fewest at which it is sensed how much changes matter."""
+
+NAME, FILE, NODE_STEPS = "wan", "mine.json", 12
+"""What the nodes calibrate, the file they make of it, and the steps of these runs."""
 
 
 @dataclass
@@ -117,3 +122,29 @@ def calibrate_node(model: Any, name: str = "mine", **inputs: Any) -> Any:
         entry.id: entry.default for entry in SmoothCacheCalibrate.define_schema().inputs[1:]
     }
     return SmoothCacheCalibrate.execute(model, **{**defaults, "name": name, **inputs}).result[0]
+
+
+def calibrate_to_file(name: str = NAME, **inputs: Any) -> Any:
+    """Sample a toy with the node SmoothCache Calibrate, which writes FILE."""
+    patched = calibrate_node(toys.load(name), **inputs)
+    toys.sample(patched, name, steps=NODE_STEPS)
+    return patched
+
+
+def schedule_node(name: str = NAME, **inputs: Any) -> Any:
+    """What the node SmoothCache Schedule returns for FILE."""
+    return SmoothCacheSchedule.execute(toys.load(name), **{"schedule": FILE, "steps": 20, **inputs})
+
+
+def advisor_node(speedup: float = 1.3, **inputs: Any) -> Any:
+    """What the node Step Cache Advisor returns for FILE."""
+    return StepCacheAdvisor.execute(
+        toys.load(NAME), **{"calibration": FILE, **inputs}, speedup=speedup
+    )
+
+
+def listed_files() -> tuple[list[str], list[str]]:
+    """What may be chosen on SmoothCache Schedule and on Step Cache Advisor."""
+    return tuple(
+        node.define_schema().inputs[1].options for node in (SmoothCacheSchedule, StepCacheAdvisor)
+    )

@@ -1,10 +1,13 @@
-"""A calibration that is quick to write and has a bit of everything."""
+"""A calibration that is quick to write and has a bit of everything, and how files are refused."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import pytest
 from stepcache.cache_core.calibration import (
     Calibration,
     Costs,
@@ -14,10 +17,12 @@ from stepcache.cache_core.calibration import (
     Place,
     RunFacts,
 )
+from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.sites import SiteKind
 
 SELF, CROSS = SiteKind.SELF_ATTENTION, SiteKind.CROSS_ATTENTION
 FEED_FORWARD, DEEP = SiteKind.FEED_FORWARD, SiteKind.DEEP_BRANCH
+BLOCK, GUIDANCE = SiteKind.BLOCK, SiteKind.GUIDANCE
 
 PLACES = (
     Place(SELF),
@@ -66,3 +71,19 @@ def lags(steps: int, lookahead: int, error: float) -> Lags:
 
 def flags(steps: int) -> tuple[bool, ...]:
     return tuple(step % 2 == 0 for step in range(steps))
+
+
+def refusal_of(read: Callable[[Path], object], path: Path, what: str) -> str:
+    """The words in which a file is refused.
+
+    Args:
+        read: what refuses it.
+        what: the file is called, calibration or schedule.
+    """
+    with pytest.raises(ConfigError) as caught:
+        read(path)
+    message = str(caught.value)
+    assert message.startswith(f"the {what} {path.name} "), f"the file is named: {message}"
+    assert "; " in message, f"it says what to do: {message}"
+    assert len(message) < 400, message
+    return message

@@ -1,7 +1,41 @@
-"""Lets these tests import the packages of scripts/."""
+"""Lets these tests import the packages of scripts/, and has what several of them take."""
+
+from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pictures import Words
+    from stepcache.nodes.picture.panel import Panel
 
 # Last: scripts/test.py and scripts/demo.py must not hide what has the same name.
 sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a test writes its file."""
+    return tmp_path / "mine.json"
+
+
+# What draws is imported by the tests of pictures only.
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Words:
+    """The words that were written."""
+    from pictures import record_words
+
+    return record_words(monkeypatch)
+
+
+@pytest.fixture
+def panels(monkeypatch: pytest.MonkeyPatch) -> list[Panel]:
+    """The panels that were drawn."""
+    from pictures import record_panels
+
+    return record_panels(monkeypatch)

@@ -9,6 +9,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from calibration_files import BLOCK, CROSS, DEEP, FEED_FORWARD, GUIDANCE, SELF
 from stepcache.cache_core.advisor import Advice, advise
 from stepcache.cache_core.calibration import (
     Calibration,
@@ -32,12 +33,7 @@ from stepcache.cache_core.methods import (
     TGate,
 )
 from stepcache.cache_core.schedules import PercentRange
-from stepcache.cache_core.sites import SiteKind
 
-SELF, CROSS, FEED_FORWARD, BLOCK, DEEP, GUIDANCE = (
-    SiteKind.SELF_ATTENTION, SiteKind.CROSS_ATTENTION, SiteKind.FEED_FORWARD, SiteKind.BLOCK,
-    SiteKind.DEEP_BRANCH, SiteKind.GUIDANCE,
-)  # fmt: skip
 STEPS, LOOKAHEAD = 12, 3
 LINE = Timeline.even(STEPS)
 PLACES = {
@@ -243,3 +239,11 @@ def test_of_a_run_beyond_the_calibration_nothing_is_predicted() -> None:
     schedule = advised(calibration({"feed": 0.001}), 1.2).method
     with pytest.raises(ConfigError, match=r"begins at noise level 3.*Calibrate with this sampler"):
         schedule.fitted(beyond)
+
+
+@pytest.mark.parametrize(
+    "group", ["deep_branch x", "deep_branch ²", "deep_branch -1", "deep_branch 7"]
+)
+def test_a_group_that_means_no_branch_of_the_table_is_not_proposed(group: str) -> None:
+    strange = calibration(influence={**INFLUENCE, group: 0.1})
+    assert advised(strange, 1.3).reason == advised(calibration(), 1.3).reason

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from calibration_files import BLOCK, CROSS, DEEP, FEED_FORWARD, GUIDANCE, SELF
 from stepcache.cache_core.approximators import (
     Constant,
     CopyBranch,
@@ -32,11 +33,6 @@ from stepcache.cache_core.rules import Rule
 from stepcache.cache_core.schedule_file import Rows
 from stepcache.cache_core.schedules import From, Interval, Mask, Never, Schedule
 from stepcache.cache_core.sites import SiteKind, SiteSelector
-
-SELF, CROSS, FEED_FORWARD, BLOCK, DEEP, GUIDANCE = (
-    SiteKind.SELF_ATTENTION, SiteKind.CROSS_ATTENTION, SiteKind.FEED_FORWARD, SiteKind.BLOCK,
-    SiteKind.DEEP_BRANCH, SiteKind.GUIDANCE,
-)  # fmt: skip
 
 LINE = Timeline.even(4)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stepcache.cache_core.errors import ConfigError
+from calibration_files import refusal_of
 from stepcache.cache_core.methods import SmoothCache
 from stepcache.cache_core.schedule_file import SIZE_LIMIT, read_schedule
 from stepcache.cache_core.sites import SiteKind
@@ -16,19 +16,8 @@ from stepcache.cache_core.sites import SiteKind
 SELF, FEED_FORWARD = SiteKind.SELF_ATTENTION, SiteKind.FEED_FORWARD
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "mine.json"
-
-
 def refusal(path: Path) -> str:
-    with pytest.raises(ConfigError) as caught:
-        read_schedule(path)
-    message = str(caught.value)
-    assert message.startswith(f"the schedule {path.name} "), "the file is named"
-    assert "; " in message, "it says what to do"
-    assert len(message) < 400
-    return message
+    return refusal_of(read_schedule, path, "schedule")
 
 
 def test_a_file_of_the_reference_is_read(file: Path) -> None:
