@@ -8,7 +8,8 @@ from itertools import product
 from typing import ClassVar
 
 from .approximators import Constant
-from .calibration import Calibration, ModelFacts, Prediction, Wish, predict
+from .calibration import Calibration, ModelFacts, Place, Prediction, Wish, predict
+from .calibration.groups import branch_of
 from .clock import Timeline
 from .errors import ConfigError
 from .methods import PAB, CalibratedSmoothCache, DeepCache, FasterCache, Method, TGate
@@ -190,9 +191,11 @@ def _pab(known: set[SiteKind]) -> Iterator[Method]:
 
 def _deepcache(calibration: Calibration) -> Iterator[Method]:
     """Only branches whose influence on the picture was measured."""
-    sensed = [name for name in calibration.influence if name.startswith(SiteKind.DEEP_BRANCH)]
-    for name, interval in product(sensed, range(2, 9)):
-        yield DeepCache(interval, int(name.rpartition(" ")[2]))
+    rows = calibration.table.rows
+    found = (branch_of(group) for group in calibration.influence)
+    branches = [b for b in found if b is not None and Place(SiteKind.DEEP_BRANCH, b) in rows]
+    for branch, interval in product(branches, range(2, 9)):
+        yield DeepCache(interval, branch)
 
 
 def _fastercache(known: set[SiteKind]) -> Iterator[Method]:

@@ -14,7 +14,8 @@ from ..schedule_file import Rows
 from ..schedules import Mask
 from ..sites import SiteKind, SiteSelector
 from .calibration import Calibration
-from .prediction import LAYERS, Prediction, predict
+from .groups import LAYERS
+from .prediction import Prediction, predict
 from .scan import scan
 from .table import ErrorTable, Place
 

@@ -13,14 +13,8 @@ from ..plan import Plan
 from ..rules import Rule, plans_of
 from ..sites import SiteKind
 from .calibration import Calibration, Part
+from .groups import LAYERS, deep_group, places_of
 from .table import ErrorTable, Place
-
-ATTENTION = frozenset({
-    SiteKind.SELF_ATTENTION, SiteKind.JOINT_ATTENTION, SiteKind.TEMPORAL_ATTENTION,
-    SiteKind.CROSS_ATTENTION,
-})  # fmt: skip
-
-LAYERS = ATTENTION | {SiteKind.FEED_FORWARD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +112,12 @@ def _step_error(
         if place is None or not plan.reuse[clock.step]:
             continue
         name = layers if place.kind in LAYERS else str(place.kind)
-        if place.kind is SiteKind.DEEP_BRANCH:
-            name = f"{place.kind} {place.index}"
-        share = _part_of(rule, calibration) / _kinds_of(name, table)
+        if place.kind is SiteKind.DEEP_BRANCH and place.index is not None:
+            name = deep_group(place.index)
+        # The change of a group is the mean over its kinds.
+        share = _part_of(rule, calibration) / max(len(places_of(name, table)), 1)
         changes[name] += share * _missed(table, place, rule.what, Reuse(clock, plan))
     return math.sqrt(sum((calibration.influence_of(n) * c) ** 2 for n, c in changes.items()))
-
-
-def _kinds_of(name: str, table: ErrorTable) -> int:
-    """Over how many kinds the change of a group is a mean."""
-    kinds = {"layers": LAYERS, "attention": ATTENTION}.get(name, frozenset[SiteKind]())
-    return sum(Place(kind) in table.rows for kind in kinds) or 1
 
 
 def _missed(table: ErrorTable, place: Place, what: Approximator, reuse: Reuse) -> float:

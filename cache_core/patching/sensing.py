@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from ..calibration import ErrorTable, Part, Place
-from ..calibration.prediction import ATTENTION, LAYERS
+from ..calibration import ErrorTable, Part
+from ..calibration.groups import ATTENTION, LAYERS, deep_group, places_of
 from ..calibration.session import part_of
 from ..rules import Rule
 from ..sites import Site, SiteKind
@@ -79,7 +79,7 @@ def _groups(assigned: Mapping[Site, Rule]) -> list[tuple[str, frozenset[Site]]]:
 
     branches = [site for site in assigned if site.kind is SiteKind.DEEP_BRANCH]
     branches.sort(key=lambda site: site.index)
-    groups = [(f"{site.kind} {site.index}", frozenset({site})) for site in branches]
+    groups = [(deep_group(site.index), frozenset({site})) for site in branches]
     groups = groups[:SENSED_BRANCHES]
     if SiteKind.BLOCK in kinds:
         groups.append((SiteKind.BLOCK.value, of(frozenset({SiteKind.BLOCK}))))
@@ -92,13 +92,6 @@ def _groups(assigned: Mapping[Site, Rule]) -> list[tuple[str, frozenset[Site]]]:
 
 def change_of(table: ErrorTable, name: str, step: int) -> float:
     """Mean change of a group's kinds in the step that was sensed."""
-    kinds = {"attention": ATTENTION, "layers": LAYERS}.get(name)
-    if kinds is not None:
-        places = [Place(kind) for kind in kinds if Place(kind) in table.rows]
-    elif name == SiteKind.BLOCK:
-        places = [Place(SiteKind.BLOCK)]
-    else:
-        places = [Place(SiteKind.DEEP_BRANCH, int(name.rpartition(" ")[2]))]
-    places = [place for place in places if place in table.rows]
+    places = places_of(name, table)
     changes = [table.change(place, step - 1, step) for place in places if step < table.steps]
     return sum(changes) / len(changes) if changes else 0.0
