@@ -32,9 +32,15 @@ from quality_runs import Patch, Subject, retime, score  # noqa: E402
 from stepcache.cache_core.advisor import Advice, advise  # noqa: E402
 from stepcache.cache_core.calibration import Calibration, Wish  # noqa: E402
 from stepcache.cache_core.calibration import file as calibration_file  # noqa: E402
-from stepcache.cache_core.methods import CalibratedSmoothCache, DeepCache, Method  # noqa: E402
+from stepcache.cache_core.methods import (  # noqa: E402
+    CalibratedSmoothCache,
+    DeepCache,
+    Method,
+    SmoothCache,
+)
 from stepcache.cache_core.methods.presets import fora  # noqa: E402
 from stepcache.cache_core.patching import attach, timeline_of  # noqa: E402
+from stepcache.cache_core.sites import SiteKind  # noqa: E402
 
 from demo import calibrate  # noqa: E402
 
@@ -46,10 +52,24 @@ METHOD = (
     "promised before sampling: speedup (from shares of time), flop_bound and error. The host's "
     "caches run at the threshold whose probed speedup was nearest to each wished one."
 )
+
+
+def in_turns(steps: int) -> Method:
+    """FORA's every 2nd step, but self-attention reuses where the other layers compute."""
+    schedule = fora("FORA: every 2nd step", steps).schedule
+    turned = tuple(not 2 <= step < steps - 1 or step % 2 == 1 for step in range(steps))
+    rows = tuple(
+        (kind, index, turned if kind is SiteKind.SELF_ATTENTION else compute)
+        for kind, index, compute in schedule
+    )
+    return SmoothCache(rows, "layers in turns", is_for_any_model=True)
+
+
 UNCALIBRATED: dict[str, dict[tuple[str, str], Callable[[int], Method]]] = {
     "dit": {
-        ("whole blocks", f"every {nth} step"): partial(fora, f"whole blocks: every {nth} step")
-        for nth in ("2nd", "3rd")
+        ("whole blocks", "every 2nd step"): partial(fora, "whole blocks: every 2nd step"),
+        ("whole blocks", "every 3rd step"): partial(fora, "whole blocks: every 3rd step"),
+        ("layers in turns", "every 2nd step"): in_turns,
     },
     "unet": {("DeepCache", "interval 4"): lambda _: DeepCache(4)},
 }

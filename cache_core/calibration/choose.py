@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal
 
 from ..approximators import Hold
@@ -17,7 +19,7 @@ from .calibration import Calibration
 from .groups import LAYERS
 from .prediction import Prediction, predict
 from .scan import scan
-from .table import ErrorTable, Place
+from .table import ErrorTable, Lags, Place
 
 By = Literal["saved", "alpha", "speedup", "quality"]
 Parts = Literal["layers", "each layer", "blocks"]
@@ -89,10 +91,12 @@ def choose(calibration: Calibration, timeline: Timeline, wish: Wish) -> Chosen:
     places = _places(calibration, wish)
     lookahead = calibration.lookahead if wish.by == "saved" else wish.lookahead
 
-    def rows_at(alpha: float, hop: int) -> Rows:
+    changes = {place: table.rows[place] for place in places}
+
+    def rows_at(alpha: float, hop: int, changes: Mapping[Place, Lags] = changes) -> Rows:
         return tuple(
-            (place.kind, place.index, scan(table.rows[place], table.steps, alpha, hop))
-            for place in places
+            (place.kind, place.index, scan(lags, table.steps, alpha, hop))
+            for place, lags in changes.items()
         )
 
     def chosen(rows: Rows, alpha: float, hop: int) -> Chosen:
@@ -106,12 +110,14 @@ def choose(calibration: Calibration, timeline: Timeline, wish: Wish) -> Chosen:
             f"the calibration does not say what layers cost, so that no {wish.by} can be searched "
             f"for; choose by alpha, or calibrate again"
         )
-    # Shorter hops at a higher threshold are as fast, and often nearer to the plain run.
+    # Shorter hops at a higher threshold are as fast, and often nearer to the plain run. So are
+    # layers that all reuse in the same steps: in the others everything is computed, and right.
+    in_step = dict.fromkeys(places, table.mean(places))
     searched: dict[Rows, tuple[float, int]] = {}
     hops = range(1, min(lookahead, table.lookahead) + 1)
-    for hop in hops:
-        for alpha in _thresholds(table, places, hop, SEARCHED_ROWS // len(hops)):
-            searched.setdefault(rows_at(alpha, hop), (alpha, hop))
+    for lags, hop in product((changes, in_step), hops):
+        for alpha in _thresholds(lags, hop, SEARCHED_ROWS // (2 * len(hops))):
+            searched.setdefault(rows_at(alpha, hop, lags), (alpha, hop))
     return _wished([chosen(rows, *found) for rows, found in searched.items()], wish)
 
 
@@ -162,21 +168,19 @@ def _places(calibration: Calibration, wish: Wish) -> list[Place]:
     return sorted(found, key=lambda place: (place.kind, place.index is not None, place.index or 0))
 
 
-def _thresholds(
-    table: ErrorTable, places: list[Place], lookahead: int, most_rows: int
-) -> list[float]:
+def _thresholds(changes: Mapping[Place, Lags], lookahead: int, most_rows: int) -> list[float]:
     """Every threshold at which the schedule may change: the errors themselves.
 
     Of single layers there are thousands. Then some are left out, evenly and never the greatest.
     """
     errors = {
         error
-        for place in places
-        for row in table.rows[place][:lookahead]
+        for lags in changes.values()
+        for row in lags[:lookahead]
         for error in row
         if error < float("inf")
     }
-    stride = math.ceil(len(errors) * len(places) / most_rows) or 1
+    stride = math.ceil(len(errors) * len(changes) / most_rows) or 1
     return [0.0, *reversed(sorted(errors, reverse=True)[::stride])]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..approximators import Approximator, Extrapolate, Reuse
-from ..clock import Clock, Timeline
+from ..clock import Timeline
 from ..plan import Plan
 from ..rules import Rule, plans_of
 from ..sites import SiteKind
@@ -58,10 +58,7 @@ def predict(calibration: Calibration, rules: Iterable[Rule], timeline: Timeline)
         for rule, plan in plans_of(rules, timeline).items()
         if not rule.when.never_reuses and _place_of(rule, table) is not None
     }
-    errors = [
-        _step_error(calibration, table, plans, timeline.clock(step))
-        for step in range(timeline.steps)
-    ]
+    errors = _step_errors(calibration, table, plans, timeline)
     costs = calibration.costs
     flops = _cost(costs.flops, calibration, plans, timeline.steps) if costs.flops else None
     seconds = _cost(costs.seconds, calibration, plans, timeline.steps) if costs.seconds else flops
@@ -100,24 +97,37 @@ def _cost(
     return total / steps
 
 
-def _step_error(
-    calibration: Calibration, table: ErrorTable, plans: Mapping[Rule, Plan], clock: Clock
-) -> float:
-    """Relative error of the network's output; independent parts add up as squares."""
-    changes: dict[str, float] = defaultdict(float)
+def _step_errors(
+    calibration: Calibration, table: ErrorTable, plans: Mapping[Rule, Plan], timeline: Timeline
+) -> list[float]:
+    """Relative error of the network's output; independent parts add up as squares.
+
+    A layer that computes while others reuse computes from what they return, and what it stores is
+    as wrong. Layers that take turns so never store anything right.
+    """
     has_feed_forward = any(rule.where.kind is SiteKind.FEED_FORWARD for rule in plans)
     layers = "layers" if has_feed_forward else "attention"
-    for rule, plan in plans.items():
-        place = _place_of(rule, table)
-        if place is None or not plan.reuse[clock.step]:
-            continue
-        name = layers if place.kind in LAYERS else str(place.kind)
-        if place.kind is SiteKind.DEEP_BRANCH and place.index is not None:
-            name = deep_group(place.index)
-        # The change of a group is the mean over its kinds.
-        share = _part_of(rule, calibration) / max(len(places_of(name, table)), 1)
-        changes[name] += share * _missed(table, place, rule.what, Reuse(clock, plan))
-    return math.sqrt(sum((calibration.influence_of(n) * c) ** 2 for n, c in changes.items()))
+    stored: list[float] = []
+    errors: list[float] = []
+    for step in range(timeline.steps):
+        changes: dict[str, float] = defaultdict(float)
+        for rule, plan in plans.items():
+            place = _place_of(rule, table)
+            if place is None or not plan.reuse[step]:
+                continue
+            name, missed = str(place.kind), 0.0
+            if place.kind in LAYERS:
+                name, missed = layers, stored[plan.source(step)]
+            elif place.kind is SiteKind.DEEP_BRANCH and place.index is not None:
+                name = deep_group(place.index)
+            missed += _missed(table, place, rule.what, Reuse(timeline.clock(step), plan))
+            # The change of a group is the mean over its kinds.
+            kinds = max(len(places_of(name, table)), 1)
+            changes[name] += _part_of(rule, calibration) / kinds * missed
+        stored.append(changes[layers])
+        influenced = (calibration.influence_of(n) * c for n, c in changes.items())
+        errors.append(math.sqrt(math.fsum(error**2 for error in influenced)))
+    return errors
 
 
 def _missed(table: ErrorTable, place: Place, what: Approximator, reuse: Reuse) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -88,6 +88,13 @@ class ErrorTable:
             total += self.rows[place][self.lookahead - 1][source]
             source += self.lookahead
         return total + (self.rows[place][target - source - 1][source] if target > source else 0.0)
+
+    def mean(self, places: Iterable[Place]) -> Lags:
+        """The mean of the changes of some places."""
+        return tuple(
+            tuple(math.fsum(errors) / len(errors) for errors in zip(*rows, strict=True))
+            for rows in zip(*(self.rows[place] for place in places), strict=True)
+        )
 
     def at(self, sigmas: Sequence[float]) -> ErrorTable:
         """The table for a run over other noise levels, read off between the measured ones.

@@ -78,15 +78,29 @@ SHORT = calibration_of(steps=10, layers=2)
 
 @cache
 def every_choice(steps: int, parts: Any) -> list[Chosen]:
-    """The schedules of every threshold and lookahead that make a difference."""
+    """The schedules of every threshold and lookahead that make a difference.
+
+    Those of a threshold, and those of layers that all reuse in the same steps.
+    """
     line = Timeline.even(steps)
-    rows = SHORT.table.at(line.sigmas).rows.values()
-    errors = {e for lags in rows for row in lags[:3] for e in row if math.isfinite(e)}
-    return [
+    table = SHORT.table.at(line.sigmas)
+    errors = {e for lags in table.rows.values() for row in lags[:3] for e in row}
+    found = [
         choose(SHORT, line, Wish("alpha", alpha, lookahead, parts))
-        for alpha in (0.0, *sorted(errors))
+        for alpha in (0.0, *sorted(filter(math.isfinite, errors)))
         for lookahead in (1, 2, 3)
     ]
+    places = [Place(kind, index) for kind, index, _ in found[0].rows]
+    mean = [
+        [sum(row) / len(places) for row in zip(*rows, strict=True)]
+        for rows in zip(*(table.rows[place] for place in places), strict=True)
+    ]
+    for alpha in (0.0, *filter(math.isfinite, (e for row in mean for e in row))):
+        for lookahead in (1, 2, 3):
+            compute = scan(mean, steps, alpha, lookahead)
+            rows = tuple((place.kind, place.index, compute) for place in places)
+            found.append(Chosen(rows, alpha, lookahead, predict(SHORT, rules_of(rows), line)))
+    return found
 
 
 every_run = pytest.mark.parametrize("steps", [10, 7, 13])
@@ -211,10 +225,26 @@ def test_a_search_through_thousands_of_layers_leaves_thresholds_out_but_never_th
     monkeypatch.setattr(module, "SEARCHED_ROWS", 180)
     monkeypatch.setattr(module, "scan", counted)
     found = choose(SHORT, line, Wish("speedup", 50.0, 3, "each layer"))
-    # Six layers; for each of three lookaheads alpha 0 comes to the thresholds.
-    assert 90 <= made[0] <= 180 + 3 * 6
+    # Six layers, alone and in step; for each of three lookaheads alpha 0 comes to the thresholds.
+    assert 90 <= made[0] <= 180 + 2 * 3 * 6
     greatest = choose(SHORT, line, Wish("alpha", 1000.0, 3, "each layer"))
     assert found.prediction.speedup >= greatest.prediction.speedup
+
+
+def test_layers_reuse_in_the_same_steps_where_that_loses_less() -> None:
+    """By a threshold these two take turns, so that none ever computes from what is right."""
+    turns = ((0.1, 0.12) * 4 + (0.1,), (0.9,) * 8, (0.9,) * 7)
+    other = ((0.12, 0.1) * 4 + (0.12,), (0.9,) * 8, (0.9,) * 7)
+    table = ErrorTable(Timeline.even(10).sigmas, 3, {Place(SELF): turns, Place(CROSS): other})
+    calibration, line = calibration_of(table=table), Timeline.even(10)
+    alone = choose(calibration, line, Wish("alpha", 0.11))
+    assert [row for *_, row in alone.rows] == [
+        (True, True) + (False, True) * 4,
+        (True, False) * 4 + (True, True),
+    ]
+    found = choose(calibration, line, Wish("speedup", alone.prediction.speedup))
+    assert len({row for *_, row in found.rows}) == 1
+    assert found.prediction.error < alone.prediction.error
 
 
 def test_without_costs_there_is_no_speed_to_be_searched_for() -> None:

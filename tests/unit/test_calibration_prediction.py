@@ -130,7 +130,14 @@ def test_layers_left_out_of_a_kind_compute() -> None:
     rules = [rule(SELF, mask("1011"), but=(1,)), rule(SELF, mask("1101"), HOLD, 1)]
     found = predict(CALIBRATION, rules, LINE)
     check(found, [1, 1 - 0.4 * 3 / 4, 1 - 0.4 / 4, 1], [1, 1 - 0.3 * 3 / 4, 1 - 0.3 / 4, 1],
-          [0, 0.8 * 0.1 * 3 / 4, 0.8 * 0.6 / 4, 0])  # fmt: skip
+          [0, 0.8 * 0.1 * 3 / 4, 0.8 * (0.6 + 0.1 * 3 / 4) / 4, 0])  # fmt: skip
+
+
+def test_what_is_computed_from_reused_outputs_is_stored_as_wrong_as_they_are() -> None:
+    rules = [rule(SELF, mask("1011")), rule(FEED_FORWARD, mask("1101"))]
+    found = predict(CALIBRATION, rules, LINE)
+    check(found, [1, 0.6, 0.7, 1], [1, 0.7, 0.6, 1],
+          [0, 0.5 * 0.1 / 2, 0.5 * (0.1 + 0.1 / 2) / 2, 0])  # fmt: skip
 
 
 def test_whole_blocks_are_a_group_of_their_own() -> None:
