@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 Colour = tuple[int, int, int]
+Shape = Literal["filled", "hollow", "small"]
 
 SCALE = 3
 PAPER = (255, 255, 255)
-RADIUS = 6.5
+RADIUS, SMALL_RADIUS = 6.5, 4.0
 LABEL_SIZE = 14
 OFFSETS = [
     (dx, dy)
@@ -67,12 +69,12 @@ class Canvas:
         """A straight line."""
         self._pen.line([_scaled(start), _scaled(end)], colour, round(width * SCALE))
 
-    def dot(self, at: Point, colour: Colour, hollow: bool = False) -> None:
+    def dot(self, at: Point, colour: Colour, shape: Shape) -> None:
         """A round marker."""
         x, y = _scaled(at)
-        reach = RADIUS * SCALE
+        reach = SCALE * (SMALL_RADIUS if shape == "small" else RADIUS)
         box = (x - reach, y - reach, x + reach, y + reach)
-        if hollow:
+        if shape == "hollow":
             self._pen.ellipse(box, PAPER, colour, round(2.2 * SCALE))
         else:
             self._pen.ellipse(box, colour, PAPER, round(1.2 * SCALE))
@@ -137,10 +139,10 @@ class Panel:
         for start, end in pairwise(points):
             self._canvas.line(self.at(start), self.at(end), pale, 1.6)
 
-    def marker(self, point: Point, colour: Colour, hollow: bool) -> None:
+    def marker(self, point: Point, colour: Colour, shape: Shape) -> None:
         """A point of data."""
         x, y = self.at(point)
-        self._canvas.dot((x, y), colour, hollow)
+        self._canvas.dot((x, y), colour, shape)
         self._taken.append((x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS))
 
     def label(self, point: Point, words: str, colour: Colour) -> None:
