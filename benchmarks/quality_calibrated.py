@@ -56,11 +56,11 @@ METHOD = (
 
 def in_turns(steps: int) -> Method:
     """FORA's every 2nd step, but self-attention reuses where the other layers compute."""
-    schedule = fora("FORA: every 2nd step", steps).schedule
+    schedule = fora("FORA: every 2nd step", steps)
     turned = tuple(not 2 <= step < steps - 1 or step % 2 == 1 for step in range(steps))
     rows = tuple(
         (kind, index, turned if kind is SiteKind.SELF_ATTENTION else compute)
-        for kind, index, compute in schedule
+        for kind, index, compute in schedule.rows
     )
     return SmoothCache(rows, "layers in turns", is_for_any_model=True)
 
