@@ -48,10 +48,13 @@ class Method(ABC):
     def rules(self) -> tuple[Rule, ...]:
         """The method as sentences of where × when × what."""
 
+    idle: frozenset[str] = frozenset()
+    """Parameters that mean nothing beside the others."""
+
     def describe(self) -> str:
-        """Name and parameters, for reports."""
-        values = (f"{field.name} {getattr(self, field.name)}" for field in fields(self))  # type: ignore[arg-type]
-        return f"{self.name} ({', '.join(values)})"
+        """Name and parameters, for reports; without those that are idle."""
+        names = [f.name for f in fields(self) if f.name not in self.idle]  # type: ignore[arg-type]
+        return f"{self.name} ({', '.join(f'{name} {getattr(self, name)}' for name in names)})"
 
 
 @dataclass(frozen=True, slots=True)

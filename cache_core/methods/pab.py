@@ -69,6 +69,13 @@ class PAB(Method):
             )
         Broadcast(self.feed_forward_starts, self.feed_forward_count)
 
+    @property
+    def idle(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        feed_forward = {"feed_forward_starts", "feed_forward_count", "feed_forward_blocks"}
+        if self.block > 1:
+            return frozenset({*feed_forward, *map(str, self._ranges())})
+        return frozenset({"block"} if self.feed_forward_blocks else {"block", *feed_forward})
+
     def rules(self) -> tuple[Rule, ...]:
         attention = [
             Rule(SiteSelector(kind), Interval(interval) & self.window, Hold(), self.name)
