@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 
 from comfy_api.latest import io
 
-from ..cache_core.errors import ConfigError
+from ..cache_core.errors import ConfigError, StepCacheError
 from ..cache_core.methods import CUSTOM, Method
+from ..cache_core.patching import last_report
+from ..cache_core.report import Report
 from ..cache_core.schedules import PercentRange
 
 CATEGORY = "Step Cache"
@@ -67,6 +69,14 @@ def attention_range(kind: str, default: int, what: str) -> io.Int.Input:
     )
 
 
+def sampled(which_model: str) -> list[io.Input]:
+    """A model, and its sampler's latent so that the node looks after the run."""
+    return [
+        io.Model.Input("model", tooltip=which_model),
+        io.Latent.Input("latent", tooltip="The sampler's output; handed on unchanged."),
+    ]
+
+
 def preset(published: Mapping[str, Any], **options: bool) -> io.Combo.Input:
     """Published settings in place of those on the node."""
     return io.Combo.Input(
@@ -109,6 +119,33 @@ def build(method: type[MethodT], **settings: Any) -> MethodT:
         return method(**settings)
     except ConfigError as error:
         raise ConfigError(f"{method.name}: {error}") from error
+
+
+def report_of(model: Any, node: str, leaving: str) -> Report:
+    """The report of a model's last run.
+
+    Args:
+        model: as it came in.
+        node: the node that asks.
+        leaving: the node that the right model leaves.
+
+    Raises:
+        StepCacheError: nothing is attached to the model, or it was not sampled; the message begins
+            with the node's name.
+    """
+    try:
+        report = last_report(model)
+    except LookupError as error:
+        raise StepCacheError(
+            f"{node}: {error}. Connect the model that leaves {leaving}, the same that goes into "
+            f"the sampler"
+        ) from error
+    if report is None:
+        raise StepCacheError(
+            f"{node}: this model has not been sampled yet. Connect the latent of the sampler that "
+            f"uses this very model"
+        )
+    return report
 
 
 def window(method: type[Method], start: float, end: float, what: str = "") -> PercentRange:

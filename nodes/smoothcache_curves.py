@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..cache_core.calibration import Wish, choose
 from ..cache_core.errors import StepCacheError
-from ..cache_core.patching import last_calibration, last_report
+from ..cache_core.patching import last_calibration
 from . import inputs, picture
 
 NAME = "SmoothCache Curves"
@@ -28,10 +28,7 @@ class SmoothCacheCurves(io.ComfyNode):
                 "changes from step to step, and a schedule made of it. Pass the sampler's latent "
                 "through it, so that it looks after the run."
             ),
-            inputs=[
-                io.Model.Input("model", tooltip="The model that leaves SmoothCache Calibrate."),
-                io.Latent.Input("latent", tooltip="The sampler's output; handed on unchanged."),
-            ],
+            inputs=inputs.sampled("The model that leaves SmoothCache Calibrate."),
             outputs=[
                 io.Latent.Output(display_name="latent"),
                 io.Image.Output(display_name="picture"),
@@ -44,18 +41,8 @@ class SmoothCacheCurves(io.ComfyNode):
     def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls, model: io.Model.Type, latent: dict[str, Any]
     ) -> io.NodeOutput:
-        try:
-            calibration, report = last_calibration(model), last_report(model)
-        except LookupError as error:
-            raise StepCacheError(
-                f"{NAME}: {error}. Connect the model that leaves SmoothCache Calibrate, the same "
-                f"that goes into the sampler"
-            ) from error
-        if report is None:
-            raise StepCacheError(
-                f"{NAME}: this model has not been sampled yet. Connect the latent of the sampler "
-                f"that uses this very model"
-            )
+        report = inputs.report_of(model, NAME, "SmoothCache Calibrate")
+        calibration = last_calibration(model)
         if calibration is None:
             raise StepCacheError(f"{NAME}: nothing was measured. {'. '.join(report.notes)}")
         try:

@@ -6,9 +6,9 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..cache_core.errors import StepCacheError
-from ..cache_core.patching import last_report
 from . import inputs
+
+NAME = "Step Cache Report"
 
 
 class StepCacheReport(io.ComfyNode):
@@ -18,16 +18,13 @@ class StepCacheReport(io.ComfyNode):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="StepCacheReport",
-            display_name="Step Cache Report",
+            display_name=NAME,
             category=inputs.CATEGORY,
             description=(
                 "What the last sampling run of this model computed and reused, and why. Pass the "
                 "sampler's latent through it, so that it looks after the run."
             ),
-            inputs=[
-                io.Model.Input("model", tooltip="The model that the sampler used."),
-                io.Latent.Input("latent", tooltip="The sampler's output; handed on unchanged."),
-            ],
+            inputs=inputs.sampled("The model that the sampler used."),
             outputs=[
                 io.Latent.Output(display_name="latent"),
                 io.String.Output(display_name="text"),
@@ -40,17 +37,6 @@ class StepCacheReport(io.ComfyNode):
     def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls, model: io.Model.Type, latent: dict[str, Any]
     ) -> io.NodeOutput:
-        try:
-            report = last_report(model)
-        except LookupError as error:
-            raise StepCacheError(
-                f"Step Cache Report: {error}. Connect the model that leaves the last Step Cache "
-                f"node, the same that goes into the sampler"
-            ) from error
-        if report is None:
-            raise StepCacheError(
-                "Step Cache Report: this model has not been sampled yet. Connect the latent of "
-                "the sampler that uses this very model"
-            )
+        report = inputs.report_of(model, NAME, "the last Step Cache node")
         text, data = report.to_text(), report.to_json()
         return io.NodeOutput(latent, text, data, ui={"text": (text,), "stepcache_report": (data,)})
