@@ -65,7 +65,8 @@ TGATE, SMOOTHCACHE, EASYCACHE, LAZYCACHE = (
 
 
 def _setting(row: Row) -> str:
-    return row["label"]
+    # The font that comes with Pillow lacks the sign of multiplication.
+    return row["label"].replace("×", "x")
 
 
 def _host(colour: Colour, name: str) -> Series:
@@ -178,12 +179,14 @@ def _mark(panel: Panel, points: Points, series: Mapping[str, Series]) -> None:
     for name, one in series.items():
         if one.shape == "filled":
             panel.path(sorted(place for row, place in points if row["method"] == name), one.colour)
+
     # What was drawn by hand lies below what the picture is about.
-    order = ("small", "hollow", "filled")
-    points = sorted(points, key=lambda point: order.index(series[point[0]["method"]].shape))
-    for row, place in points:
+    def rank(point: tuple[Row, tuple[float, float]]) -> int:
+        return ("small", "hollow", "filled").index(series[point[0]["method"]].shape)
+
+    for row, place in sorted(points, key=rank):
         panel.marker(place, series[row["method"]].colour, series[row["method"]].shape)
-    for row, place in reversed(points):
+    for row, place in sorted(points, key=rank, reverse=True):
         one = series[row["method"]]
         if one.label:
             panel.label(place, one.label(row), one.colour)
@@ -195,7 +198,7 @@ def _draw_legend(canvas: Canvas, series: list[Series]) -> None:
     for one in series:
         canvas.dot((x + 7, HEIGHT - 38), one.colour, one.shape)
         canvas.text((x + 18, HEIGHT - 38), one.legend, size, INK, anchor="lm")
-        x += 18 + canvas.width_of(one.legend, size) + (28 if size == 16 else 17)
+        x += 18 + canvas.width_of(one.legend, size) + (28 if size == 16 else 15)
 
 
 def main() -> None:

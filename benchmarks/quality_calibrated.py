@@ -118,6 +118,8 @@ def run_ours(subject: Subject, calibration: Calibration, arguments: argparse.Nam
         advised[f"{speed:g}×"] = {"row": row, "reason": advice.reason.splitlines()}
     write_json(arguments.work / "advised" / f"{subject.name}.json", advised)
     for (name, label), method in settings.items():
+        if arguments.retime and method.prediction is None:
+            continue
         record = subject.record(name, label, method.describe())
         predicted = method.prediction.to_dict() if method.prediction else None
         write_json(arguments.work / "predicted" / f"{subject.name}_{name}_{label}.json", predicted)
@@ -127,7 +129,7 @@ def run_ours(subject: Subject, calibration: Calibration, arguments: argparse.Nam
 
 def _measure(subject: Subject, record: Record, patch: Patch, arguments: Any) -> None:
     if arguments.retime:
-        retime(subject, record, patch)
+        retime(subject, record, patch, arguments.pair_every)
         print(f"  {record.row(subject.plain)['speedup']}", flush=True)
     else:
         score(subject, record, patch, arguments.count, arguments.pair_every)
@@ -181,7 +183,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="of the processor; otherwise all")
     parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "calibration")
     parser.add_argument("--merge-only", action="store_true", help="only write the table")
-    parser.add_argument("--retime", action="store_true", help="only measure the speeds again")
+    parser.add_argument(
+        "--retime", action="store_true", help="only measure again how fast predicted settings are"
+    )
     parser.add_argument("--without-hosts", action="store_true", help="score only our settings")
     arguments = parser.parse_args()
     if arguments.threads:

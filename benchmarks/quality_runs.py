@@ -134,17 +134,20 @@ def score(subject: Subject, record: Record, patch: Patch, count: int, pair_every
         _show(record, subject.plain, first + len(texts), count)
 
 
-def retime(subject: Subject, record: Record, patch: Patch) -> None:
-    """Measure the pairs of a record again, for a machine that was not quiet the first time."""
+def retime(subject: Subject, record: Record, patch: Patch, pair_every: int) -> None:
+    """Measure the pairs of a record again: more of them, or on a quieter machine."""
     patched = patch(subject.model)
     subject.warm_up(subject.model)
     subject.warm_up(patched)
     captions = scenes.held_out_captions(max(b["first"] for b in record.batches) + subject.batch)
-    pairs = [batch for batch in record.batches if "plain_seconds" in batch]
-    for number, batch in enumerate(pairs):
+    for number, batch in enumerate(record.batches):
+        batch.pop("plain_seconds", None)
+        pair, rest = divmod(number, pair_every)
+        if rest:
+            continue
         texts = captions[batch["first"] : batch["first"] + subject.batch]
         _, batch["seconds"], batch["plain_seconds"] = timed_pair(
-            subject, patched, texts, batch["first"], plain_first=number % 2 == 0
+            subject, patched, texts, batch["first"], plain_first=pair % 2 == 0
         )
     record.save()
 
