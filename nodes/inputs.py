@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from comfy_api.latest import io
@@ -16,6 +16,7 @@ from ..cache_core.schedules import PercentRange
 CATEGORY = "Step Cache"
 
 MethodT = TypeVar("MethodT", bound=Method)
+FoundT = TypeVar("FoundT")
 
 
 def start_percent(default: float) -> io.Float.Input:
@@ -121,25 +122,34 @@ def build(method: type[MethodT], **settings: Any) -> MethodT:
         raise ConfigError(f"{method.name}: {error}") from error
 
 
-def report_of(model: Any, node: str, leaving: str) -> Report:
-    """The report of a model's last run.
+def ask(look: Callable[[Any], FoundT], model: Any, node: str, leaving: str) -> FoundT:
+    """What a model carries.
 
     Args:
+        look: finds it, or raises LookupError.
         model: as it came in.
         node: the node that asks.
         leaving: the node that the right model leaves.
 
     Raises:
-        StepCacheError: nothing is attached to the model, or it was not sampled; the message begins
-            with the node's name.
+        StepCacheError: it carries nothing of the kind; the message begins with the node's name.
     """
     try:
-        report = last_report(model)
+        return look(model)
     except LookupError as error:
         raise StepCacheError(
             f"{node}: {error}. Connect the model that leaves {leaving}, the same that goes into "
             f"the sampler"
         ) from error
+
+
+def report_of(model: Any, node: str, leaving: str) -> Report:
+    """The report of a model's last run; arguments as of `ask`.
+
+    Raises:
+        StepCacheError: nothing is attached to the model, or it was not sampled.
+    """
+    report = ask(last_report, model, node, leaving)
     if report is None:
         raise StepCacheError(
             f"{node}: this model has not been sampled yet. Connect the latent of the sampler that "

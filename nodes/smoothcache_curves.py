@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from ..cache_core.calibration import Wish, choose
 from ..cache_core.errors import StepCacheError
+from ..cache_core.methods import Calibrate
 from ..cache_core.patching import last_calibration
 from . import inputs, picture
 
@@ -41,8 +42,8 @@ class SmoothCacheCurves(io.ComfyNode):
     def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls, model: io.Model.Type, latent: dict[str, Any]
     ) -> io.NodeOutput:
-        report = inputs.report_of(model, NAME, "SmoothCache Calibrate")
-        calibration = last_calibration(model)
+        calibration = inputs.ask(last_calibration, model, NAME, Calibrate.name)
+        report = inputs.report_of(model, NAME, Calibrate.name)
         if calibration is None:
             raise StepCacheError(f"{NAME}: nothing was measured. {'. '.join(report.notes)}")
         try:
