@@ -63,8 +63,9 @@ class Meter:
         self.flops: Counter[Part] = Counter()
         self.all_flops = 0
         self.seconds: dict[Part, float] = defaultdict(float)
+        self.answers: dict[Part, float] = defaultdict(float)
         self.is_timing = False
-        self._events: list[tuple[Part, Any, Any]] = []
+        self._events: list[tuple[dict[Part, float], Part, Any, Any]] = []
         self._counter: FlopCounter | None = None
         self._own_seconds = 0.0
 
@@ -98,29 +99,37 @@ class Meter:
         if counter is not None:
             before = counter.total
             return lambda: self.flops.update({part: counter.total - before})
-        if not self.is_timing:
-            return None
+        return self._timed(self.seconds, part) if self.is_timing else None
+
+    @contextmanager
+    def rehearsing(self, part: Part) -> Generator[None]:
+        """What happens inside is what it takes to answer for a part from memory."""
+        stop = self._timed(self.answers, part)
+        try:
+            yield
+        finally:
+            stop()
+
+    def _timed(self, seconds: dict[Part, float], part: Part) -> Callable[[], None]:
         if self.device.type == "cuda":
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             begin.record()
-            self._events.append((part, begin, end))
+            self._events.append((seconds, part, begin, end))
             return end.record
         began, own = time.perf_counter(), self._own_seconds
 
         def stop() -> None:
-            elapsed = time.perf_counter() - began - (self._own_seconds - own)
-            self.seconds[part] += elapsed
+            seconds[part] += time.perf_counter() - began - (self._own_seconds - own)
 
         return stop
 
-    def read(self) -> dict[Part, float]:
-        """Seconds by part; waits for the device, so only when the run is over."""
+    def _read(self) -> None:
+        """Add up what the device measured; waits for it, so only when the run is over."""
         if self._events:
             torch.cuda.synchronize()
-        for part, begin, end in self._events:
-            self.seconds[part] += begin.elapsed_time(end) / 1000
+        for seconds, part, begin, end in self._events:
+            seconds[part] += begin.elapsed_time(end) / 1000
         self._events.clear()
-        return self.seconds
 
     def flop_shares(self) -> dict[Part, float]:
         """FLOPs as shares of the whole; none where a part's kernels could not be counted."""
@@ -130,8 +139,18 @@ class Meter:
             return {}
         return {part: min(n / self.all_flops, 1.0) for part, n in self.flops.items()}
 
-    def second_shares(self, total: float) -> dict[Part, float]:
-        """Seconds as shares of those of the timed steps."""
+    def second_shares(self, total: float, evaluations: int) -> dict[Part, float]:
+        """What reusing a part saves: seconds to compute it less those to answer for it.
+
+        Args:
+            total: seconds of all timed evaluations.
+            evaluations: how many were timed; answers are rehearsed in one of them.
+
+        Returns:
+            Shares of `total`.
+        """
         if not math.isfinite(total) or total <= 0:
             return {}
-        return {part: min(each / total, 1.0) for part, each in self.read().items()}
+        self._read()
+        saved = {part: n - evaluations * self.answers[part] for part, n in self.seconds.items()}
+        return {part: min(max(each / total, 0.0), 1.0) for part, each in saved.items()}

@@ -18,8 +18,11 @@ from .means import Compared, Means, Numbers
 from .table import ErrorTable, Lags, Place
 
 ELEMENTS = 2**10
-"""Numbers of one latent's value that are compared at a site. Their mean over all layers and latents
+"""Numbers of one branch's value that are compared at a site. Their mean over all layers and latents
 is what counts, and whole activations would not fit: a large video model's are 300 MB per layer."""
+
+LEAST_ELEMENTS = 2**8
+"""Numbers of one latent at least, however many share the branch's: each has a ratio of its own."""
 
 Group = tuple[StreamKey, torch.device, tuple[int, ...], Hashable]
 """Sites whose thinned values have one shape, in one stream: compared together."""
@@ -68,7 +71,8 @@ class Recorder:
         steps: steps of the run.
         lookahead: compare with 1 … so many steps before.
         average: how latents are averaged.
-        elements: numbers compared per latent and site, at most; smaller values are compared whole.
+        elements: numbers compared per branch and site, at most, unless its latents are so many
+            that each would have less than LEAST_ELEMENTS; smaller values are compared whole.
         depth: how many earlier values are compared with; None for as many as lookahead.
     """
 
@@ -187,7 +191,7 @@ class Recorder:
 
 
 def _thinned(value: Value, streams: int, elements: int) -> torch.Tensor | None:
-    """So many numbers of every row, or all if there are fewer; shape (rows, numbers).
+    """So many numbers of every stream, or all if there are fewer; shape (rows, numbers).
 
     None where nothing was returned, or something that cannot be divided among the streams.
     """
@@ -198,7 +202,8 @@ def _thinned(value: Value, streams: int, elements: int) -> torch.Tensor | None:
     # SeedVR2 has all tokens of a batch in one sequence, and those of the prompt in another.
     count = rows.pop() if len(rows) == 1 else streams
     parts = [part.reshape(count, -1) for part in parts]
-    stride = _prime_from(math.ceil(sum(part.shape[1] for part in parts) / elements))
+    wanted = max(elements * streams // count, min(elements, LEAST_ELEMENTS))
+    stride = _prime_from(math.ceil(sum(part.shape[1] for part in parts) / wanted))
     thin = [part[:, ::stride] for part in parts]
     joined = torch.cat(thin, dim=1) if len(thin) > 1 else thin[0]
     dtype = torch.float64 if joined.dtype == torch.float64 else torch.float32

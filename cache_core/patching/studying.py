@@ -268,10 +268,13 @@ class Studying:
             self._own, [*self._own[1:], (0, self._meter.own_seconds)], strict=True
         ):
             seconds[step] = seconds.get(step, 0.0) - (after - own)
-        timed = sum(s for step, s in seconds.items() if step > 0 and step not in self._groups)
+        is_timed = {step: step > 0 and step not in self._groups for step in seconds}
         return Costs(
             flops=self._meter.flop_shares(),
-            seconds=self._meter.second_shares(timed),
+            seconds=self._meter.second_shares(
+                sum(each for step, each in seconds.items() if is_timed[step]),
+                sum(is_timed[step] for step, _ in self._own),
+            ),
             device=device_name(self._meter.device),
         )
 

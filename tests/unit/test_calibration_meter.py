@@ -152,14 +152,26 @@ def test_seconds_are_those_of_the_parts_without_those_of_measuring() -> None:
         time.sleep(0.2)
     stop()
     assert meter.own_seconds >= 0.2
-    assert 0.02 <= meter.read()[SELF] < 0.2
-    share = meter.second_shares(0.4)[SELF]
-    assert share == pytest.approx(meter.read()[SELF] / 0.4)
-    assert meter.second_shares(0.001) == {SELF: 1.0}, "a share, whatever the clock says"
+    assert 0.02 <= meter.seconds[SELF] < 0.2
+    share = meter.second_shares(0.4, 1)[SELF]
+    assert share == pytest.approx(meter.seconds[SELF] / 0.4)
+    assert meter.second_shares(0.001, 1) == {SELF: 1.0}, "a share, whatever the clock says"
+
+
+def test_what_an_answer_takes_is_not_saved() -> None:
+    """Answers are rehearsed once, and would be given in every evaluation."""
+    meter = Meter(CPU)
+    meter.seconds[SELF] = 0.3
+    with meter.rehearsing(SELF):
+        time.sleep(0.02)
+    assert 0.02 <= meter.answers[SELF] < 0.2
+    share = meter.second_shares(1.0, 5)[SELF]
+    assert share == pytest.approx(max(0.3 - 5 * meter.answers[SELF], 0.0))
+    assert meter.second_shares(1.0, 1000) == {SELF: 0.0}, "an answer that takes longer saves none"
 
 
 @pytest.mark.parametrize("total", [0.0, -1.0, float("nan"), float("inf")])
 def test_without_seconds_there_are_no_shares(total: float) -> None:
     meter = Meter(CPU)
     meter.seconds[SELF] = 1.0
-    assert meter.second_shares(total) == {}
+    assert meter.second_shares(total, 1) == {}
