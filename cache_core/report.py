@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from threading import Lock
 from time import perf_counter
 from typing import Any
+
+from .clock import Timeline
 
 REPORT_VERSION = 1
 """Version of the JSON layout; raised when a key changes its meaning or goes away."""
@@ -27,6 +29,8 @@ class Report:
         family: name of the model family.
         sampler: name of the sampler, if known.
         plans: per site kind the planned strip, C computes and R reuses.
+        timeline: the run's schedule.
+        layers: how many sites of each kind the model has.
         notes: remarks for the person, e.g. kinds that this model does not have.
         predicted: speedup, flop_bound and error as expected before the run, if they were.
         is_calibrating: whether the run was measured, and therefore reuses nothing.
@@ -37,6 +41,8 @@ class Report:
     family: str
     sampler: str
     plans: Mapping[str, str]
+    timeline: Timeline | None = None
+    layers: Mapping[str, int] = field(default_factory=dict[str, int])
     notes: list[str] = field(default_factory=list[str])
     evaluations: int = 0
     seconds: float = 0.0
@@ -174,6 +180,8 @@ class Report:
                 {"kind": kind, "reason": reason, "count": n}
                 for (kind, reason), n in sorted(self.forced.items())
             ],
+            "timeline": asdict(self.timeline) if self.timeline is not None else None,
+            "layers": dict(self.layers),
             "notes": list(self.notes),
             "predicted": dict(self.predicted) if self.predicted is not None else None,
             "changes": list(map(_rounded, self.changes)) if self.changes is not None else None,

@@ -6,11 +6,11 @@ from comfy_api.latest import io
 
 from ..cache_core.methods import FasterCache
 from ..cache_core.methods.presets import FASTERCACHE_PRESETS
-from ..cache_core.patching import attach
 from . import inputs
+from .method_node import MethodNode
 
 
-class ApplyFasterCache(io.ComfyNode):
+class ApplyFasterCache(MethodNode):
     """Attaches FasterCache to a model."""
 
     @classmethod
@@ -75,12 +75,12 @@ class ApplyFasterCache(io.ComfyNode):
                 *_gains(),
             ],
             outputs=[io.Model.Output()],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def method(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls,
-        model: io.Model.Type,
         preset: str,
         self_attention: int,
         temporal_attention: int,
@@ -93,8 +93,8 @@ class ApplyFasterCache(io.ComfyNode):
         low_gain: float,
         high_gain: float,
         switch_percent: float,
-    ) -> io.NodeOutput:
-        method = inputs.choose(FasterCache, FASTERCACHE_PRESETS, preset) or inputs.build(
+    ) -> FasterCache:
+        return inputs.choose(FasterCache, FASTERCACHE_PRESETS, preset) or inputs.build(
             FasterCache,
             self_attention=self_attention,
             temporal_attention=temporal_attention,
@@ -111,7 +111,6 @@ class ApplyFasterCache(io.ComfyNode):
             low_window=inputs.window(FasterCache, 0.0, switch_percent, "switch_percent"),
             high_window=inputs.window(FasterCache, switch_percent, 1.0, "switch_percent"),
         )
-        return io.NodeOutput(attach(model, method))
 
 
 def _gains() -> list[io.Input]:

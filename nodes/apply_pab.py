@@ -6,11 +6,11 @@ from comfy_api.latest import io
 
 from ..cache_core.methods import CUSTOM, PAB
 from ..cache_core.methods.presets import PAB_PRESETS
-from ..cache_core.patching import attach
 from . import inputs
+from .method_node import MethodNode
 
 
-class ApplyPAB(io.ComfyNode):
+class ApplyPAB(MethodNode):
     """Attaches Pyramid Attention Broadcast to a model."""
 
     @classmethod
@@ -43,12 +43,12 @@ class ApplyPAB(io.ComfyNode):
                 _block(),
             ],
             outputs=[io.Model.Output()],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def method(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls,
-        model: io.Model.Type,
         self_attention: int,
         temporal_attention: int,
         cross_attention: int,
@@ -59,8 +59,8 @@ class ApplyPAB(io.ComfyNode):
         feed_forward_blocks: int = 5,
         preset: str = CUSTOM.name,
         block: int = 1,
-    ) -> io.NodeOutput:
-        method = inputs.choose(PAB, PAB_PRESETS, preset) or inputs.build(
+    ) -> PAB:
+        return inputs.choose(PAB, PAB_PRESETS, preset) or inputs.build(
             PAB,
             self_attention=self_attention,
             temporal_attention=temporal_attention,
@@ -71,7 +71,6 @@ class ApplyPAB(io.ComfyNode):
             feed_forward_blocks=feed_forward_blocks,
             block=block,
         )
-        return io.NodeOutput(attach(model, method))
 
 
 def _block() -> io.Input:

@@ -6,14 +6,14 @@ from comfy_api.latest import io
 
 from ..cache_core.methods import CUSTOM, DeepCache
 from ..cache_core.methods.presets import DEEPCACHE_PRESETS
-from ..cache_core.patching import attach
 from . import inputs
+from .method_node import MethodNode
 
 UNIFORM = "uniform"
 NON_UNIFORM = "non-uniform"
 
 
-class DeepCacheUNet(io.ComfyNode):
+class DeepCacheUNet(MethodNode):
     """Attaches DeepCache to a UNet."""
 
     @classmethod
@@ -80,12 +80,12 @@ class DeepCacheUNet(io.ComfyNode):
                 inputs.preset(DEEPCACHE_PRESETS, optional=True),
             ],
             outputs=[io.Model.Output()],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def method(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls,
-        model: io.Model.Type,
         interval: int,
         branch: int,
         schedule: str,
@@ -94,8 +94,8 @@ class DeepCacheUNet(io.ComfyNode):
         start_percent: float,
         end_percent: float,
         preset: str = CUSTOM.name,
-    ) -> io.NodeOutput:
-        method = inputs.choose(DeepCache, DEEPCACHE_PRESETS, preset) or inputs.build(
+    ) -> DeepCache:
+        return inputs.choose(DeepCache, DEEPCACHE_PRESETS, preset) or inputs.build(
             DeepCache,
             interval=interval,
             branch=branch,
@@ -105,4 +105,3 @@ class DeepCacheUNet(io.ComfyNode):
             start_percent=start_percent,
             end_percent=end_percent,
         )
-        return io.NodeOutput(attach(model, method))

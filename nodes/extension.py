@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from . import routes
 from .apply_fastercache import ApplyFasterCache
 from .apply_pab import ApplyPAB
 from .deepcache_unet import DeepCacheUNet
+from .method_node import MethodNode
 from .smoothcache_calibrate import SmoothCacheCalibrate
 from .smoothcache_curves import SmoothCacheCurves
 from .smoothcache_export import SmoothCacheExport
@@ -29,8 +31,17 @@ NODES: tuple[type[io.ComfyNode], ...] = (
 )
 
 
+def with_strips() -> dict[str, type[MethodNode]]:
+    """The nodes that can be asked what they will do, by id."""
+    nodes = (node for node in NODES if issubclass(node, MethodNode))
+    return {node.define_schema().node_id: node for node in nodes}
+
+
 class StepCacheExtension(ComfyExtension):
     """All nodes of the pack."""
+
+    async def on_load(self) -> None:
+        routes.register(with_strips())
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return list(NODES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from comfy_api.latest import io
 
@@ -12,9 +13,9 @@ from ..cache_core.errors import ConfigError
 from ..cache_core.methods import CalibratedSmoothCache, SmoothCache
 from ..cache_core.methods.dit_xl import DIT_XL_SCHEDULES, dit_xl
 from ..cache_core.methods.presets import FORA_SCHEDULES, fora
-from ..cache_core.patching import attach
 from ..cache_core.schedule_file import read_bytes, read_schedule
 from . import inputs, library, picture
+from .method_node import MethodNode
 
 BUILT_IN = (*FORA_SCHEDULES, *DIT_XL_SCHEDULES)
 
@@ -33,7 +34,7 @@ PARTS: dict[str, Parts] = {
 }
 
 
-class SmoothCacheSchedule(io.ComfyNode):
+class SmoothCacheSchedule(MethodNode):
     """Attaches a SmoothCache schedule to a model."""
 
     @classmethod
@@ -81,6 +82,7 @@ class SmoothCacheSchedule(io.ComfyNode):
                 io.Image.Output(display_name="picture"),
                 io.String.Output(display_name="text"),
             ],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -93,9 +95,8 @@ class SmoothCacheSchedule(io.ComfyNode):
         return hashlib.sha256(read_bytes(library.path_of(schedule))).hexdigest()
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def method(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls,
-        model: io.Model.Type,
         schedule: str,
         steps: int,
         choose_by: str = next(iter(BY)),
@@ -104,15 +105,19 @@ class SmoothCacheSchedule(io.ComfyNode):
         quality: float = 0.98,
         lookahead: int = 3,
         parts: str = next(iter(PARTS)),
-    ) -> io.NodeOutput:
+    ) -> SmoothCache | CalibratedSmoothCache:
         by = BY[choose_by]
         value = {"alpha": threshold, "speedup": speedup, "quality": quality}.get(by, 0.0)
         try:
             wish = Wish(by, value, lookahead, PARTS[parts])
-            method = _method(schedule, steps, wish)
+            return _method(schedule, steps, wish)
         except ConfigError as error:
             raise ConfigError(f"{SmoothCache.name}: {error}") from error
-        return io.NodeOutput(attach(model, method), _picture(method), _text(method))
+
+    @classmethod
+    def execute(cls, model: io.Model.Type, *values: Any, **inputs: Any) -> io.NodeOutput:
+        method = cls.method(*values, **inputs)
+        return io.NodeOutput(cls.attached(model, method), _picture(method), _text(method))
 
 
 def _wishes() -> list[io.Input]:

@@ -7,16 +7,20 @@ import hashlib
 import torch
 from comfy_api.latest import io
 
-from ..cache_core.advisor import advise
+from ..cache_core.advisor import Advice, advise
+from ..cache_core.calibration import Calibration
+from ..cache_core.clock import Timeline
 from ..cache_core.errors import ConfigError
-from ..cache_core.patching import attach, timeline_of
+from ..cache_core.methods import Method
+from ..cache_core.patching import timeline_of
 from ..cache_core.schedule_file import read_bytes
 from . import inputs, library
+from .method_node import MethodNode
 
 NAME = "Step Cache Advisor"
 
 
-class StepCacheAdvisor(io.ComfyNode):
+class StepCacheAdvisor(MethodNode):
     """Chooses a method and its settings, and attaches it."""
 
     @classmethod
@@ -56,6 +60,7 @@ class StepCacheAdvisor(io.ComfyNode):
                 ),
             ],
             outputs=[io.Model.Output(), io.String.Output(display_name="text")],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
@@ -66,15 +71,39 @@ class StepCacheAdvisor(io.ComfyNode):
         return hashlib.sha256(read_bytes(library.path_of(calibration))).hexdigest()
 
     @classmethod
+    def method(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls, calibration: str, speedup: float
+    ) -> Method:
+        measured = _load(calibration)
+        return _advice(measured, measured.timeline, speedup, calibration).method
+
+    @classmethod
     def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls, model: io.Model.Type, calibration: str, speedup: float
     ) -> io.NodeOutput:
-        try:
-            measured = library.load(calibration)
-            sampling = model.get_model_object("model_sampling")
-            timeline = timeline_of(sampling, torch.tensor(measured.table.sigmas))
-            advice = advise(measured, timeline, speedup, calibration)
-        except ConfigError as error:
-            raise ConfigError(f"{NAME}: {error}") from error
+        measured = _load(calibration)
+        sampling = model.get_model_object("model_sampling")
+        timeline = timeline_of(sampling, torch.tensor(measured.table.sigmas))
+        advice = _advice(measured, timeline, speedup, calibration)
         reason = advice.reason
-        return io.NodeOutput(attach(model, advice.method), reason, ui={"text": (reason,)})
+        return io.NodeOutput(cls.attached(model, advice.method), reason, ui={"text": (reason,)})
+
+
+def _load(calibration: str) -> Calibration:
+    """The calibration of that name; the message of an error begins with the node's name.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return library.load(calibration)
+    except ConfigError as error:
+        raise ConfigError(f"{NAME}: {error}") from error
+
+
+def _advice(measured: Calibration, timeline: Timeline, speedup: float, label: str) -> Advice:
+    """What to do about a run; errors as of `_load`."""
+    try:
+        return advise(measured, timeline, speedup, label)
+    except ConfigError as error:
+        raise ConfigError(f"{NAME}: {error}") from error

@@ -6,14 +6,14 @@ from comfy_api.latest import io
 
 from ..cache_core.methods import TGate
 from ..cache_core.methods.presets import TGATE_PRESETS
-from ..cache_core.patching import attach
 from . import inputs
+from .method_node import MethodNode
 
 UNCOND = "uncond (as published)"
 COND = "cond"
 
 
-class TGateGate(io.ComfyNode):
+class TGateGate(MethodNode):
     """Attaches T-GATE to a model."""
 
     @classmethod
@@ -87,20 +87,20 @@ class TGateGate(io.ComfyNode):
                 ),
             ],
             outputs=[io.Model.Output()],
+            hidden=[io.Hidden.unique_id],
         )
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def method(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls,
-        model: io.Model.Type,
         preset: str,
         gate_step: int,
         warm_up: int,
         self_interval: int,
         gated_interval: int,
         after_gate: str,
-    ) -> io.NodeOutput:
-        method = inputs.choose(TGate, TGATE_PRESETS, preset) or inputs.build(
+    ) -> TGate:
+        return inputs.choose(TGate, TGATE_PRESETS, preset) or inputs.build(
             TGate,
             gate_step=gate_step,
             warm_up=warm_up,
@@ -108,4 +108,3 @@ class TGateGate(io.ComfyNode):
             gated_interval=gated_interval,
             kept="cond" if after_gate == COND else "uncond",
         )
-        return io.NodeOutput(attach(model, method))

@@ -39,6 +39,8 @@ WIDE = 700
 
 CONDITIONING = ("CONDITIONING", "CONDITIONING")
 LATENT = ("LATENT", "LATENT")
+STRIP = 130
+"""Pixels that the strip of a method's node wants, with a few rows and lines."""
 IMAGE = ("IMAGE", "IMAGE")
 
 PLAIN_NOTE = (
@@ -59,8 +61,9 @@ def _sample(
     shown: list[tuple[str, Output]] = []
     for method in methods:
         model, *others = graph.add(
-            method.kind, 2, method.title, method.widgets, {"model": model}, method.outputs
-        )
+            method.kind, 2, method.title, method.widgets, {"model": model}, method.outputs,
+            room=STRIP if method.has_strip else 0,
+        )  # fmt: skip
         shown += [(method.title, other) for other in others if method.is_shown]
     for note in [method.note for method in methods] or [PLAIN_NOTE]:
         graph.note(2, note)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from setup.prepare import Runtime
 
 IN_COMFYUI = ("tests/comfy", "tests/contract")
-HOST_TESTS = (*IN_COMFYUI, "tests/reference")
+HOST_TESTS = (*IN_COMFYUI, "tests/reference", "tests/web")
 IN_PARALLEL = ("-n", "auto", "--maxprocesses", "4")
 """A process per core; each holds a ComfyUI and the tiny models, some 1.5 GB."""
 RAN_TO_THE_END = (0, 1)

@@ -38,6 +38,7 @@ class Graph:
         outputs: tuple[tuple[str, str], ...] = (),
         height: int = 0,
         width: int = WIDTH,
+        room: int = 0,
     ) -> list[Output]:
         """Add a node.
 
@@ -49,6 +50,7 @@ class Graph:
             inputs: what is linked to its sockets.
             outputs: name and type of each of its outputs.
             height: height in pixels; by default what its sockets and widgets need.
+            room: pixels more, for what the node draws on itself.
             width: width in pixels; only in the last column may it be more than a column has.
 
         Returns:
@@ -56,7 +58,7 @@ class Graph:
         """
         number = len(self.nodes) + 1
         widgets, inputs = widgets or [], inputs or {}
-        height = height or 40 + 24 * (max(len(inputs), len(outputs)) + len(widgets))
+        height = height or 40 + 24 * (max(len(inputs), len(outputs)) + len(widgets)) + room
         top = self.heights.get(column, 0)
         self.heights[column] = top + height + GAP
         sockets = [

@@ -34,6 +34,7 @@ class Method:
         reader: the node behind the sampler.
         is_shown: whether pictures and texts of both nodes are shown on the canvas.
         seed_control: what becomes of the seed after a run.
+        has_strip: whether its node draws what it plans.
     """
 
     kind: str
@@ -44,9 +45,10 @@ class Method:
     reader: Reader = REPORT
     is_shown: bool = False
     seed_control: str = "fixed"
+    has_strip: bool = True
 
 
-STRIPS = "\n- the report shows which steps were computed (C) and reused (R)"
+STRIPS = "\n- the strip on the node shows which steps compute (tall) and reuse (low)"
 DEEPCACHE = Method(
     "StepCacheDeepCacheUNet",
     "DeepCache UNet",
@@ -167,6 +169,7 @@ def _calibrate(name: str, then: str) -> Method:
         reader=CURVES,
         is_shown=True,
         seed_control="increment",
+        has_strip=False,
     )
 
 

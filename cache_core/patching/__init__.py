@@ -1,7 +1,7 @@
 """How a site becomes real inside ComfyUI. The only room of the core that knows the host."""
 
 from .attach import attach
-from .installation import attached, last_calibration, last_report
+from .installation import Listener, attached, last_calibration, last_report
 from .sampling_scale import timeline_of
 
-__all__ = ["attach", "attached", "last_calibration", "last_report", "timeline_of"]
+__all__ = ["Listener", "attach", "attached", "last_calibration", "last_report", "timeline_of"]

@@ -16,7 +16,7 @@ from . import wrappers
 from .facts import facts_of
 from .families import FAMILIES, Access, AttentionCore, family_by_structure, family_of
 from .fitness import check, check_calibration
-from .installation import KEY, Installation, RuleSource, installation_of
+from .installation import KEY, Installation, Listener, RuleSource, installation_of
 
 FUSED = (
     "single-stream blocks fuse the projections of attention with their feed-forward: there only "
@@ -25,12 +25,13 @@ FUSED = (
 )
 
 
-def attach(model: Any, method: RuleSource) -> Any:
+def attach(model: Any, method: RuleSource, listener: Listener | None = None) -> Any:
     """A clone of the model that samples with the method.
 
     Args:
         model: the host's ``ModelPatcher``; it is not changed.
         method: the method, named like its node.
+        listener: is told about runs of the clone.
 
     Returns:
         The patched clone.
@@ -77,6 +78,7 @@ def attach(model: Any, method: RuleSource) -> Any:
         notes=tuple(dict.fromkeys((*earlier, *notes, *_on_fused_layers(assigned, access)))),
         swaps_halves=family.swaps_halves,
         needs_proof=family.needs_proof,
+        listeners=(*(previous.listeners if previous else ()), *([listener] if listener else ())),
     )
     clone = model.clone()
     # The clone's options are copies of their own, two levels deep; the parent keeps its own.

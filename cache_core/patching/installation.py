@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,6 +16,10 @@ from .module_swap import Dispatchers
 
 KEY = "stepcache"
 """Under this key stand our wrappers, and in ``transformer_options`` the installation."""
+
+
+Listener = Callable[[Report], None]
+"""Is told about a run: when it begins, at every step, and when it is over."""
 
 
 class RuleSource(Protocol):
@@ -67,6 +71,7 @@ class Installation:
         notes: remarks for the report.
         swaps_halves: as for `Family`.
         needs_proof: as for `Family`.
+        listeners: who is told about runs.
         mailbox: where finished runs leave their report; shared by all clones of the clone.
         dispatchers: the forwards that stand in for the sites' own during a model call.
     """
@@ -79,6 +84,7 @@ class Installation:
     notes: tuple[str, ...] = ()
     swaps_halves: bool = False
     needs_proof: bool = False
+    listeners: tuple[Listener, ...] = ()
     mailbox: Mailbox = field(default_factory=Mailbox)
     dispatchers: Dispatchers = field(default_factory=Dispatchers)
 

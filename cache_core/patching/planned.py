@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from ..calibration import Prediction
 from ..clock import Timeline
 from ..errors import ConfigError
-from ..rules import Rule, assign, plans_of
-from ..sites import Site, SiteKind
+from ..rules import Rule, assign
+from ..sites import Site
+from ..strips import strips_of, without_guidance
 from .installation import Installation, RuleSource
 
 
@@ -44,8 +45,8 @@ class Planned:
         try:
             methods = tuple(method.fitted(timeline) for method in installation.methods)
             claimed = _claimed(installation, methods)
-            assigned = _without_guidance(claimed) if has_one_branch else claimed
-            return cls(methods, claimed, assigned, _strips(assigned, timeline))
+            assigned = without_guidance(claimed) if has_one_branch else claimed
+            return cls(methods, claimed, assigned, strips_of(assigned, timeline))
         except ConfigError as error:
             raise ConfigError(f"{names}: {error}") from error
 
@@ -65,22 +66,3 @@ def _claimed(installation: Installation, methods: Sequence[RuleSource]) -> Mappi
         return installation.assigned
     rules = [rule for method in methods for rule in method.rules()]
     return assign(rules, installation.assigned)
-
-
-def _without_guidance(assigned: Mapping[Site, Rule]) -> Mapping[Site, Rule]:
-    """What is left where one branch runs; all of it, if there was nothing else."""
-    left = {site: rule for site, rule in assigned.items() if site.kind is not SiteKind.GUIDANCE}
-    return left or assigned
-
-
-def _strips(assigned: Mapping[Site, Rule], timeline: Timeline) -> dict[str, str]:
-    plans = plans_of(set(assigned.values()), timeline)
-    letters: dict[str, list[set[str]]] = {}
-    for site, rule in assigned.items():
-        columns = letters.setdefault(site.kind.value, [set() for _ in range(timeline.steps)])
-        for column, letter in zip(columns, plans[rule].strip, strict=True):
-            column.add(letter)
-    return {
-        kind: "".join(column.pop() if len(column) == 1 else "P" for column in columns)
-        for kind, columns in letters.items()
-    }

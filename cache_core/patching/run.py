@@ -22,6 +22,7 @@ from .guidance import Conds, Predict, predict_branches, stream_of
 from .hooks import advance
 from .installation import Installation
 from .layers import swap_layers
+from .listening import Telling
 from .model_call import ModelCall
 from .module_swap import Swap
 from .neighbours import refuse_neighbours
@@ -103,6 +104,8 @@ class Run:
             family=installation.family,
             sampler=sampler,
             plans=self._planned.strips,
+            timeline=timeline,
+            layers={str(kind): count for kind, count in installation.facts.layers.items()},
             notes=[*installation.notes, *self._planned.notes],
             is_calibrating=installation.study is not None,
         )
@@ -117,6 +120,8 @@ class Run:
         self._session = self._session_for(timeline)
         network = model_patcher.model.diffusion_model
         self._networks = Networks(self._assigned, installation.access, network)
+        self._telling = Telling(installation.listeners, self.report)
+        self._telling.step(None)
 
     def _session_for(self, timeline: Timeline) -> Session:
         if self._studying is not None:
@@ -139,6 +144,7 @@ class Run:
         self._counter.start_evaluation()
         if self._studying is not None:
             self._studying.start_evaluation()
+        self._telling.step(self._session.clock.step)
 
     def _tell_time(self, sigmas: torch.Tensor) -> None:
         """For guiders that predict without the host's PREDICT_NOISE: the call knows the sigma."""
@@ -279,6 +285,7 @@ class Run:
             self._installation.mailbox.calibration = self._studying.finish(outcome)
         self._networks.clear()
         self._installation.mailbox.report = self.report
+        self._telling.step(None)
 
     def _note_on_guidance(self) -> None:
         """Say where a method's guidance half found nothing to do."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import comfyui_given, cpu_wheels
+from .browser import ensure_browser
 from .comfyui_source import ensure_comfyui
 from .comfyui_versions import NEWEST, Release, release_of
 from .environment import Environment, Stage, pip_install
@@ -21,6 +22,7 @@ TORCH_PACKAGES = ("torch", "torchvision", "torchaudio")
 TOOLS = ("pytest", "pytest-xdist", "ruff", "basedpyright")
 DEMO_PACKAGES = ("numpy", "scipy", "pillow", "safetensors", "aiohttp")
 FAST_TESTS = Stage("fast-tests", "test tools", ((*TOOLS, *DEMO_PACKAGES),), 600_000_000)
+BROWSER = Stage("browser", "browser tests", (("playwright",),), 300_000_000)
 AUTHORS_PACKAGES = ("diffusers==0.42.1", "DeepCache==0.1.1")
 ALONE = ("--no-deps", "tgate==1.0.0", "dit-smoothcache==0.1.1")
 """They run as they are; tgate's accelerate is for something else."""
@@ -93,7 +95,8 @@ def prepare_all_tests(comfyui: Path | None) -> Runtime:
         runtime = _with_given(given)
         return Runtime(runtime.python, given, _ensure_tools_beside(runtime.python))
     runtime = _with_own_comfyui()
-    Environment(VENV).ensure([FAST_TESTS, REFERENCE])
+    Environment(VENV).ensure([FAST_TESTS, REFERENCE, BROWSER])
+    ensure_browser()
     return runtime
 
 

@@ -23,7 +23,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "sites", "clock", "streams", "values", "version"}),
     frozenset({"schedules", "non_uniform", "schedule_file", "plan", "approximators", "store"}),
     frozenset({"rules"}),
-    frozenset({"session", "report"}),
+    frozenset({"session", "report", "strips"}),
     frozenset({"calibration"}),
     frozenset({"methods"}),
     frozenset({"advisor"}),
@@ -32,7 +32,7 @@ FLOORS: tuple[frozenset[str], ...] = (
 
 WITHOUT_TORCH = (
     "errors", "sites", "clock", "streams", "schedules", "non_uniform", "schedule_file", "plan",
-    "approximators", "rules", "report", "calibration", "methods", "advisor",
+    "approximators", "rules", "strips", "report", "calibration", "methods", "advisor",
 )  # fmt: skip
 
 HOST = frozenset(

@@ -1,0 +1,84 @@
+"""Sets predicted beside measured speedups, with as many pictures at once as when calibrating.
+
+Writes results/predicted.json; calibrations come from the work folder of quality_calibrated.py,
+where they are made once. See README.md beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import quality_calibrated as calibrated
+from quality import machine
+from quality_records import read_json, write_json
+from quality_runs import Subject, timed_pair
+from stepcache.cache_core.patching import attach, last_report
+
+from demo.shapes import scenes
+
+HERE = Path(__file__).resolve().parent
+RESULT = HERE / "results" / "predicted.json"
+AT_ONCE = 8
+METHOD = (
+    f"{AT_ONCE} pictures at once, as when calibrating. paired: plain seconds ÷ seconds of whole "
+    "runs, one right after the other; in_one_run: what the report measures, seconds if every step "
+    "had computed everything ÷ seconds. Medians."
+)
+
+
+def rows_of(subject: Subject, work: Path, pairs: int) -> list[dict[str, Any]]:
+    """Every calibrated setting of a model."""
+    calibration = calibrated.calibration_of(subject, work)
+    settings = calibrated.settings_of(subject, calibration)
+    texts = scenes.held_out_captions(AT_ONCE)
+    rows: list[dict[str, Any]] = []
+    for (name, label), method in settings.items():
+        if method.prediction is None:
+            continue
+        patched = attach(subject.model, method)
+        subject.warm_up(patched)
+        alone: list[float] = []
+        paired: list[float] = []
+        for pair in range(pairs):
+            _, seconds, plain = timed_pair(subject, patched, texts, 0, plain_first=pair % 2 == 0)
+            paired.append(plain / seconds)
+            alone.append(last_report(patched).measured_speedup)
+        rows.append(
+            {
+                "model": subject.name,
+                "method": name,
+                "label": label,
+                "predicted": round(method.prediction.speedup, 4),
+                "paired": round(median(paired), 4),
+                "in_one_run": round(median(alone), 4),
+                "pairs": pairs,
+            }
+        )
+        print(rows[-1], flush=True)
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "calibration")
+    parser.add_argument("--pairs", type=int, default=11)
+    parser.add_argument("--models", nargs="+", default=["dit", "unet"])
+    arguments = parser.parse_args()
+    kept = [row for row in _earlier() if row["model"] not in arguments.models]
+    rows: list[dict[str, Any]] = []
+    for name in arguments.models:
+        subject = Subject(name, "bfloat16", arguments.work, batch=25)
+        subject.warm_up(subject.model)
+        rows += rows_of(subject, arguments.work, arguments.pairs)
+    write_json(RESULT, {"machine": machine(), "method": METHOD, "rows": [*kept, *rows]})
+
+
+def _earlier() -> list[dict[str, Any]]:
+    return (read_json(RESULT) or {}).get("rows", [])
+
+
+if __name__ == "__main__":
+    main()

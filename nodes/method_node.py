@@ -1,0 +1,36 @@
+"""What the nodes have in common that attach one method to a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+
+from ..cache_core.methods import Method
+from ..cache_core.patching import attach
+from .live import listener_of
+
+
+class MethodNode(io.ComfyNode):
+    """A node that attaches one method to a model."""
+
+    @classmethod
+    def method(cls, **inputs: Any) -> Method:
+        """The method that the node's inputs, without the model, mean.
+
+        Raises:
+            ConfigError: an input does not fit the others.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def execute(cls, model: io.Model.Type, **inputs: Any) -> io.NodeOutput:
+        """The model with the method attached."""
+        return io.NodeOutput(cls.attached(model, cls.method(**inputs)))
+
+    @classmethod
+    def attached(cls, model: io.Model.Type, method: Method) -> Any:
+        """A clone of the model that samples with the method, and tells the node about it."""
+        hidden = cls.hidden
+        node_id = hidden.unique_id if hidden is not None else None
+        return attach(model, method, listener_of(cls.define_schema().node_id, node_id))

@@ -1,0 +1,168 @@
+"""What a node says that it will do, before there is a run."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+import toys
+from stepcache.cache_core.clock import Timeline
+from stepcache.cache_core.patching import attach, last_report
+from stepcache.nodes.extension import with_strips
+from stepcache.nodes.preview import BadRequest, assumed_timeline, preview
+
+NODES = with_strips()
+PAB, FASTER, DEEP, TGATE, SMOOTH = (
+    "StepCacheApplyPAB", "StepCacheApplyFasterCache", "StepCacheDeepCacheUNet", "StepCacheTGate",
+    "StepCacheSmoothCache",
+)  # fmt: skip
+SETTINGS: dict[str, dict[str, Any]] = {
+    PAB: {"self_attention": 3, "cross_attention": 4, "feed_forward_count": 2},
+    FASTER: {"attention_start_percent": 0.1, "guidance_start_percent": 0.2, "self_attention": 3},
+    DEEP: {"interval": 4, "branch": 1},
+    TGATE: {"gate_step": 5, "self_interval": 3},
+    SMOOTH: {"schedule": "FORA: every 3rd step", "steps": 8},
+}
+STEPS = 8
+
+
+def ask(node: str, steps: int = STEPS, **question: Any) -> dict[str, Any]:
+    return preview(NODES, {"node": node, "steps": steps, **question})
+
+
+@pytest.mark.parametrize("scheduler", ["simple", "karras"])
+@pytest.mark.parametrize("model", ["sd15", "wan", "flux", "sd3", "shapes_unet", "shapes_dit"])
+@pytest.mark.parametrize("node", SETTINGS)
+def test_what_was_said_is_what_the_run_does(node: str, model: str, scheduler: str) -> None:
+    """From the schedule and the layers that the first run has shown."""
+    inputs = SETTINGS[node]
+    try:
+        patched = attach(toys.load(model), NODES[node].method(**_with_defaults(node, inputs)))
+    except Exception as error:
+        assert "DeepCache" in str(error) or "TGATE" in str(error)
+        return
+    toys.sample(patched, model, steps=STEPS, scheduler=scheduler)
+    report = json.loads(last_report(patched).to_json())
+    said = ask(node, inputs=inputs, timeline=report["timeline"], layers=report["layers"])
+    assert said["error"] is None
+    assert said["strips"] == {kind: each["plan"] for kind, each in report["kinds"].items()}
+    assert "R" in "".join(said["strips"].values())
+
+
+def _with_defaults(node: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    defaults = {i.id: i.default for i in NODES[node].define_schema().inputs if i.id != "model"}
+    return {**defaults, **inputs}
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_every_node_answers_for_its_defaults(node: str) -> None:
+    inputs = {"calibration": "shapes dit, 30 steps.json"} if "Advisor" in node else {}
+    said = ask(node, 20, inputs=inputs)
+    assert said["error"] is None
+    assert said["strips"]
+    assert all(len(strip) == 20 for strip in said["strips"].values())
+    assert said["description"]
+
+
+def test_a_calibrated_schedule_says_what_to_expect() -> None:
+    inputs = {"schedule": "shapes dit, 30 steps.json", "choose_by": "speedup", "speedup": 1.5}
+    said = ask(SMOOTH, 30, inputs=inputs)
+    assert said["prediction"]["speedup"] >= 1.49
+    assert 0 < said["prediction"]["error"] < 0.1
+    assert set(said["strips"]) == {"self_attention", "cross_attention", "feed_forward"}
+
+
+@pytest.mark.parametrize("steps", [2, 7, 20, 29, 31, 60])
+def test_a_calibration_answers_for_other_numbers_of_steps(steps: int) -> None:
+    inputs = {"schedule": "shapes dit, 30 steps.json", "choose_by": "threshold"}
+    said = ask(SMOOTH, steps, inputs=inputs)
+    assert said["error"] is None or "steps" in said["error"]
+    assert said["error"] is not None or len(said["strips"]["self_attention"]) == steps
+
+
+def test_without_a_run_steps_are_taken_to_be_even() -> None:
+    method = NODES[PAB].method(**_with_defaults(PAB, {}))
+    assert assumed_timeline(method, 10).percents == pytest.approx(Timeline.even(10).percents)
+    half = assumed_timeline(method, 5, first=0.5)
+    assert half.percents == pytest.approx((0.5, 0.6, 0.7, 0.8, 0.9))
+    assert half.timesteps == pytest.approx((500, 400, 300, 200, 100))
+
+
+def test_the_second_half_of_a_run_is_not_the_first() -> None:
+    whole, late = ask(PAB, 10), ask(PAB, 5, first=0.5)
+    assert late["strips"]["self_attention"] != whole["strips"]["self_attention"][:5]
+    assert late["strips"]["self_attention"][-1] == "C", "after 0.9 everything is computed"
+
+
+def test_a_schedule_of_another_length_is_not_used_for_this_one() -> None:
+    """The sampler has been set to other steps since the run that showed the schedule."""
+    even = ask(PAB, 12)
+    timeline = {"sigmas": [3, 2, 1, 0], "timesteps": [None] * 3, "percents": [0, 0.01, 0.02]}
+    assert ask(PAB, 12, timeline=timeline) == even
+    assert ask(PAB, 3, timeline=timeline) != ask(PAB, 3)
+
+
+@pytest.mark.parametrize(
+    ("node", "inputs", "words"),
+    [
+        (PAB, {"start_percent": 0.8, "end_percent": 0.3}, "Apply PAB: start_percent 0.8 is not"),
+        (TGATE, {"gate_step": 3, "warm_up": 3}, "TGATE Gate: warm_up"),
+        (TGATE, {"gate_step": 18}, "TGATE Gate: gate_step 18 lies beyond this run of 8 steps"),
+        (SMOOTH, {"steps": 20}, "SmoothCache Schedule: the schedule is for 20 steps"),
+        (SMOOTH, {"schedule": "../secret.json"}, "SmoothCache Schedule: "),
+        (PAB, {"preset": "nobody's"}, 'Apply PAB: there is no preset "nobody\'s"'),
+    ],
+)
+def test_what_the_node_would_refuse_is_said_in_its_words(
+    node: str, inputs: dict[str, Any], words: str
+) -> None:
+    said = ask(node, inputs=inputs)
+    assert said["error"].startswith(words)
+    assert said["strips"] == {}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        None, [], "node", {}, {"node": PAB}, {"node": "KSampler", "steps": 8},
+        {"node": PAB, "steps": 0}, {"node": PAB, "steps": 10**9}, {"node": PAB, "steps": 2.5},
+        {"node": PAB, "steps": "8"}, {"node": PAB, "steps": True},
+        {"node": PAB, "steps": float("nan")}, {"node": PAB, "steps": 8, "inputs": []},
+        {"node": PAB, "steps": 8, "inputs": {"self_attention": 0}},
+        {"node": PAB, "steps": 8, "inputs": {"self_attention": 1e9}},
+        {"node": PAB, "steps": 8, "inputs": {"self_attention": "2"}},
+        {"node": PAB, "steps": 8, "inputs": {"start_percent": float("inf")}},
+        {"node": PAB, "steps": 8, "inputs": {"preset": 3}},
+        {"node": PAB, "steps": 8, "first": 2}, {"node": PAB, "steps": 8, "first": 0.5, "last": 0.4},
+        {"node": PAB, "steps": 8, "layers": {"self_attention": -1}},
+        {"node": PAB, "steps": 8, "layers": {"self_attention": 10**12}},
+        {"node": PAB, "steps": 8, "timeline": {"sigmas": [1]}},
+        {"node": PAB, "steps": 8, "timeline": {"sigmas": [1, 0], "timesteps": [], "percents": []}},
+        {"node": PAB, "steps": 8, "timeline": {"sigmas": [1] * 10**5, "timesteps": 0}},
+    ],
+    ids=lambda question: str(question)[:60],
+)  # fmt: skip
+def test_what_no_front_end_asks_is_refused(question: Any) -> None:
+    with pytest.raises(BadRequest):
+        preview(NODES, question)
+
+
+def test_unknown_inputs_and_kinds_are_passed_by() -> None:
+    """A newer front end may know more than this server."""
+    asked = {"inputs": {"colour": "red", "self_attention": 3}, "layers": {"mamba": 3}}
+    assert ask(PAB, **asked)["strips"] == {}
+    del asked["layers"]
+    assert ask(PAB, **asked) == ask(PAB, inputs={"self_attention": 3})
+
+
+def test_moving_a_slider_is_answered_before_the_hand_has_moved_on() -> None:
+    """The fastest of several: what counts is the work, not what else the machine does."""
+    for node in SETTINGS:
+        spent: list[float] = []
+        for steps in range(90, 100):
+            started = time.process_time()
+            ask(node, steps, inputs={"steps": steps} if node == SMOOTH else {})
+            spent.append(time.process_time() - started)
+        assert min(spent) < 0.02, node

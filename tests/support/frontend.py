@@ -1,0 +1,185 @@
+"""ComfyUI's front end in Chromium, as a person has it before them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from setup.browser import find_browser
+
+ROOT = Path(__file__).resolve().parents[2]
+OPTIONS = ("--no-sandbox", "--disable-background-networking", "--disable-gpu", "--no-first-run")
+START_MS = 120_000
+OURS = ("stepcache", "step_cache", "strip_view", "run_settings", "Step Cache")
+STRIP = "[data-testid=stepcache-strip]"
+
+
+@contextlib.contextmanager
+def open_browser() -> Iterator[Any]:
+    """A headless browser with a fresh profile."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=list(OPTIONS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class FrontEnd:
+    """One tab.
+
+    Args:
+        browser: of Playwright.
+        address: of the server.
+        is_vue: whether nodes are drawn by the new renderer.
+    """
+
+    def __init__(self, browser: Any, address: str, is_vue: bool) -> None:
+        self._browser, self.address, self.is_vue = browser, address, is_vue
+        self._messages: list[str] = []
+        self.page: Any = None
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[FrontEnd]:
+        """Open the tab, and wait until it can be used."""
+        context = self._browser.new_context(viewport={"width": 1600, "height": 1000})
+        try:
+            self.page = context.new_page()
+            self.page.set_default_timeout(30_000)
+            self.page.on("console", self._listen)
+            self.page.on("pageerror", lambda error: self._messages.append(f"error {error}"))
+            self.reload()
+            yield self
+        finally:
+            context.close()
+
+    def reload(self) -> None:
+        """Load the page anew, as after a change of settings or by F5."""
+        self.page.goto(self.address, wait_until="domcontentloaded", timeout=START_MS)
+        ready = "window.app?.graph && window.app.extensionManager && window.app.canvas"
+        self.page.wait_for_function(ready, timeout=START_MS)
+        self.page.wait_for_selector(".comfy-vue-side-bar-container, .side-tool-bar-container",
+                                    state="attached", timeout=START_MS)  # fmt: skip
+        self.page.evaluate(
+            """async (isVue) => {
+                const settings = window.app.extensionManager.setting;
+                await settings.set("Comfy.VueNodes.Enabled", isVue);
+                await settings.set("Comfy.TutorialCompleted", true);
+                await settings.set("Comfy.Workflow.WarnBlueprintOverwrite", false);
+            }""",
+            self.is_vue,
+        )
+        self.page.keyboard.press("Escape")
+
+    def clear(self) -> None:
+        """An empty graph and no memory of what was said before."""
+        self.page.keyboard.press("Escape")
+        self.page.evaluate("() => window.app.graph.clear()")
+        self.forget()
+
+    def load(self, workflow: str | dict[str, Any]) -> None:
+        """Open a workflow: the name of one of ours, or its data."""
+        data = workflow if isinstance(workflow, dict) else read_workflow(workflow)
+        self.page.evaluate("(data) => window.app.loadGraphData(data)", data)
+
+    def drop(self, file: Path) -> None:
+        """Drag a file onto the canvas."""
+        self.page.evaluate(
+            """([name, text]) => {
+                const dataTransfer = new DataTransfer();
+                dataTransfer.items.add(new File([text], name, { type: "application/json" }));
+                const at = { bubbles: true, cancelable: true, clientX: 700, clientY: 500 };
+                for (const kind of ["dragenter", "dragover", "drop"]) {
+                    document.querySelector("#graph-canvas")
+                        .dispatchEvent(new DragEvent(kind, { ...at, dataTransfer }));
+                }
+            }""",
+            [file.name, file.read_text(encoding="utf-8")],
+        )
+
+    def saved(self) -> dict[str, Any]:
+        """The workflow as it would be saved."""
+        return self.page.evaluate("() => JSON.parse(JSON.stringify(window.app.graph.serialize()))")
+
+    def set(self, node_type: str, name: str, value: Any) -> None:
+        """Move a widget, as both renderers do: the value, then its callback."""
+        self.page.evaluate(
+            """([type, name, value]) => {
+                const node = window.app.graph._nodes.find((each) => each.type === type);
+                const widget = node.widgets.find((each) => each.name === name);
+                widget.value = value;
+                widget.callback?.(value, window.app.canvas, node);
+            }""",
+            [node_type, name, value],
+        )
+
+    def strips(self) -> list[dict[str, Any]]:
+        """What every strip in the page shows."""
+        return self.page.eval_on_selector_all(
+            STRIP,
+            """(all) => all.map((element) => [element, element.firstChild])
+                .map(([element, strip]) => ({
+                above: strip.children[0].textContent,
+                words: strip.children[1].getAttribute("aria-label"),
+                below: strip.children[2].textContent,
+                room: element.offsetHeight - strip.offsetHeight,
+                rows: strip.children[1].children.length,
+                cells: [...strip.querySelectorAll("path")]
+                    .map((path) => path.dataset.look + path.getAttribute("d")).join(" "),
+                planned: strip.querySelectorAll("[data-when=planned]").length,
+            }))""",
+        )
+
+    def strip(self) -> dict[str, Any]:
+        """What the only strip shows."""
+        (strip,) = self.strips()
+        return strip
+
+    def wait_for(self, is_so: Callable[[], Any], seconds: float = 20.0) -> Any:
+        """Wait until something is so; what it returned."""
+        end = time.monotonic() + seconds
+        while True:
+            found = is_so()
+            if found or time.monotonic() > end:
+                assert found, f"not so after {seconds} s; strips: {self.strips()}"
+                return found
+            self.page.wait_for_timeout(20)
+
+    def queue(self) -> None:
+        """Press Run, with a seed of its own: the server draws nothing twice."""
+        self.set("KSampler", "seed", time.time_ns() // 1000)
+        self.page.evaluate("() => window.app.queuePrompt(0, 1)")
+
+    def undo(self) -> None:
+        """Take the last change back."""
+        self.page.evaluate(
+            """async () => {
+                const { changeTracker } = window.app.extensionManager.workflow.activeWorkflow;
+                changeTracker.captureCanvasState();
+                await changeTracker.undo();
+            }"""
+        )
+
+    def forget(self) -> None:
+        """Pass what the console has said by: it was expected."""
+        self._messages.clear()
+
+    def complaints(self) -> list[str]:
+        """Errors and warnings that name a file or a node of ours."""
+        return [text for text in self._messages if any(word in text for word in OURS)]
+
+    def _listen(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            where = message.location.get("url", "")
+            self._messages.append(f"{message.type} {message.text} {where}")
+
+
+def read_workflow(name: str) -> dict[str, Any]:
+    """One of our workflow files."""
+    return json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))

@@ -1,0 +1,58 @@
+"""Strips before a run, and before there is a model."""
+
+from __future__ import annotations
+
+import pytest
+from stepcache.cache_core.clock import Timeline
+from stepcache.cache_core.errors import ConfigError
+from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, TGate
+from stepcache.cache_core.schedules import PercentRange
+from stepcache.cache_core.sites import SiteKind
+from stepcache.cache_core.strips import planned_strips
+
+WHOLE = PercentRange(0.0, 1.0)
+EVEN = Timeline.even(6)
+S, F = SiteKind.SELF_ATTENTION, SiteKind.FEED_FORWARD
+
+
+def test_without_a_model_every_kind_of_the_method_is_shown() -> None:
+    strips = planned_strips(PAB(2, 3, 6, WHOLE).rules(), EVEN)
+    assert strips["self_attention"] == strips["joint_attention"] == "CRCRCR"
+    assert strips["temporal_attention"] == "CRRCRR"
+    assert strips["cross_attention"] == "CRRRRR"
+    assert list(strips) == sorted(strips, key=[k.value for k in SiteKind].index)
+
+
+def test_with_a_model_only_what_it_has() -> None:
+    strips = planned_strips(PAB(2, 3, 6, WHOLE).rules(), EVEN, {SiteKind.CROSS_ATTENTION: 4})
+    assert strips == {"cross_attention": "CRRRRR"}
+
+
+def test_layers_that_are_left_out_make_a_step_partly_reused() -> None:
+    row = (True, False, True, False, True, True)
+    rows = ((S, 0, row), (S, 1, (True,) * 6))
+    strips = planned_strips(SmoothCache(rows).rules(), EVEN)
+    assert strips == {"self_attention": "CPCPCC"}
+
+
+def test_a_deep_branch_is_one_of_many() -> None:
+    for layers in (None, {SiteKind.DEEP_BRANCH: 12}):
+        assert planned_strips(DeepCache(3, 2).rules(), EVEN, layers) == {"deep_branch": "CRRCRR"}
+
+
+def test_where_one_branch_runs_guidance_is_not_shown() -> None:
+    rules = FasterCache(2, 1, 1, attention_window=WHOLE, guidance_window=WHOLE).rules()
+    assert "guidance" in planned_strips(rules, EVEN)
+    assert "guidance" not in planned_strips(rules, EVEN, has_one_branch=True)
+
+
+def test_layers_wait_for_the_second_branch_as_in_a_run() -> None:
+    alone = planned_strips(TGate(3, 0, 1, 1).rules(), EVEN)
+    assert alone["guidance"] == "CCCRRR"
+    assert alone["cross_attention"] == "CCCRRR"
+
+
+def test_a_schedule_of_another_length_is_refused() -> None:
+    with pytest.raises(ConfigError, match="the schedule is for 2 steps, this run has 6"):
+        method = SmoothCache(((F, None, (True, False)),)).fitted(EVEN)
+        planned_strips(method.rules(), EVEN)

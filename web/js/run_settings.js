@@ -1,0 +1,161 @@
+// Which run a node's model is sampled in: walks the graph from the node to the sampler. No DOM.
+
+const OUT_OF_SUBGRAPH = -20;
+const MUTED = 2;
+const BYPASSED = 4;
+const CARRIERS = new Set(["MODEL", "GUIDER", "SIGMAS", "*"]);
+const MOST_NODES = 2000;
+
+export const ASSUMED_STEPS = 20;
+
+/**
+ * @returns {{steps: number, first: number, last: number, cfg: number | null, words: string,
+ *   assumed: string[]}} steps that the sampler downstream takes, which part of the whole run they
+ *   are (0 … 1), and in words what had to be assumed.
+ */
+export function runOf(node) {
+  const found = samplerOf(node);
+  if (!found) {
+    return run({ steps: ASSUMED_STEPS, words: "no sampler found", assumed: ["steps"] });
+  }
+  const { holder, name } = found;
+  const assumed = [];
+  const read = (key, fallback) => {
+    const value = valueOf(holder, key);
+    if (value === undefined) return fallback;
+    if (value !== null) return value;
+    assumed.push(key);
+    return fallback;
+  };
+  const steps = Math.max(1, Math.round(read("steps", ASSUMED_STEPS)));
+  const settings = { steps, cfg: read("cfg", null), assumed };
+  settings.words = [name, read("sampler_name", ""), read("scheduler", "")].filter(Boolean).join(", ");
+  const denoise = Number(read("denoise", 1));
+  if (denoise > 0 && denoise < 1) settings.first = 1 - denoise;
+  const start = read("start_at_step", undefined);
+  if (start !== undefined) {
+    const end = Math.min(Number(read("end_at_step", steps)), steps);
+    const from = Math.min(Math.max(Number(start), 0), end - 1);
+    Object.assign(settings, { steps: end - from, first: from / steps, last: end / steps });
+  }
+  return run(settings);
+}
+
+function run(settings) {
+  return { first: 0, last: 1, cfg: null, words: "", assumed: [], ...settings };
+}
+
+/** The node that knows the number of steps, and the title of the sampler. */
+function samplerOf(node) {
+  const seen = new Set();
+  const queue = outputLinks(node);
+  while (queue.length && seen.size < MOST_NODES) {
+    const { graph, link } = queue.shift();
+    const key = `${graph.id ?? "root"} ${link.id}`;
+    if (seen.has(key)) continue;
+    seen.add(key);
+    if (link.target_id === OUT_OF_SUBGRAPH) {
+      for (const owner of ownersOf(graph)) queue.push(...outputLinks(owner, link.target_slot));
+      continue;
+    }
+    const target = graph.getNodeById(link.target_id);
+    if (!target || target.mode === MUTED) continue;
+    if (target.subgraph && target.mode !== BYPASSED) {
+      queue.push(...linksInto(target.subgraph, link.target_slot));
+      continue;
+    }
+    if (target.mode !== BYPASSED) {
+      if (widgetOf(target, "steps") && isSampling(target)) {
+        return { holder: target, name: titleOf(target) };
+      }
+      const sigmas = target.inputs?.find((input) => input.type === "SIGMAS" && input.link != null);
+      const holder = sigmas && stepsAbove(target, sigmas.link, seen);
+      if (holder) return { holder, name: titleOf(target) };
+    }
+    queue.push(...outputLinks(target));
+  }
+  return null;
+}
+
+/** Nodes with steps that are no samplers (our own schedules) do not count. */
+function isSampling(node) {
+  return !String(node.comfyClass ?? node.type).startsWith("StepCache");
+}
+
+function stepsAbove(node, linkId, seen) {
+  let link = linkOf(node.graph, linkId);
+  for (let guard = 0; link && guard < MOST_NODES; guard++) {
+    const source = node.graph.getNodeById(link.origin_id);
+    if (!source) return null;
+    if (widgetOf(source, "steps")) return source;
+    const next = source.inputs?.find((input) => input.type === "SIGMAS" && input.link != null);
+    link = next && linkOf(node.graph, next.link);
+  }
+  return null;
+}
+
+/** Links that leave a node, or one of its outputs, and may carry a model on. */
+function outputLinks(node, slot = null) {
+  const graph = node.graph;
+  const outputs = slot === null ? (node.outputs ?? []) : [node.outputs?.[slot]];
+  return outputs
+    .filter((output) => output && CARRIERS.has(output.type))
+    .flatMap((output) => output.links ?? [])
+    .map((id) => ({ graph, link: linkOf(graph, id) }))
+    .filter((each) => each.link);
+}
+
+function linksInto(subgraph, slot) {
+  const ids = subgraph.inputs?.[slot]?.linkIds ?? [];
+  return ids
+    .map((id) => ({ graph: subgraph, link: linkOf(subgraph, id) }))
+    .filter((each) => each.link);
+}
+
+function linkOf(graph, id) {
+  if (typeof graph.getLink === "function") return graph.getLink(id);
+  return graph.links?.get?.(id) ?? graph.links?.[id];
+}
+
+/** Nodes that stand for a subgraph, wherever they are. */
+function ownersOf(subgraph) {
+  const root = subgraph.rootGraph ?? subgraph;
+  const graphs = [root, ...(root.subgraphs?.values?.() ?? [])];
+  return graphs.flatMap((graph) => graph.nodes.filter((node) => node.subgraph === subgraph));
+}
+
+/** A widget's value; undefined without such a widget, null where another node gives it unseen. */
+function valueOf(node, name) {
+  const widget = widgetOf(node, name);
+  if (!widget) return undefined;
+  const input = node.inputs?.find((each) => each.widget?.name === name && each.link != null);
+  if (!input) return widget.value;
+  const link = linkOf(node.graph, input.link);
+  const source = link && node.graph.getNodeById(link.origin_id);
+  const given = source?.widgets?.find((each) => each.name === "value") ?? source?.widgets?.[0];
+  return given === undefined || typeof given.value !== typeof widget.value ? null : given.value;
+}
+
+/** The values of a node's own inputs that the server may be asked about. */
+export function inputsOf(node) {
+  const names = (node.widgets ?? []).filter((each) => each.serialize !== false).map((w) => w.name);
+  return Object.fromEntries(names.map((name) => [name, valueOf(node, name)]));
+}
+
+function widgetOf(node, name) {
+  return node.widgets?.find((widget) => widget.name === name);
+}
+
+function titleOf(node) {
+  return String(node.title || node.type || "sampler");
+}
+
+/** The node that an execution id such as "12" or "3:5" names. */
+export function nodeByExecutionId(graph, id) {
+  let node = null;
+  for (const part of String(id).split(":")) {
+    node = graph?.getNodeById?.(Number(part)) ?? null;
+    graph = node?.subgraph;
+  }
+  return node;
+}

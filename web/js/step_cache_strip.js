@@ -1,0 +1,243 @@
+// Puts a strip on every node that attaches a method: what it plans, and what a run really does.
+import { api } from "/scripts/api.js";
+import { app } from "/scripts/app.js";
+import { inputsOf, nodeByExecutionId, runOf } from "./run_settings.js";
+import { makeView, VIEW, wordOf } from "./strip_view.js";
+
+const ROUTE = "/stepcache/preview";
+const EVENT = "stepcache.run";
+const WIDGET = "step_cache_strip";
+const VERSION = 1;
+const LOOK_AGAIN_MS = 300;
+const MARGINS = 20;
+const NODES = new Set([
+  "StepCacheApplyPAB",
+  "StepCacheApplyFasterCache",
+  "StepCacheDeepCacheUNet",
+  "StepCacheTGate",
+  "StepCacheSmoothCache",
+  "StepCacheAdvisor",
+]);
+
+/** @type {Map<object, Strip>} */
+const strips = new Map();
+
+class Strip {
+  constructor(node) {
+    this.node = node;
+    this.height = 80;
+    this.view = makeView((height) => this.grow(height));
+    this.plan = null;
+    this.run = null;
+    this.live = null;
+    this.known = null;
+    this.asked = "";
+  }
+
+  grow(height) {
+    if (Math.abs(height + MARGINS - this.height) < 4) return;
+    this.height = height + MARGINS;
+    const wanted = this.node.computeSize?.()[1] ?? 0;
+    if (wanted > this.node.size[1]) this.node.setSize([this.node.size[0], wanted]);
+    this.node.graph?.setDirtyCanvas?.(true, true);
+  }
+
+  /** What the server is asked; the same text means the same answer. */
+  question() {
+    const run = (this.run = runOf(this.node));
+    const asked = {
+      node: this.node.comfyClass,
+      inputs: inputsOf(this.node),
+      steps: run.steps,
+      first: run.first,
+      last: run.last,
+      one_branch: run.cfg === 1,
+    };
+    this.settings = JSON.stringify([asked, run.words]);
+    const timeline = this.known?.run === settingsOf(run) ? this.known.timeline : undefined;
+    return JSON.stringify({ ...asked, timeline, layers: this.known?.layers });
+  }
+
+  answer(plan) {
+    this.plan = plan;
+    // What a run did is shown until a slider is moved.
+    if (this.live?.settings !== this.settings) this.live = null;
+    this.show();
+  }
+
+  /** Something about a run has come from the server. */
+  tell(event) {
+    const isFirst = this.live?.outcome !== "running";
+    const settings = isFirst ? this.settings : this.live.settings;
+    this.live = { ...event, settings };
+    const report = event.report;
+    if (report && report.version > VERSION) {
+      this.live = { ...this.live, report: null, newer: true };
+    } else if (report?.timeline) {
+      const { timeline, layers } = report;
+      this.known = { timeline, layers, run: settingsOf(runOf(this.node)) };
+    }
+    this.show();
+  }
+
+  /** After undo, Nodes 2.0 keeps showing the element of the node that it has replaced. */
+  takeItsPlace() {
+    const { element } = this.view;
+    if (element.isConnected) return;
+    const node = `[data-node-id="${CSS.escape(String(this.node.id))}"]`;
+    document.querySelector(`${node} [data-testid=${VIEW}]`)?.replaceWith(element);
+  }
+
+  show() {
+    this.takeItsPlace();
+    const { plan, live, run } = this;
+    const kinds = live ? ours(live.plans, plan?.strips) : (plan?.strips ?? {});
+    this.view.show({
+      above: headline(run),
+      plans: kinds,
+      strips: live ? live.strips : {},
+      lines: live ? linesOfRun(live) : linesOfPlan(plan, run, this.known),
+    });
+  }
+}
+
+/** Rows of a run that this node plans, where several nodes act on one model. */
+function ours(plans, planned) {
+  const own = Object.entries(plans).filter(([kind]) => !planned || kind in planned);
+  return Object.fromEntries(own.length ? own : Object.entries(plans));
+}
+
+function settingsOf(run) {
+  return JSON.stringify([run.steps, run.words, run.first, run.last]);
+}
+
+function headline(run) {
+  if (!run) return "";
+  const assumed = run.assumed.length ? ` (${run.assumed.join(", ")} assumed)` : "";
+  return `${run.steps} steps: ${run.words}${assumed}`;
+}
+
+function linesOfPlan(plan, run, known) {
+  if (!plan) return [];
+  if (plan.refused) return [`no preview: ${plan.refused}`];
+  if (plan.error) return [plan.error];
+  const all = Object.values(plan.strips).join("");
+  if (!all) return ["nothing to reuse"];
+  const share = (100 * (all.match(/[RP]/g)?.length ?? 0)) / all.length;
+  const lines = [share ? `reuses ${share.toFixed(0)} % of these layers` : "reuses nothing"];
+  if (plan.prediction) {
+    const { speedup, error } = plan.prediction;
+    lines[0] += `; predicted ${speedup.toFixed(2)}× faster, ${(100 * error).toFixed(1)} % error`;
+  }
+  if (!known && run.words) lines.push("noise schedule assumed even until the first run");
+  return lines;
+}
+
+function linesOfRun(live) {
+  if (live.newer) return ["this run's report was made by a newer Step Cache: reload the page"];
+  const report = live.report;
+  if (!report) return [`sampling, ${live.evaluations} evaluations`];
+  const bytes = `${(report.peak_bytes / 2 ** 20).toFixed(1)} MiB`;
+  const lines = [];
+  if (report.outcome !== "finished") lines.push(report.outcome);
+  if (report.nothing_reused_because) lines.push(`nothing reused: ${report.nothing_reused_because}`);
+  const speedup = report.measured_speedup;
+  if (speedup > 1 && report.reused) {
+    const full = speedup * report.seconds;
+    const saved = `saved ${(full - report.seconds).toFixed(1)} s of ${full.toFixed(1)} s`;
+    lines.push(`${saved}, ${speedup.toFixed(2)}×; ${bytes}`);
+  } else {
+    lines.push(`${report.seconds.toFixed(1)} s; ${bytes}`);
+  }
+  for (const { kind, reason, count } of report.forced) {
+    lines.push(`computed after all: ${wordOf(kind)} ${count}×, ${reason}`);
+  }
+  return lines;
+}
+
+// One question for all nodes that have changed, and never two at a time.
+let isAsking = false;
+
+async function ask() {
+  if (isAsking) return;
+  const changed = [];
+  for (const [node, strip] of strips) {
+    if (!node.graph) continue;
+    const words = strip.run?.words;
+    const question = strip.question();
+    if (question === strip.asked) {
+      if (strip.run.words !== words) strip.show();
+      continue;
+    }
+    strip.asked = question;
+    changed.push({ strip, question });
+  }
+  if (!changed.length) return;
+  isAsking = true;
+  try {
+    const answers = await answersTo(changed.map((each) => each.question));
+    changed.forEach(({ strip }, index) => strip.answer(answers[index]));
+  } finally {
+    isAsking = false;
+  }
+  ask();
+}
+
+async function answersTo(questions) {
+  try {
+    const response = await api.fetchApi(ROUTE, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: `[${questions.join(",")}]`,
+    });
+    const answers = await response.json();
+    if (Array.isArray(answers) && answers.length === questions.length) return answers;
+    return questions.map(() => ({ refused: answers?.refused ?? "the server did not answer" }));
+  } catch {
+    return questions.map(() => ({ refused: "this server has no Step Cache preview" }));
+  }
+}
+
+/** Moving a slider asks at once; what changes elsewhere (a sampler, undo) is seen soon after. */
+function listenToWidgets(node) {
+  for (const widget of node.widgets ?? []) {
+    const callback = widget.callback;
+    widget.callback = function (...values) {
+      const result = callback?.apply(this, values);
+      queueMicrotask(ask);
+      return result;
+    };
+  }
+}
+
+app.registerExtension({
+  name: "StepCache.Strip",
+
+  setup() {
+    api.addEventListener(EVENT, ({ detail }) => {
+      const node = nodeByExecutionId(app.rootGraph ?? app.graph, detail?.node);
+      const strip = strips.get(node);
+      if (strip && detail.plans && detail.type === node.comfyClass) strip.tell(detail);
+    });
+    setInterval(() => document.hidden || ask(), LOOK_AGAIN_MS);
+  },
+
+  nodeCreated(node) {
+    if (!NODES.has(node.comfyClass) || !node.addDOMWidget) return;
+    listenToWidgets(node);
+    const strip = new Strip(node);
+    const widget = node.addDOMWidget(WIDGET, "STEP_CACHE_STRIP", strip.view.element, {
+      serialize: false,
+      hideOnZoom: false,
+      getMinHeight: () => strip.height,
+      getMaxHeight: () => strip.height,
+    });
+    widget.serialize = false;
+    strips.set(node, strip);
+    const onRemoved = node.onRemoved;
+    node.onRemoved = function (...values) {
+      strips.delete(node);
+      return onRemoved?.apply(this, values);
+    };
+  },
+});

@@ -1,0 +1,136 @@
+// Draws what is computed and what is reused. Knows the DOM, but neither the graph nor the server.
+
+const SVG = "http://www.w3.org/2000/svg";
+const ROW = 12;
+export const VIEW = "stepcache-strip";
+const WORDS = {
+  self_attention: "self-attention",
+  joint_attention: "joint attention",
+  temporal_attention: "temporal attention",
+  cross_attention: "cross-attention",
+  feed_forward: "feed-forward",
+  block: "whole blocks",
+  deep_branch: "deep branch",
+  guidance: "guidance",
+};
+// Told apart by height first, by colour second. Both colours keep 3:1 on dark and on light nodes.
+const LOOKS = {
+  C: { top: 1, height: ROW - 2, fill: "#3b82d0", word: "computed" },
+  P: { top: ROW / 2 - 1, height: ROW / 2, fill: "#8a6fc0", word: "partly reused" },
+  R: { top: ROW - 4, height: 3, fill: "#b07d0a", word: "reused" },
+};
+
+export function wordOf(kind) {
+  return WORDS[kind] ?? String(kind);
+}
+
+/** A view of one node's strips: `element` to put on the node, `show` to draw. */
+export function makeView(height) {
+  const element = make("div", {
+    boxSizing: "border-box",
+    height: "100%",
+    overflow: "hidden",
+    font: "11px/1.35 system-ui, sans-serif",
+    color: "var(--input-text, #ddd)",
+    background: "var(--comfy-input-bg, #222)",
+    borderRadius: "4px",
+  });
+  element.dataset.testid = VIEW;
+  const above = make("div", { whiteSpace: "nowrap", overflow: "hidden", textOverflow: "ellipsis" });
+  const rows = make("div", { margin: "3px 0" });
+  const below = make("div", { whiteSpace: "pre-line" });
+  rows.setAttribute("role", "img");
+  below.setAttribute("aria-live", "polite");
+  // Of its own height, whatever the node makes of the element around it.
+  const content = make("div", { padding: "4px 6px" });
+  content.append(above, rows, below);
+  element.append(content);
+  let drawn = "";
+
+  return {
+    element,
+    /**
+     * @param {{above: string, strips: Object<string, string>, plans: Object<string, string>,
+     *   lines: string[]}} state letters C, P, R by kind, "." for what has not happened yet.
+     */
+    show(state) {
+      above.textContent = state.above;
+      above.title = state.above;
+      below.textContent = state.lines.join("\n");
+      const wanted = JSON.stringify([state.strips, state.plans]);
+      if (wanted !== drawn) {
+        drawn = wanted;
+        rows.replaceChildren(...Object.keys(state.plans).map((kind) => row(kind, state)));
+        rows.setAttribute("aria-label", inWords(state.strips, state.plans));
+      }
+      if (content.offsetHeight) height(content.offsetHeight);
+    },
+  };
+}
+
+function row(kind, { strips, plans }) {
+  const line = make("div", { display: "flex", alignItems: "center", height: `${ROW + 2}px` });
+  const label = make("span", { flex: "0 0 104px", fontSize: "10px", whiteSpace: "nowrap" });
+  label.textContent = wordOf(kind);
+  line.append(label, bars(strips[kind] ?? plans[kind], plans[kind]));
+  return line;
+}
+
+/** One path per look, so that a hundred steps cost no more than ten. */
+function bars(strip, plan) {
+  const steps = plan.length;
+  const svg = vector("svg", {
+    viewBox: `0 0 ${steps} ${ROW}`,
+    preserveAspectRatio: "none",
+    "aria-hidden": "true",
+  });
+  Object.assign(svg.style, { flex: "1 1 0", minWidth: "0", height: `${ROW}px`, display: "block" });
+  const paths = new Map();
+  const changed = [];
+  const isLive = /[CPR]/.test(strip) && strip !== plan;
+  for (let step = 0; step < steps; step++) {
+    const done = strip[step] ?? ".";
+    const letter = done === "." ? plan[step] : done;
+    if (!LOOKS[letter]) continue;
+    if (done !== "." && done !== plan[step]) changed.push(step);
+    const key = `${letter} ${isLive && done === "." ? "planned" : "done"}`;
+    const { top, height } = LOOKS[letter];
+    paths.set(key, `${paths.get(key) ?? ""}M${step + 0.08} ${top}h0.84v${height}h-0.84z`);
+  }
+  for (const [key, d] of paths) {
+    const [letter, when] = key.split(" ");
+    const path = vector("path", { d, fill: LOOKS[letter].fill });
+    if (when === "planned") path.setAttribute("opacity", "0.45");
+    path.dataset.look = letter;
+    path.dataset.when = when;
+    svg.append(path);
+  }
+  for (const step of changed) {
+    svg.append(vector("rect", { x: step, y: 0, width: 1, height: 1, fill: "#e5484d" }));
+  }
+  return svg;
+}
+
+function inWords(strips, plans) {
+  return Object.entries(plans)
+    .map(([kind, plan]) => {
+      const strip = [...plan].map((letter, step) => (strips[kind]?.[step] ?? ".").replace(".", letter));
+      const counts = Object.entries(LOOKS)
+        .map(([letter, look]) => [strip.filter((each) => each === letter).length, look.word])
+        .filter(([count]) => count);
+      return `${wordOf(kind)}: ${counts.map(([count, word]) => `${count} ${word}`).join(", ")}`;
+    })
+    .join("; ");
+}
+
+function make(tag, style) {
+  const element = document.createElement(tag);
+  Object.assign(element.style, style);
+  return element;
+}
+
+function vector(tag, attributes) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
