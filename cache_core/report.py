@@ -180,7 +180,7 @@ class Report:
                 {"kind": kind, "reason": reason, "count": n}
                 for (kind, reason), n in sorted(self.forced.items())
             ],
-            "timeline": asdict(self.timeline) if self.timeline is not None else None,
+            "timeline": _numbers(self.timeline),
             "layers": dict(self.layers),
             "notes": list(self.notes),
             "predicted": dict(self.predicted) if self.predicted is not None else None,
@@ -238,6 +238,12 @@ class Report:
         for (kind, reason), n in sorted(self.forced.items()):
             lines.append(f"computed although reuse was planned: {kind}, {n}×, {reason}")
         return "\n".join(lines)
+
+
+def _numbers(timeline: Timeline | None) -> dict[str, list[float | None]] | None:
+    if timeline is None:
+        return None
+    return {name: list(values) for name, values in asdict(timeline).items()}
 
 
 def _rounded(value: float | None) -> float | None:

@@ -130,6 +130,8 @@ def test_json_says_what_the_report_says() -> None:
         "computed": 9,
         "reused": 3,
         "forced": [{"kind": SELF, "reason": NOT_STORED, "count": 1}],
+        "timeline": None,
+        "layers": {},
         "notes": ["no temporal_attention"],
         "predicted": None,
         "changes": None,

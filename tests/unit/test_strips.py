@@ -32,7 +32,7 @@ def test_layers_that_are_left_out_make_a_step_partly_reused() -> None:
     row = (True, False, True, False, True, True)
     rows = ((S, 0, row), (S, 1, (True,) * 6))
     strips = planned_strips(SmoothCache(rows).rules(), EVEN)
-    assert strips == {"self_attention": "CPCPCC"}
+    assert strips == {"self_attention": "CPCPCC", "joint_attention": "CPCPCC"}
 
 
 def test_a_deep_branch_is_one_of_many() -> None:
