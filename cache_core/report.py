@@ -55,6 +55,7 @@ class Report:
     reused: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
     forced: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     step_seconds: dict[int, float] = field(default_factory=dict[int, float])
+    step_nbytes: dict[int, int] = field(default_factory=dict[int, int])
     _lock: Lock = field(default_factory=Lock, init=False)
     _mark: tuple[int, float] | None = field(default=None, init=False)
 
@@ -82,22 +83,34 @@ class Report:
             if forced is not None:
                 self.forced[kind, forced] += streams
 
-    def start_evaluation(self, step: int) -> None:
-        """Record that an evaluation of `step` begins and the one before it ended."""
-        self._close_mark()
+    def start_evaluation(self, step: int, nbytes: int = 0) -> None:
+        """Record that an evaluation of `step` begins and the one before it ended.
+
+        Args:
+            step: the step that begins.
+            nbytes: bytes that are kept at this moment.
+        """
+        self._close_mark(nbytes)
         self.evaluations += 1
         self._mark = (step, perf_counter())
 
-    def finish(self, outcome: str, peak_nbytes: int) -> None:
-        """Record the end of the run: `outcome` is "finished" or what stopped it."""
-        self._close_mark()
+    def finish(self, outcome: str, peak_nbytes: int, nbytes: int = 0) -> None:
+        """Record the end of the run.
+
+        Args:
+            outcome: "finished", or what stopped it.
+            peak_nbytes: most bytes that were kept at one moment.
+            nbytes: bytes that were kept at the end.
+        """
+        self._close_mark(nbytes)
         self.seconds = sum(self.step_seconds.values())
         self.outcome = outcome
         self.peak_nbytes = peak_nbytes
 
-    def _close_mark(self) -> None:
+    def _close_mark(self, nbytes: int) -> None:
         if self._mark is not None:
             step, since = self._mark
+            self.step_nbytes[step] = nbytes
             self.step_seconds[step] = self.step_seconds.get(step, 0.0) + perf_counter() - since
             self._mark = None
 
@@ -165,6 +178,7 @@ class Report:
             "seconds": round(self.seconds, 6),
             "step_seconds": [round(self.step_seconds.get(i, 0.0), 6) for i in range(self.steps)],
             "peak_bytes": self.peak_nbytes,
+            "step_bytes": [self.step_nbytes.get(i, 0) for i in range(self.steps)],
             "kinds": {
                 kind: {
                     "plan": plan,
@@ -208,7 +222,8 @@ class Report:
             line += f"; nothing reused: {self.nothing_reused_because}"
         return line
 
-    def _speedups(self) -> list[str]:
+    @property
+    def speedups(self) -> list[str]:
         """Predicted beside measured, for a person."""
         measured = self.measured_speedup
         lines: list[str] = []
@@ -223,7 +238,7 @@ class Report:
                 f"change of layers when computed again: predicted {100 * expected:.1f} %, measured "
                 f"{100 * found:.1f} %"
             )
-        return ["", *lines] if lines else []
+        return lines
 
     def to_text(self) -> str:
         """The report for a person: the summary, then one strip per kind."""
@@ -233,7 +248,7 @@ class Report:
             lines.append(f"{kind:{width}}  {self.strip_of(kind)}")
             if self.strip_of(kind) != plan:
                 lines.append(f"{'planned':>{width}}  {plan}")
-        lines += self._speedups()
+        lines += ["", *self.speedups] if self.speedups else []
         lines += ["", "C computed   R reused   P partly   . not called"]
         for (kind, reason), n in sorted(self.forced.items()):
             lines.append(f"computed although reuse was planned: {kind}, {n}×, {reason}")

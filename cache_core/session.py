@@ -78,7 +78,7 @@ class Session:
         since = self._clock.step if self._clock else 0
         step = self._timeline.locate(sigma, since)
         self._clock = self._timeline.clock(step, self._report.evaluations)
-        self._report.start_evaluation(step)
+        self._report.start_evaluation(step, self._store.nbytes)
 
     def decide(self, site: Site, streams: Sequence[StreamKey]) -> Decision:
         """Compute or reuse? Reuse needs the schedule's leave and a fresh past of every stream."""
@@ -212,7 +212,7 @@ class Session:
 
     def finish(self, outcome: str) -> None:
         """End the run: drop every value and close the report."""
-        self._report.finish(outcome, self._store.peak_nbytes)
+        self._report.finish(outcome, self._store.peak_nbytes, self._store.nbytes)
         self._store.clear()
 
     def _holds(self, kind: SiteKind, since: int) -> bool:

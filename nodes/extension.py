@@ -14,6 +14,7 @@ from .smoothcache_curves import SmoothCacheCurves
 from .smoothcache_export import SmoothCacheExport
 from .smoothcache_schedule import SmoothCacheSchedule
 from .step_cache_advisor import StepCacheAdvisor
+from .step_cache_compare import StepCacheCompare
 from .step_cache_report import StepCacheReport
 from .tgate_gate import TGateGate
 
@@ -28,6 +29,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     SmoothCacheExport,
     StepCacheAdvisor,
     StepCacheReport,
+    StepCacheCompare,
 )
 
 

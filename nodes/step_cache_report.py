@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from . import inputs
+from . import inputs, picture
 
 NAME = "Step Cache Report"
 
@@ -21,7 +21,8 @@ class StepCacheReport(io.ComfyNode):
             display_name=NAME,
             category=inputs.CATEGORY,
             description=(
-                "What the last sampling run of this model computed and reused, and why. Pass the "
+                "What the last sampling run of this model computed and reused, and why, as text, "
+                "as JSON and as a picture. Pass the "
                 "sampler's latent through it, so that it looks after the run."
             ),
             inputs=inputs.sampled("The model that the sampler used."),
@@ -29,6 +30,8 @@ class StepCacheReport(io.ComfyNode):
                 io.Latent.Output(display_name="latent"),
                 io.String.Output(display_name="text"),
                 io.String.Output(display_name="json"),
+                # Outputs are saved by position: new ones stand last.
+                io.Image.Output(display_name="picture"),
             ],
             is_output_node=True,
         )
@@ -39,4 +42,6 @@ class StepCacheReport(io.ComfyNode):
     ) -> io.NodeOutput:
         report = inputs.report_of(model, NAME, "the last Step Cache node")
         text, data = report.to_text(), report.to_json()
-        return io.NodeOutput(latent, text, data, ui={"text": (text,), "stepcache_report": (data,)})
+        drawn = picture.to_image(picture.draw_run(report))
+        shown = {"text": (text,), "stepcache_report": (data,)}
+        return io.NodeOutput(latent, text, data, drawn, ui=shown)

@@ -7,6 +7,7 @@ compares the files with this script.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,33 +44,62 @@ STRIP = 130
 """Pixels that the strip of a method's node wants, with a few rows and lines."""
 IMAGE = ("IMAGE", "IMAGE")
 
+COMPARE_NOTE = (
+    "**The same picture twice**, without and with a cache, and where the two differ.\n"
+    "\n- move a slider on the Step Cache node and run again: only the cached half is drawn anew"
+    "\n- keep the seeds of both samplers equal"
+    "\n- put any other Step Cache node in place of this one"
+)
 PLAIN_NOTE = (
     "The plain run: the picture that the cached ones are compared with.\n\nBetween loader and "
     "sampler there is room for one Step Cache node; open the workflow next to this one to see it."
 )
 
 
-def _sample(
-    graph: Graph,
-    model: Output,
-    prompts: tuple[Output, Output],
-    latent: Output,
-    settings: list[Any],
-    methods: tuple[Method, ...],
-) -> Output:
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What stands before the sampler: model, prompts, size; and what decodes after it.
+
+    Args:
+        settings: widgets of the sampler, but for seed and what becomes of it.
+        decode: a node, and what it needs besides the latent.
+    """
+
+    model: Output
+    prompts: tuple[Output, Output]
+    latent: Output
+    settings: tuple[Any, ...]
+    decode: tuple[str, dict[str, Output]]
+
+
+def _patch(graph: Graph, model: Output, method: Method) -> list[Output]:
+    """A method's node."""
+    return graph.add(
+        method.kind, 2, method.title, method.widgets, {"model": model}, method.outputs,
+        room=STRIP if method.has_strip else 0,
+    )  # fmt: skip
+
+
+def _sampler(
+    graph: Graph, start: Start, model: Output, seed_control: str, title: str = "KSampler"
+) -> list[Output]:
+    positive, negative = start.prompts
+    inputs = {
+        "model": model, "positive": positive, "negative": negative, "latent_image": start.latent,
+    }  # fmt: skip
+    settings = [SEED, seed_control, *start.settings]
+    return graph.add("KSampler", 3, title, settings, inputs, (LATENT,), height=300)
+
+
+def _sample(graph: Graph, start: Start, methods: tuple[Method, ...]) -> Output:
     """From a model to a sampled latent; with methods also their nodes and notes, and a report."""
-    shown: list[tuple[str, Output]] = []
+    model, shown = start.model, list[tuple[str, Output]]()
     for method in methods:
-        model, *others = graph.add(
-            method.kind, 2, method.title, method.widgets, {"model": model}, method.outputs,
-            room=STRIP if method.has_strip else 0,
-        )  # fmt: skip
+        model, *others = _patch(graph, model, method)
         shown += [(method.title, other) for other in others if method.is_shown]
     for note in [method.note for method in methods] or [PLAIN_NOTE]:
         graph.note(2, note)
-    positive, negative = prompts
-    inputs = {"model": model, "positive": positive, "negative": negative, "latent_image": latent}
-    (sampled,) = graph.add("KSampler", 3, "KSampler", settings, inputs, (LATENT,), height=300)
+    (sampled,) = _sampler(graph, start, model, _seed_control(methods))
     if methods:
         reader = methods[-1].reader
         sampled, *others = graph.add(
@@ -97,9 +127,8 @@ def _seed_control(methods: tuple[Method, ...]) -> str:
     return methods[-1].seed_control if methods else "fixed"
 
 
-def _shapes(model: str, *methods: Method, frames: int = 1) -> Graph:
-    """A workflow for one of the demo's models; needs the demo's nodes."""
-    graph = Graph()
+def _start_shapes(graph: Graph, model: str, frames: int = 1) -> Start:
+    """One of the demo's models; needs the demo's nodes."""
     if model == "unet":
         (loaded,) = graph.add(
             "ShapesUNetLoader", 0, "Load the demo's UNet", ["shapes_unet.safetensors"], None,
@@ -122,20 +151,12 @@ def _shapes(model: str, *methods: Method, frames: int = 1) -> Graph:
     (negative,) = graph.add(
         "ShapesCaption", 1, "Empty caption", [""], None, (CONDITIONING,), height=140
     )
-    settings = [SEED, _seed_control(methods), 30, guidance, "euler", "simple", 1.0]
-    sampled = _sample(graph, loaded, (positive, negative), latent, settings, methods)
-    (pictures,) = graph.add("ShapesDecode", 4, "Decode", [], {"samples": sampled}, (IMAGE,))
-    graph.add("SaveImage", 4, "Save", ["stepcache"], {"images": pictures}, height=320)
-    graph.add(
-        "ShapesJudge", 4, "Does it show the caption?", [CAPTION], {"images": pictures},
-        (("verdict", "STRING"),), height=180,
-    )  # fmt: skip
-    return graph
+    settings = (30, guidance, "euler", "simple", 1.0)
+    return Start(loaded, (positive, negative), latent, settings, ("ShapesDecode", {}))
 
 
-def _checkpoint(*methods: Method) -> Graph:
-    """A workflow for a whole checkpoint of the reader's own; stock nodes and one of the pack's."""
-    graph = Graph()
+def _start_checkpoint(graph: Graph) -> Start:
+    """A whole checkpoint of the reader's own; stock nodes only."""
     loaded, clip, vae = graph.add(
         "CheckpointLoaderSimple", 0, "Load your checkpoint", ["choose-a-checkpoint.safetensors"],
         None, (MODEL, ("CLIP", "CLIP"), ("VAE", "VAE")),
@@ -148,13 +169,65 @@ def _checkpoint(*methods: Method) -> Graph:
         "CLIPTextEncode", 1, "Negative prompt", [NEGATIVE], {"clip": clip}, (CONDITIONING,),
         height=160,
     )  # fmt: skip
-    settings = [SEED, _seed_control(methods), 30, 7.0, "euler", "normal", 1.0]
-    sampled = _sample(graph, loaded, (positive, negative), latent, settings, methods)
-    (pictures,) = graph.add(
-        "VAEDecode", 4, "Decode", [], {"samples": sampled, "vae": vae}, (IMAGE,)
-    )
+    settings = (30, 7.0, "euler", "normal", 1.0)
+    return Start(loaded, (positive, negative), latent, settings, ("VAEDecode", {"vae": vae}))
+
+
+def _decode(graph: Graph, start: Start, sampled: Output, title: str = "Decode") -> Output:
+    kind, others = start.decode
+    (pictures,) = graph.add(kind, 4, title, [], {"samples": sampled, **others}, (IMAGE,))
+    return pictures
+
+
+def _shapes(model: str, *methods: Method, frames: int = 1) -> Graph:
+    """A workflow for one of the demo's models."""
+    graph = Graph()
+    start = _start_shapes(graph, model, frames)
+    pictures = _decode(graph, start, _sample(graph, start, methods))
+    graph.add("SaveImage", 4, "Save", ["stepcache"], {"images": pictures}, height=320)
+    graph.add(
+        "ShapesJudge", 4, "Does it show the caption?", [CAPTION], {"images": pictures},
+        (("verdict", "STRING"),), height=180,
+    )  # fmt: skip
+    return graph
+
+
+def _checkpoint(*methods: Method) -> Graph:
+    """A workflow for a checkpoint of the reader's own; stock nodes and one of the pack's."""
+    graph = Graph()
+    start = _start_checkpoint(graph)
+    pictures = _decode(graph, start, _sample(graph, start, methods))
     graph.add("SaveImage", 4, "Save", ["stepcache"], {"images": pictures}, height=320)
     return graph
+
+
+def _compared(graph: Graph, start: Start, method: Method) -> Graph:
+    """The same picture without and with a method, side by side."""
+    patched, *_ = _patch(graph, start.model, method)
+    graph.note(2, COMPARE_NOTE)
+    drawn: list[Output] = []
+    for title, model in (("plain", start.model), ("cached", patched)):
+        (sampled,) = _sampler(graph, start, model, "fixed", f"KSampler, {title}")
+        drawn.append(_decode(graph, start, sampled, f"Decode {title}"))
+    plain, cached = drawn
+    graph.add(
+        "StepCacheCompare", 5, "Step Cache Compare", [0],
+        {"plain": plain, "cached": cached, "model": patched},
+        (("picture", "IMAGE"), ("text", "STRING"), ("psnr", "FLOAT"), ("ssim", "FLOAT"),
+         ("json", "STRING")),
+        height=520, width=WIDE,
+    )  # fmt: skip
+    return graph
+
+
+def _compare_shapes(method: Method) -> Graph:
+    graph = Graph()
+    return _compared(graph, _start_shapes(graph, "dit"), method)
+
+
+def _compare_checkpoint(method: Method) -> Graph:
+    graph = Graph()
+    return _compared(graph, _start_checkpoint(graph), method)
 
 
 def build() -> dict[str, str]:
@@ -176,6 +249,8 @@ def build() -> dict[str, str]:
         "dit_fastercache_pab": _shapes("dit", GUIDANCE_ONLY, PAB),
         "dit_clip_plain": _shapes("dit", frames=4),
         "dit_clip_pab": _shapes("dit", PAB, frames=4),
+        "compare_dit": _compare_shapes(PAB),
+        "compare_checkpoint": _compare_checkpoint(PAB),
         "checkpoint_plain": _checkpoint(),
         "checkpoint_deepcache": _checkpoint(DEEPCACHE),
         "checkpoint_pab": _checkpoint(PAB),

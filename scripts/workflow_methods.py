@@ -20,7 +20,9 @@ class Reader:
 
 
 REPORT = Reader(
-    "StepCacheReport", "Step Cache Report", (("latent", "LATENT"), TEXT, ("json", "STRING"))
+    "StepCacheReport",
+    "Step Cache Report",
+    (("latent", "LATENT"), TEXT, ("json", "STRING"), PICTURE),
 )
 CURVES = Reader("StepCacheCurves", "SmoothCache Curves", (("latent", "LATENT"), PICTURE, TEXT))
 

@@ -1,5 +1,7 @@
-"""A calibration and its schedule as a picture. Pillow and numpy draw it; no ComfyUI."""
+"""Calibrations, schedules and runs as pictures. Pillow and numpy draw them; no ComfyUI."""
 
+from .compare import draw_compare
 from .picture import draw, draw_schedule, to_image
+from .run import draw_run
 
-__all__ = ["draw", "draw_schedule", "to_image"]
+__all__ = ["draw", "draw_compare", "draw_run", "draw_schedule", "to_image"]

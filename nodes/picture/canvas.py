@@ -86,6 +86,14 @@ class Canvas:
             pen.line((x - SCALE, tile.height + SCALE, x + tile.height + SCALE, -SCALE), ink, SCALE)
         self._image.paste(tile, (left, top))
 
+    def picture_in(self, box: Box, picture: Image.Image) -> None:
+        """A picture that fills a rectangle: pixels stay sharp where it is made larger."""
+        left, top, right, bottom = (round(edge * SCALE) for edge in box)
+        size = (right - left, bottom - top)
+        is_larger = size[0] // SCALE >= picture.width
+        how = Image.Resampling.NEAREST if is_larger else Image.Resampling.LANCZOS
+        self._image.paste(picture.resize(size, how), (left, top))
+
     def triangle(self, at: Point, size: float, colour: Colour) -> None:
         """A filled triangle that points up; `at` is the middle of its lower side."""
         x, y = at

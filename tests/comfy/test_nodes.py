@@ -54,6 +54,7 @@ PROMISED = {
     "StepCacheExport": {"model": None, "name": "schedule"},
     "StepCacheAdvisor": {"model": None, "calibration": None, "speedup": 1.5},
     "StepCacheReport": {"model": None, "latent": None},
+    "StepCacheCompare": {"plain": None, "cached": None, "shown": 0, "model": None},
 }  # fmt: skip
 """Input names and defaults. Saved workflows depend on them: they are added to, never changed."""
 
@@ -189,9 +190,10 @@ def test_the_report_node_shows_and_hands_on() -> None:
     patched = _run(ApplyPAB, model=toys.load("wan")).result[0]
     latent = {"samples": toys.sample(patched, "wan", steps=8)}
     output = _run(StepCacheReport, model=patched, latent=latent)
-    handed_on, text, data = output.result
+    handed_on, text, data, drawn = output.result
     assert handed_on is latent
     assert output.ui == {"text": (text,), "stepcache_report": (data,)}
+    assert drawn.shape[0] == 1 and drawn.shape[2:] == (1024, 3)
     assert "Apply PAB" in text
     assert "self_attention" in text
     assert json.loads(data)["version"] == 1

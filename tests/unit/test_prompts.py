@@ -124,7 +124,10 @@ OBJECT_INFO = {
     ),
     "StepCacheCurves": node(**links("model", "latent"), outputs=3),
     "StepCacheAdvisor": node(**links("model"), calibration=COMBO, speedup=["FLOAT", {}], outputs=2),
-    "StepCacheReport": node(**links("model", "latent"), outputs=3),
+    "StepCacheReport": node(**links("model", "latent"), outputs=4),
+    "StepCacheCompare": node(
+        **links("plain", "cached"), shown=["INT", {}], **links("model"), outputs=5
+    ),
     "ShapesDecode": node(**links("samples")),
     "VAEDecode": node(**links("samples", "vae")),
     "SaveImage": node(**links("images"), filename_prefix=["STRING", {}], outputs=0),

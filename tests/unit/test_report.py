@@ -123,6 +123,7 @@ def test_json_says_what_the_report_says() -> None:
         "steps": 4,
         "evaluations": 3,
         "peak_bytes": 3 * 2**20,
+        "step_bytes": [0, 0, 0, 0],
         "kinds": {
             SELF: {"plan": "CRCR", "strip": "CRPC", "computed": 6, "reused": 3},
             CROSS: {"plan": "CCCC", "strip": "C...", "computed": 3, "reused": 0},
