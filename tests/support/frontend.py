@@ -170,6 +170,17 @@ class FrontEnd:
         """Pass what the console has said by: it was expected."""
         self._messages.clear()
 
+    def shown_on(self, node_type: str) -> dict[str, Any] | None:
+        """What a run gave a node to show, None before."""
+        return self.page.evaluate(
+            """(type) => {
+                const { graph, nodeOutputs } = window.app;
+                const node = graph._nodes.find((each) => each.type === type);
+                return nodeOutputs[String(node.id)] ?? null;
+            }""",
+            node_type,
+        )
+
     def complaints(self) -> list[str]:
         """Errors and warnings that name a file or a node of ours."""
         return [text for text in self._messages if any(word in text for word in OURS)]

@@ -1,0 +1,61 @@
+"""As a new user would: calibrate, come back, draw faster, and hand the file to a friend."""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import host
+from frontend import FrontEnd
+
+FILE = "trial.json"
+WIDGETS = {"schedule": FILE, "choose_by": "speedup", "speedup": 1.5}
+
+
+def test_one_generation_makes_the_next_ones_faster_here_and_elsewhere(
+    browser: Any, address: str, tmp_path: Path
+) -> None:
+    from demonstration.server import running_server
+
+    with FrontEnd(browser, address, is_vue=False).opened() as ui:
+        ui.load("dit_calibrate")
+        ui.set("StepCacheCalibrate", "name", FILE.removesuffix(".json"))
+        ui.queue()
+        ui.wait_for(lambda: ui.shown_on("StepCacheCurves"), seconds=120)
+        file = _userdata(address)
+        assert json.loads(file)["samples"] >= 1
+        ui.reload()
+        _draw_faster(ui)
+        assert ui.complaints() == []
+
+    options = ("--cpu",)
+    log = tmp_path / "other.log"
+    with running_server(Path(sys.executable), host.comfyui_path(), log, options=options) as other:
+        _userdata(other, file)
+        with FrontEnd(browser, other, is_vue=False).opened() as ui:
+            _draw_faster(ui)
+
+
+def _draw_faster(ui: FrontEnd) -> None:
+    """With the file, asked for a speed; the strip says before and after what becomes of it."""
+    ui.load("dit_calibrated")
+    for name, value in WIDGETS.items():
+        ui.set("StepCacheSmoothCache", name, value)
+    ui.wait_for(lambda: "predicted 1." in ui.strip()["below"])
+    ui.queue()
+    ui.wait_for(lambda: "MiB" in ui.strip()["below"], seconds=120)
+    ui.wait_for(lambda: ui.shown_on("StepCacheReport"), seconds=60)
+    (text,) = ui.shown_on("StepCacheReport")["text"]
+    assert "predicted: 1." in text
+    assert "measured: " in text
+
+
+def _userdata(address: str, content: bytes | None = None) -> bytes:
+    """The file in ComfyUI's user folder: read it, or put it there."""
+    url = f"{address}/userdata/stepcache%2F{FILE}"
+    request = urllib.request.Request(url, data=content, method="POST" if content else "GET")
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.read()
