@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from server import PromptServer
 
 from .method_node import MethodNode
 from .preview import BadRequest, preview
+
+LOG = logging.getLogger("stepcache")
 
 PATH = "/stepcache/preview"
 MOST_BYTES = 2**20
@@ -26,11 +29,12 @@ def register(nodes: Mapping[str, type[MethodNode]]) -> None:
 
     @server.routes.post(PATH)
     async def answer(request: web.Request) -> web.Response:
-        if (request.content_length or MOST_BYTES + 1) > MOST_BYTES:
-            return _refused("the question is too long")
+        length = request.content_length
+        if length is None or length > MOST_BYTES:
+            return _refused(f"the question is too long; expected at most {MOST_BYTES} bytes")
         try:
             questions = json.loads(await request.read())
-        except ValueError:
+        except (ValueError, RecursionError):
             return _refused("the question is no JSON")
         if not isinstance(questions, list) or len(questions) > MOST_QUESTIONS:
             return _refused(f"expected a list of at most {MOST_QUESTIONS} questions")
@@ -45,6 +49,9 @@ def _try(nodes: Mapping[str, type[MethodNode]], question: Any) -> dict[str, Any]
         return preview(nodes, question)
     except BadRequest as error:
         return {"refused": str(error)}
+    except Exception as error:
+        LOG.exception("Step Cache: no preview")
+        return {"refused": f"an error in Step Cache ({type(error).__name__}); see the log"}
 
 
 def _refused(reason: str) -> web.Response:
