@@ -54,7 +54,8 @@ function samplerOf(node) {
     const key = `${graph.id ?? "root"} ${link.id}`;
     if (seen.has(key)) continue;
     seen.add(key);
-    if (link.target_id === OUT_OF_SUBGRAPH) {
+    // Newer front ends have words for ids, older ones numbers.
+    if (Number(link.target_id) === OUT_OF_SUBGRAPH) {
       for (const owner of ownersOf(graph)) queue.push(...outputLinks(owner, link.target_slot));
       continue;
     }
@@ -154,7 +155,7 @@ function titleOf(node) {
 export function nodeByExecutionId(graph, id) {
   let node = null;
   for (const part of String(id).split(":")) {
-    node = graph?.getNodeById?.(Number(part)) ?? null;
+    node = graph?.getNodeById?.(part) ?? graph?.getNodeById?.(Number(part)) ?? null;
     graph = node?.subgraph;
   }
   return node;

@@ -9,6 +9,7 @@ const EVENT = "stepcache.run";
 const WIDGET = "step_cache_strip";
 const VERSION = 1;
 const LOOK_AGAIN_MS = 300;
+const ASK_AGAIN_MS = 3000;
 const MARGINS = 20;
 const NODES = new Set([
   "StepCacheApplyPAB",
@@ -60,6 +61,8 @@ class Strip {
 
   answer(plan) {
     this.plan = plan;
+    // The server may be starting again.
+    if (plan.isSilent) setTimeout(() => (this.asked = ""), ASK_AGAIN_MS);
     // What a run did is shown until a slider is moved.
     if (this.live?.settings !== this.settings) this.live = null;
     this.show();
@@ -194,7 +197,8 @@ async function answersTo(questions) {
     if (Array.isArray(answers) && answers.length === questions.length) return answers;
     return questions.map(() => ({ refused: answers?.refused ?? "the server did not answer" }));
   } catch {
-    return questions.map(() => ({ refused: "this server has no Step Cache preview" }));
+    const silence = { refused: "this server has no Step Cache preview", isSilent: true };
+    return questions.map(() => silence);
   }
 }
 
