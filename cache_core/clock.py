@@ -63,11 +63,18 @@ class Timeline:
             )
 
     @classmethod
-    def even(cls, steps: int) -> Timeline:
-        """A timeline whose steps divide 0 … 1 and 1000 … 0 evenly: for previews and tests."""
-        percents = tuple(i / steps for i in range(steps))
-        timesteps = tuple(1000.0 * (1.0 - p) for p in percents)
-        return cls((*(1.0 - p for p in percents), 0.0), timesteps, percents)
+    def even(cls, steps: int, first: float = 0.0, last: float = 1.0) -> Timeline:
+        """A timeline whose steps divide 0 … 1 and 1000 … 0 evenly: for previews and tests.
+
+        Args:
+            steps: of the run.
+            first: where in a whole run it begins, 0 … 1.
+            last: where it ends.
+        """
+        length, whole = last - first, max(steps, 1)
+        points = tuple(first + length * i / whole for i in range(steps + 1))
+        timesteps = tuple(1000.0 * (1.0 - point) for point in points[:-1])
+        return cls(tuple(1.0 - point for point in points), timesteps, points[:-1])
 
     @property
     def steps(self) -> int:

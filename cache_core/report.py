@@ -124,6 +124,22 @@ class Report:
             )
         return "".join(letters)
 
+    def counts_of(self, kind: str) -> tuple[int, int]:
+        """How many site evaluations of a kind were computed, and how many answered."""
+        computed, reused = (
+            sum(n for (k, _), n in counts.items() if k == kind)
+            for counts in (self.computed, self.reused)
+        )
+        return computed, reused
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why sites computed although reuse was planned, for a person."""
+        return [
+            f"computed although reuse was planned: {kind}, {n}×, {reason}"
+            for (kind, reason), n in sorted(self.forced.items())
+        ]
+
     @property
     def measured_speedup(self) -> float | None:
         """Seconds if every step had taken as long as those that computed everything, ÷ seconds.
@@ -183,8 +199,7 @@ class Report:
                 kind: {
                     "plan": plan,
                     "strip": self.strip_of(kind),
-                    "computed": sum(n for (k, _), n in self.computed.items() if k == kind),
-                    "reused": sum(n for (k, _), n in self.reused.items() if k == kind),
+                    **dict(zip(("computed", "reused"), self.counts_of(kind), strict=True)),
                 }
                 for kind, plan in self.plans.items()
             },
@@ -249,9 +264,7 @@ class Report:
             if self.strip_of(kind) != plan:
                 lines.append(f"{'planned':>{width}}  {plan}")
         lines += ["", *self.speedups] if self.speedups else []
-        lines += ["", "C computed   R reused   P partly   . not called"]
-        for (kind, reason), n in sorted(self.forced.items()):
-            lines.append(f"computed although reuse was planned: {kind}, {n}×, {reason}")
+        lines += ["", "C computed   R reused   P partly   . not called", *self.reasons]
         return "\n".join(lines)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -78,12 +79,14 @@ def assumed_timeline(method: Method, steps: int, first: float = 0.0, last: float
         first: where in a whole run it begins, 0 … 1.
         last: where it ends.
     """
-    points = [first + (last - first) * step / steps for step in range(steps + 1)]
+    even = Timeline.even(steps, first, last)
     calibration: Calibration | None = getattr(method, "calibration", None)
-    measured = (1.0, 0.0) if calibration is None else calibration.timeline.sigmas
+    if calibration is None:
+        return even
+    measured = calibration.timeline.sigmas
+    points = np.linspace(first, last, steps + 1)
     sigmas = np.interp(points, np.linspace(0.0, 1.0, len(measured)), measured)
-    timesteps = tuple(1000.0 * (1.0 - point) for point in points[:-1])
-    return Timeline(tuple(map(float, sigmas)), timesteps, tuple(points[:-1]))
+    return replace(even, sigmas=tuple(map(float, sigmas)))
 
 
 def _answer(

@@ -46,7 +46,7 @@ IMAGE = ("IMAGE", "IMAGE")
 
 COMPARE_NOTE = (
     "**The same picture twice**, without and with a cache, and where the two differ.\n"
-    "\n- move a slider on the Step Cache node and run again: only the cached half is drawn anew"
+    "\n- move a slider on the Step Cache node and run again"
     "\n- keep the seeds of both samplers equal"
     "\n- put any other Step Cache node in place of this one"
 )

@@ -12,11 +12,9 @@ from ...cache_core.sites import SiteKind
 from .canvas import AXIS, GRID, INK, MUTED, SCALE, Box, Canvas, Colour
 from .letters import Letters
 from .parts import in_words, step_marks
+from .picture import LINE, MARGIN, TEXT_SIZE, TITLE_SIZE, WIDTH
 from .strip import COMPUTED, GAP, HATCH, NAMES, REUSED, ROW, SCALE_HEIGHT, SHARES, SIZE, WIDEST
 
-WIDTH, MARGIN = 1024, 28
-TITLE_SIZE, TEXT_SIZE = 24, 15
-LINE = 21
 GRAPH = 64
 """Height of the bars of seconds and of bytes."""
 MOST_LINES = 3
@@ -56,7 +54,7 @@ def draw_run(report: Report) -> Image.Image:
     ]
     reasons = [
         line
-        for words in _reasons(report)[:MOST_REASONS]
+        for words in report.reasons[:MOST_REASONS]
         for line in letters.wrapped(words, TEXT_SIZE, room, MOST_LINES)
     ]
     graphs = 2 if report.peak_nbytes else 1
@@ -85,13 +83,6 @@ def _header(report: Report) -> list[str]:
     return [report.summary(), *report.speedups, *report.notes]
 
 
-def _reasons(report: Report) -> list[str]:
-    return [
-        f"computed although reuse was planned: {kind}, {count}×, {reason}"
-        for (kind, reason), count in sorted(report.forced.items())
-    ]
-
-
 def _seconds(report: Report) -> list[float]:
     return [report.step_seconds.get(step, 0.0) for step in range(report.steps)]
 
@@ -112,9 +103,9 @@ def _draw_strips(canvas: Canvas, report: Report, columns: Columns, top: float) -
             _draw_cell(canvas, (x, y, x + columns.cell - gap, y + ROW), letter)
             if letter not in (".", plan[step]):
                 canvas.box((x, y - 4, x + columns.cell - gap, y - 1), OTHERWISE)
-        reused = sum(n for (k, _), n in report.reused.items() if k == kind)
-        every = reused + sum(n for (k, _), n in report.computed.items() if k == kind)
-        words = f"{100 * reused / every:.0f} % reused" if every else "not called"
+        computed, reused = report.counts_of(kind)
+        share = 100 * reused / max(computed + reused, 1)
+        words = f"{share:.0f} % reused" if computed + reused else "not called"
         canvas.text((columns.right + 14, y + ROW / 2), words, SIZE, INK, "lm")
     y = top + (ROW + GAP) * len(report.plans) - 2
     for step in step_marks(columns.steps, columns.steps * columns.cell / 26):

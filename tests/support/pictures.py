@@ -128,6 +128,16 @@ class Words:
         ]
 
 
+def check_readable(written: Words, picture: Image.Image) -> None:
+    """Words neither overlap, nor leave the picture, nor are too small to read."""
+    assert picture.width == 1024
+    assert written.overlaps() == []
+    assert min(written.sizes) >= 13
+    for words, (left, top, right, bottom) in zip(written.words, written.boxes, strict=True):
+        is_inside = left >= 0 and top >= 0 and right <= 1024 and bottom <= picture.height
+        assert is_inside, words
+
+
 def record_words(monkeypatch: pytest.MonkeyPatch) -> Words:
     """The words that are written from now on."""
     found, text = Words(), canvas.Canvas.text

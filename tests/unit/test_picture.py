@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from pictures import KINDS, SELF, Words, calibration_of, case_of, chosen_of, u_shape
+from pictures import KINDS, SELF, Words, calibration_of, case_of, check_readable, chosen_of, u_shape
 from PIL import ImageFont
 from stepcache.cache_core.calibration import Costs, Place
 from stepcache.cache_core.sites import SiteKind
@@ -37,12 +37,7 @@ def test_words_neither_overlap_nor_leave_the_picture(
 ) -> None:
     lookahead = min(lookahead, steps - 1)
     picture = draw(*case_of(steps, lookahead, KINDS, layers), "A title")
-    assert picture.width == 1024
-    assert written.overlaps() == []
-    assert min(written.sizes) >= 13
-    for words, (left, top, right, bottom) in zip(written.words, written.boxes, strict=True):
-        is_inside = left >= 0 and top >= 0 and right <= 1024 and bottom <= picture.height
-        assert is_inside, words
+    check_readable(written, picture)
 
 
 @pytest.mark.parametrize("count", range(1, 9))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from pictures import Words
+from pictures import Words, check_readable
 from stepcache.cache_core.report import Report
 from stepcache.cache_core.sites import SiteKind
 from stepcache.nodes.picture import draw_compare, draw_run
@@ -37,12 +37,7 @@ def test_words_neither_overlap_nor_leave_the_picture(
     steps: int, kinds: int, written: Words
 ) -> None:
     picture = draw_run(report_of(steps, kinds))
-    assert picture.width == 1024
-    assert written.overlaps() == []
-    assert min(written.sizes) >= 13
-    for words, (left, top, right, bottom) in zip(written.words, written.boxes, strict=True):
-        is_inside = left >= 0 and top >= 0 and right <= 1024 and bottom <= picture.height
-        assert is_inside, words
+    check_readable(written, picture)
 
 
 def test_cells_are_dark_where_steps_computed_and_marked_where_they_should_not_have() -> None:
