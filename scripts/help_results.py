@@ -1,0 +1,130 @@
+"""What was measured for the settings that help pages show, read from benchmarks/results."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
+MODELS = {"dit": "DiT", "unet": "UNet"}
+"""The reference models, and what they are called."""
+
+Source = Literal["quality", "calibration"]
+FASTEST = "fastest"
+"""What a wish that is out of reach became."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One line of a page's table: a setting that was measured.
+
+    Args:
+        source: the file of results.
+        method: of its rows.
+        labels: of its rows; the first that a model has.
+        name: what it is called.
+        told: parameters of the method that say what was set; none where the name does.
+    """
+
+    source: Source
+    method: str
+    labels: tuple[str, ...]
+    name: str
+    told: tuple[str, ...] = ()
+
+    def words(self, row: Mapping[str, Any]) -> str:
+        """The setting as it stands on the node, with the values of the run that was measured."""
+        if not self.told:
+            return self.name
+        values = ", ".join(parameter(row["parameters"], each) for each in self.told)
+        return f"{self.name}: {values}"
+
+
+def _graded(method: str, *told: str) -> tuple[Setting, ...]:
+    names = {"mild": "careful", "default": "default", "bold": "bold"}
+    return tuple(Setting("quality", method, (label,), name, told) for label, name in names.items())
+
+
+SETTINGS: dict[str, tuple[Setting, ...]] = {
+    "StepCacheDeepCacheUNet": _graded("DeepCache", "interval", "branch"),
+    "StepCacheApplyPAB": _graded("PAB", "self_attention", "cross_attention", "window"),
+    "StepCacheApplyFasterCache": _graded(
+        "FasterCache", "self_attention", "guidance_interval", "attention_window", "guidance_window"
+    ),
+    "StepCacheTGate": _graded("TGate", "gate_step", "self_interval"),
+    "StepCacheSmoothCache": (
+        Setting("quality", "SmoothCache", ("default",), "FORA: every 2nd step"),
+        Setting("quality", "SmoothCache", ("bold",), "FORA: every 3rd step"),
+        *(
+            Setting("calibration", "whole blocks", (label,), f"whole blocks: {label}")
+            for label in ("every 2nd step", "every 3rd step")
+        ),
+        *(
+            Setting("calibration", "SmoothCache layers", (f"{wish}×", FASTEST), f"speedup {wish}")
+            for wish in ("1.5", "2", "3")
+        ),
+        Setting(
+            "calibration", "SmoothCache blocks", ("3×", FASTEST), "speedup 3, parts: whole blocks"
+        ),
+    ),
+}
+"""By node id, in the order of the tables."""
+
+ADVISOR = "StepCacheAdvisor"
+"""Its settings are the speeds that were wished for; what it chose stands in the results."""
+
+
+def read(source: Source) -> dict[str, Any]:
+    """A file of results."""
+    return json.loads((RESULTS / f"{source}.json").read_text(encoding="utf-8"))
+
+
+def row_of(
+    results: Mapping[str, Any], model: str, method: str, labels: Iterable[str]
+) -> dict[str, Any] | None:
+    """What was measured on a model, or None.
+
+    Args:
+        results: of `read`.
+        model: a key of `MODELS`.
+        method: of the row.
+        labels: the first that there is counts.
+    """
+    rows = [row for row in results["rows"] if (row["model"], row["method"]) == (model, method)]
+    found = {row["label"]: row for row in rows}
+    return next((found[label] for label in labels if label in found), None)
+
+
+def parameter(parameters: str, name: str) -> str:
+    """One parameter of a method as "name value", two digits after the point at most.
+
+    Args:
+        parameters: how the method described itself, such as "Apply PAB (self_attention 2, …)".
+
+    Raises:
+        LookupError: it has no such parameter.
+    """
+    found = re.search(rf"\b{name} ([^,)]+)", parameters)
+    if found is None:
+        raise LookupError(f"{parameters} has no {name}")
+    value = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", found[1])
+    return f"{name} {value}"
+
+
+def percent(share: float) -> str:
+    """A share with one digit after the point, as in the README."""
+    return f"{100 * share:.1f} %"
+
+
+def speed(row: Mapping[str, Any]) -> str:
+    """The median of paired speedups."""
+    return f"{row['speedup']['median']:.2f}×"
+
+
+def likeness(row: Mapping[str, Any]) -> str:
+    """Mean likeness to the plain pictures."""
+    return f"{row['psnr']:.1f} dB"
