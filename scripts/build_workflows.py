@@ -1,17 +1,16 @@
 """Writes workflows/*.json, so that numbers, links and places of all of them agree.
 
-`python scripts/build_workflows.py` after a change here or in workflow_methods.py; a test
-compares the files with this script.
+`python scripts/build_workflows.py` after a change in one of the workflow_*.py; a test compares the
+files with this script. `scripts/workflow_thumbnails.py` draws their pictures.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from workflow_graph import Graph, Output
+from workflow_checkpoints import graph_of
+from workflow_graph import Graph
 from workflow_methods import (
     ADVISOR,
     ADVISOR_OF_YOURS,
@@ -28,103 +27,14 @@ from workflow_methods import (
     TGATE_BESIDE_DEEPCACHE,
     Method,
 )
+from workflow_parts import CONDITIONING, LATENT, Start, compared, decode, sample
+from workflow_picture_models import PICTURE_MODELS
+from workflow_video_models import VIDEO_MODELS
 
 WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
 CAPTION = "a large red circle left of a small blue square on a grey ground"
 PROMPT = "a lighthouse on a cliff at sunset, oil painting, detailed"
 NEGATIVE = "blurry, low quality"
-SEED = 1
-WIDE = 700
-"""Pixels of a node that shows something, in the last column."""
-
-
-CONDITIONING = ("CONDITIONING", "CONDITIONING")
-LATENT = ("LATENT", "LATENT")
-STRIP = 130
-"""Pixels that the strip of a method's node wants, with a few rows and lines."""
-IMAGE = ("IMAGE", "IMAGE")
-
-COMPARE_NOTE = (
-    "**The same picture twice**, without and with a cache, and where the two differ.\n"
-    "\n- move a slider on the Step Cache node and run again"
-    "\n- keep the seeds of both samplers equal"
-    "\n- put any other Step Cache node in place of this one"
-)
-PLAIN_NOTE = (
-    "The plain run: the picture that the cached ones are compared with.\n\nBetween loader and "
-    "sampler there is room for one Step Cache node; open the workflow next to this one to see it."
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What stands before the sampler: model, prompts, size; and what decodes after it.
-
-    Args:
-        settings: widgets of the sampler, but for seed and what becomes of it.
-        decode: a node, and what it needs besides the latent.
-    """
-
-    model: Output
-    prompts: tuple[Output, Output]
-    latent: Output
-    settings: tuple[Any, ...]
-    decode: tuple[str, dict[str, Output]]
-
-
-def _patch(graph: Graph, model: Output, method: Method) -> list[Output]:
-    """A method's node."""
-    return graph.add(
-        method.kind, 2, method.title, method.widgets, {"model": model}, method.outputs,
-        room=STRIP if method.has_strip else 0,
-    )  # fmt: skip
-
-
-def _sampler(
-    graph: Graph, start: Start, model: Output, seed_control: str, title: str = "KSampler"
-) -> list[Output]:
-    positive, negative = start.prompts
-    inputs = {
-        "model": model, "positive": positive, "negative": negative, "latent_image": start.latent,
-    }  # fmt: skip
-    settings = [SEED, seed_control, *start.settings]
-    return graph.add("KSampler", 3, title, settings, inputs, (LATENT,), height=300)
-
-
-def _sample(graph: Graph, start: Start, methods: tuple[Method, ...]) -> Output:
-    """From a model to a sampled latent; with methods also their nodes and notes, and a report."""
-    model, shown = start.model, list[tuple[str, Output]]()
-    for method in methods:
-        model, *others = _patch(graph, model, method)
-        shown += [(method.title, other) for other in others if method.is_shown]
-    for note in [method.note for method in methods] or [PLAIN_NOTE]:
-        graph.note(2, note)
-    (sampled,) = _sampler(graph, start, model, _seed_control(methods))
-    if methods:
-        reader = methods[-1].reader
-        sampled, *others = graph.add(
-            reader.kind, 3, reader.title, [], {"model": model, "latent": sampled}, reader.outputs,
-            height=260,
-        )  # fmt: skip
-        if methods[-1].is_shown:
-            names = [name for name, _ in reader.outputs[1:]]
-            shown += [(reader.title, o) for n, o in zip(names, others, strict=True) if n != "json"]
-    for title, output in shown:
-        _show(graph, title, output)
-    return sampled
-
-
-def _show(graph: Graph, title: str, output: Output) -> None:
-    """A picture or a text of a node, for the reader to see."""
-    if output.type == "IMAGE":
-        kind, name, height = "PreviewImage", "images", 780
-    else:
-        kind, name, height = "PreviewAny", "source", 260
-    graph.add(kind, 5, f"From {title}", [], {name: output}, height=height, width=WIDE)
-
-
-def _seed_control(methods: tuple[Method, ...]) -> str:
-    return methods[-1].seed_control if methods else "fixed"
 
 
 def _start_shapes(graph: Graph, model: str, frames: int = 1) -> Start:
@@ -152,7 +62,7 @@ def _start_shapes(graph: Graph, model: str, frames: int = 1) -> Start:
         "ShapesCaption", 1, "Empty caption", [""], None, (CONDITIONING,), height=140
     )
     settings = (30, guidance, "euler", "simple", 1.0)
-    return Start(loaded, (positive, negative), latent, settings, ("ShapesDecode", {}))
+    return Start(loaded, (positive, negative), latent, settings, ("ShapesDecode", [], {}))
 
 
 def _start_checkpoint(graph: Graph) -> Start:
@@ -170,20 +80,14 @@ def _start_checkpoint(graph: Graph) -> Start:
         height=160,
     )  # fmt: skip
     settings = (30, 7.0, "euler", "normal", 1.0)
-    return Start(loaded, (positive, negative), latent, settings, ("VAEDecode", {"vae": vae}))
-
-
-def _decode(graph: Graph, start: Start, sampled: Output, title: str = "Decode") -> Output:
-    kind, others = start.decode
-    (pictures,) = graph.add(kind, 4, title, [], {"samples": sampled, **others}, (IMAGE,))
-    return pictures
+    return Start(loaded, (positive, negative), latent, settings, ("VAEDecode", [], {"vae": vae}))
 
 
 def _shapes(model: str, *methods: Method, frames: int = 1) -> Graph:
     """A workflow for one of the demo's models."""
     graph = Graph()
     start = _start_shapes(graph, model, frames)
-    pictures = _decode(graph, start, _sample(graph, start, methods))
+    pictures = decode(graph, start, sample(graph, start, methods))
     graph.add("SaveImage", 4, "Save", ["stepcache"], {"images": pictures}, height=320)
     graph.add(
         "ShapesJudge", 4, "Does it show the caption?", [CAPTION], {"images": pictures},
@@ -196,38 +100,19 @@ def _checkpoint(*methods: Method) -> Graph:
     """A workflow for a checkpoint of the reader's own; stock nodes and one of the pack's."""
     graph = Graph()
     start = _start_checkpoint(graph)
-    pictures = _decode(graph, start, _sample(graph, start, methods))
+    pictures = decode(graph, start, sample(graph, start, methods))
     graph.add("SaveImage", 4, "Save", ["stepcache"], {"images": pictures}, height=320)
-    return graph
-
-
-def _compared(graph: Graph, start: Start, method: Method) -> Graph:
-    """The same picture without and with a method, side by side."""
-    patched, *_ = _patch(graph, start.model, method)
-    graph.note(2, COMPARE_NOTE)
-    drawn: list[Output] = []
-    for title, model in (("plain", start.model), ("cached", patched)):
-        (sampled,) = _sampler(graph, start, model, "fixed", f"KSampler, {title}")
-        drawn.append(_decode(graph, start, sampled, f"Decode {title}"))
-    plain, cached = drawn
-    graph.add(
-        "StepCacheCompare", 5, "Step Cache Compare", [0],
-        {"plain": plain, "cached": cached, "model": patched},
-        (("picture", "IMAGE"), ("text", "STRING"), ("psnr", "FLOAT"), ("ssim", "FLOAT"),
-         ("json", "STRING")),
-        height=520, width=WIDE,
-    )  # fmt: skip
     return graph
 
 
 def _compare_shapes(method: Method) -> Graph:
     graph = Graph()
-    return _compared(graph, _start_shapes(graph, "dit"), method)
+    return compared(graph, _start_shapes(graph, "dit"), method)
 
 
 def _compare_checkpoint(method: Method) -> Graph:
     graph = Graph()
-    return _compared(graph, _start_checkpoint(graph), method)
+    return compared(graph, _start_checkpoint(graph), method)
 
 
 def build() -> dict[str, str]:
@@ -259,6 +144,7 @@ def build() -> dict[str, str]:
         "checkpoint_smoothcache": _checkpoint(SMOOTHCACHE),
         "checkpoint_calibrate": _checkpoint(CALIBRATE_YOURS),
         "checkpoint_advisor": _checkpoint(ADVISOR_OF_YOURS),
+        **{name: graph_of(model) for name, model in (PICTURE_MODELS | VIDEO_MODELS).items()},
     }
     return {name: graph.to_json() for name, graph in graphs.items()}
 

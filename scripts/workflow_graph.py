@@ -3,12 +3,43 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 WIDTH, GAP = 320, 60
 NOTE_LETTERS, NOTE_LINE = 42, 20
 """Letters in a line of a note, and its height in pixels."""
+LINK_TARGET = re.compile(r"\]\(\S+\)")
+"""The part of a link that a note does not show."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """Weights that a loader names.
+
+    Args:
+        folder: below ComfyUI's folder `models`.
+        name: of the file.
+        repository: where it is published, on huggingface.co.
+        path: of the file in there; empty where the front end has nothing that it may download.
+    """
+
+    folder: str
+    name: str
+    repository: str
+    path: str = ""
+
+    @property
+    def page(self) -> str:
+        """Where to read about it."""
+        return f"https://huggingface.co/{self.repository}"
+
+    def to_dict(self) -> dict[str, str]:
+        """In the form in which the front end offers a missing file for download."""
+        url = f"{self.page}/resolve/main/{self.path}"
+        return {"name": self.name, "url": url, "directory": self.folder}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +70,7 @@ class Graph:
         height: int = 0,
         width: int = WIDTH,
         room: int = 0,
+        files: Sequence[File] = (),
     ) -> list[Output]:
         """Add a node.
 
@@ -52,6 +84,7 @@ class Graph:
             height: height in pixels; by default what its sockets and widgets need.
             room: pixels more, for what the node draws on itself.
             width: width in pixels; only in the last column may it be more than a column has.
+            files: weights that it loads.
 
         Returns:
             Its outputs.
@@ -65,6 +98,9 @@ class Graph:
             {"name": name, "type": source.type, "link": self._link(source, number, slot)}
             for slot, (name, source) in enumerate(inputs.items())
         ]
+        properties: dict[str, Any] = {"Node name for S&R": kind}
+        if offered := [file.to_dict() for file in files if file.path]:
+            properties["models"] = offered
         self.nodes.append(
             {
                 "id": number,
@@ -77,17 +113,18 @@ class Graph:
                 "inputs": sockets,
                 "outputs": [{"name": n, "type": t, "links": []} for n, t in outputs],
                 "title": title,
-                "properties": {"Node name for S&R": kind},
+                "properties": properties,
                 "widgets_values": widgets,
             }
         )
         return [Output(number, slot, type) for slot, (_, type) in enumerate(outputs)]
 
-    def note(self, column: int, text: str) -> None:
+    def note(self, column: int, text: str, title: str = "Try this") -> None:
         """Add a note for the reader, as high as its lines need."""
-        lines = sum(1 + len(line) // NOTE_LETTERS for line in text.split("\n"))
+        shown = LINK_TARGET.sub("]", text)
+        lines = sum(1 + len(line) // NOTE_LETTERS for line in shown.split("\n"))
         height = max(220, NOTE_LINE * lines)
-        self.add("MarkdownNote", column, "Try this", [text], height=height)
+        self.add("MarkdownNote", column, title, [text], height=height)
 
     def to_json(self) -> str:
         """The workflow as the front end saves it."""

@@ -10,7 +10,9 @@ Workflow = Mapping[str, Any]
 Prompt = dict[str, dict[str, Any]]
 
 NOTES = frozenset({"Note", "MarkdownNote"})
-WIDGET_TYPES = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
+CHOICE_WITH_MORE = "COMFY_DYNAMICCOMBO_V3"
+"""A list whose entries may bring inputs of their own; workflows here choose entries without."""
+WIDGET_TYPES = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", CHOICE_WITH_MORE})
 SEEDS = frozenset({"seed", "noise_seed"})
 JUDGES = frozenset({"ShapesJudge"})
 SAMPLERS = frozenset({"KSampler", "KSamplerAdvanced", "SamplerCustom", "SamplerCustomAdvanced"})
