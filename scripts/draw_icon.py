@@ -23,11 +23,11 @@ BANNER_SIZE = (1280, 549)
 """21 : 9, as the registry shows it."""
 BANNER_STRIPS = (
     "CRRCRRCRRCRRCRRCRRCRRCRRC",
-    "CCCCRCRCRCRCRCRCRCRCRCRCC",
-    "CCCCRRRRRCRRRRRCRRRRRCRCC",
-    "CCCCCCCCCCCCRRRRRRRRRRRRR",
+    "CCCCCRCRCRCRCRCRCRCRCRCCC",
+    "CCCCRRCRRRRRCRRRRRCRRRRCC",
+    "CCCCCCCCCCCCCCCCCCRRRRRRR",
 )
-"""DeepCache, then self- and cross-attention under PAB, then T-GATE; 25 steps."""
+"""Plans of 25 steps: DeepCache's deep branch, PAB's self- and cross-attention, T-GATE's."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,293 @@
+"""What people install: the archive and a clone, in a fresh ComfyUI, served and run from there."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote, unquote
+
+import host
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "scripts"))
+
+from build_archive import NAME, build, packed_files  # noqa: E402
+from bump_version import version_of  # noqa: E402
+from demonstration import server  # noqa: E402
+
+VERSION = version_of(ROOT)
+RUN = {"nodes", "cache_core", "web", "locales", "workflows", "calibrations"}
+"""Folders that the pack reads when it runs, or that ComfyUI reads for it."""
+READ = {"docs"}
+"""Folders for people."""
+FILES = {
+    "__init__.py", "pyproject.toml", "LICENSE", "README.md", "ARCHITECTURE.md", "CHANGELOG.md",
+}  # fmt: skip
+MOST_BYTES = 2**20
+"""Room to double; below the smallest network of the demo (4.6 MiB) and the pictures of docs/."""
+SECONDS = 60.0
+PROMPT = {
+    "1": {
+        "class_type": "EmptyImage",
+        "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 255},
+    },
+    "2": {
+        "class_type": "StepCacheCompare",
+        "inputs": {"plain": ["1", 0], "cached": ["1", 0], "shown": 0},
+    },
+}
+"""What can be run without a model."""
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / ".git").exists(), reason="what is packed is what git tracks: needs a checkout"
+)
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of this checkout as it lies there, committed or not."""
+    path = tmp_path_factory.mktemp("dist") / f"{NAME}-{VERSION}.zip"
+    build(ROOT, packed_files(ROOT), path)
+    return path
+
+
+def unpack(archive: Path, pack: Path) -> None:
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(pack)
+
+
+def clone(archive: Path, pack: Path) -> None:
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(pack)], check=True)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One way in which the pack comes into a ComfyUI.
+
+    Args:
+        folder: name of the pack's folder in custom_nodes.
+        put: makes it.
+        base: name of a folder above.
+        is_writable: whether files may be written into the pack's folder.
+    """
+
+    folder: str
+    put: Callable[[Path, Path], None]
+    base: str = "ComfyUI"
+    is_writable: bool = True
+
+
+INSTALLATIONS = {
+    "archive": Installation(f"{NAME}-{VERSION}", unpack, "ComfyUI windows portable", False),
+    "archive in a folder with spaces": Installation("Step Cache copy", unpack),
+    "clone": Installation("ComfyUI-StepCache", clone),
+}
+
+
+@dataclass(frozen=True)
+class Served:
+    """A ComfyUI that runs with one installation.
+
+    Args:
+        address: of the server.
+        pack: the folder of the pack.
+    """
+
+    address: str
+    pack: Path
+
+    @property
+    def nodes(self) -> set[str]:
+        """Ids of the nodes that this installation should have: each has a help page."""
+        return {page.stem for page in (self.pack / "web" / "docs").glob("*.md")}
+
+    def get(self, path: str) -> bytes:
+        with urllib.request.urlopen(self.address + quote(path), timeout=SECONDS) as answer:
+            return answer.read()
+
+    def ask(self, path: str, question: Any = None) -> Any:
+        """The answer to a GET or, with a question, to a POST, as JSON."""
+        data = None if question is None else json.dumps(question).encode()
+        with urllib.request.urlopen(self.address + path, data, timeout=SECONDS) as answer:
+            return json.load(answer)
+
+
+@contextmanager
+def serving(
+    installation: Installation, archive: Path, folder: Path, log: Path, patch: pytest.MonkeyPatch
+) -> Iterator[Served]:
+    """A fresh host with the pack and nothing else, while the block runs."""
+    packs: list[Path] = []
+
+    def fill(base: Path, _: Path | None) -> None:
+        for name in ("custom_nodes", "models", "input", "output", "temp", "user"):
+            (base / name).mkdir()
+        (base / server.MODEL_PATHS).write_text("{}", encoding="utf-8")
+        packs.append(base / "custom_nodes" / installation.folder)
+        installation.put(archive, packs[0])
+        set_writable(packs[0], installation.is_writable)
+
+    temporary = folder / installation.base
+    temporary.mkdir()
+    patch.setattr(tempfile, "tempdir", str(temporary))
+    patch.setattr(server, "fill_base_folder", fill)
+    # Then whatever appears in the pack's folder was put there by the pack.
+    patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    python, comfyui = Path(sys.executable), host.comfyui_path()
+    with server.running_server(python, comfyui, log, options=("--cpu",)) as address:
+        try:
+            yield Served(address, packs[0])
+        finally:
+            set_writable(packs[0], True)
+
+
+def set_writable(pack: Path, is_writable: bool) -> None:
+    """Allow or forbid writing; root may anyway, which is why the files are compared too."""
+    for path in (pack, *pack.rglob("*")):
+        mode = path.stat().st_mode
+        path.chmod(mode | 0o200 if is_writable else mode & ~0o222)
+
+
+def test_what_is_in_the_archive(archive: Path) -> None:
+    with zipfile.ZipFile(archive) as packed:
+        names = packed.namelist()
+        assert packed.testzip() is None
+    paths = [PurePosixPath(name) for name in names]
+    assert {str(path) for path in paths if len(path.parts) == 1} == FILES
+    assert {path.parts[0] for path in paths if len(path.parts) > 1} == RUN | READ
+    tracked = subprocess.check_output(["git", "ls-files", "-z", *RUN], cwd=ROOT, text=True)
+    assert {name for name in names if name.split("/")[0] in RUN} == set(tracked.split("\0")) - {""}
+    workflows = {path for path in paths if path.parts[0] == "workflows"}
+    pictures = {path for path in workflows if path.suffix == ".jpg"}
+    assert {path.with_suffix(".json") for path in pictures} <= workflows
+    assert pictures
+    assert {path.suffix for path in paths if path.parts[0] == "docs"} == {".md"}
+    assert archive.stat().st_size < MOST_BYTES
+
+
+def test_the_registry_packs_the_same(archive: Path) -> None:
+    """Its command reads git's list line by line, where git writes unusual names in quotes."""
+    with zipfile.ZipFile(archive) as packed:
+        for name in packed.namelist():
+            assert re.fullmatch(r"[ -~]+", name) and not re.search(r'["\\]', name), name
+    lines = (ROOT / ".comfyignore").read_text(encoding="utf-8").splitlines()
+    assert not [line for line in lines if line.startswith("!")]
+
+
+def test_comfyui_reads_what_pyproject_tells() -> None:
+    parser = host.module("comfy_config.config_parser", "reading pyproject.toml")
+    found = parser.extract_node_configuration(str(ROOT))
+    project, comfy = found.project, found.tool_comfy
+    assert (project.name, project.version) == (NAME, VERSION)
+    assert project.supported_os == ["OS Independent"]
+    assert project.supported_accelerators == [
+        "GPU :: NVIDIA CUDA", "GPU :: AMD ROCm", "GPU :: Intel Arc", "GPU :: Apple Metal",
+    ]  # fmt: skip
+    assert project.supported_comfyui_version == ">=0.16.3"
+    assert project.license.file == "LICENSE"
+    assert project.dependencies == []
+    assert project.urls.repository.startswith("https://github.com/")
+    assert comfy.publisher_id and comfy.display_name == "Step Cache"
+    assert comfy.icon.endswith("/docs/icon.png")
+    assert comfy.web is None, "__init__.py names the folder; named twice, it is served twice"
+
+
+@pytest.mark.parametrize("way", INSTALLATIONS)
+def test_installed_it_is_served_and_runs(
+    way: str, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "server.log"
+    with serving(INSTALLATIONS[way], archive, tmp_path, log, monkeypatch) as served:
+        before = files_of(served.pack)
+        check_nodes(served)
+        if " " not in served.pack.name:  # aiohttp serves no static folder with a space in its name.
+            check_web(served)
+            check_workflows(served)
+        check_languages(served)
+        check_strip(served)
+        check_run(served)
+        assert files_of(served.pack) == before
+        assert f'version = "{VERSION}"' in before["pyproject.toml"].decode()
+        assert f'VERSION = "{VERSION}"' in before["cache_core/version.py"].decode()
+    text = log.read_text(encoding="utf-8")
+    assert f"seconds: {served.pack}\n" in text
+    for word in ("IMPORT FAILED", "Traceback", "Error while", "[ERROR]"):
+        assert word not in text, text
+
+
+def files_of(pack: Path) -> dict[str, bytes]:
+    paths = (path.relative_to(pack) for path in pack.rglob("*") if path.is_file())
+    return {p.as_posix(): (pack / p).read_bytes() for p in paths if p.parts[0] != ".git"}
+
+
+def check_nodes(served: Served) -> None:
+    infos = {name: served.ask(f"/object_info/{name}")[name] for name in served.nodes}
+    modules = {info["python_module"] for info in infos.values()}
+    assert modules == {f"custom_nodes.{served.pack.name}"}
+    calibrations = {path.name for path in (served.pack / "calibrations").iterdir()}
+    assert calibrations
+    assert calibrations <= set(options_of(infos["StepCacheSmoothCache"], "schedule"))
+
+
+def options_of(info: Any, name: str) -> list[str]:
+    kind, settings = info["input"]["required"][name]
+    return kind if isinstance(kind, list) else settings["options"]
+
+
+def check_web(served: Served) -> None:
+    web = served.pack / "web"
+    prefix = f"/extensions/{served.pack.name}/"
+    scripts = {f"{prefix}js/{path.name}": path for path in (web / "js").iterdir()}
+    ours = {unquote(each) for each in served.ask("/extensions")} & set(scripts)
+    assert ours == set(scripts)
+    for path, file in scripts.items():
+        assert served.get(path) == file.read_bytes()
+    for name in served.nodes:
+        page = served.get(f"{prefix}docs/{name}.md")
+        assert page == (web / "docs" / f"{name}.md").read_bytes()
+
+
+def check_workflows(served: Served) -> None:
+    workflows = served.pack / "workflows"
+    listed = served.ask("/api/workflow_templates")[served.pack.name]
+    assert sorted(listed) == sorted(path.stem for path in workflows.glob("*.json"))
+    for file in workflows.iterdir():
+        path = f"/api/workflow_templates/{served.pack.name}/{file.name}"
+        assert served.get(path) == file.read_bytes()
+
+
+def check_languages(served: Served) -> None:
+    languages = served.ask("/i18n")
+    for language in ("zh", "ja", "ko"):
+        assert set(languages[language]["nodeDefs"]) >= served.nodes
+
+
+def check_strip(served: Served) -> None:
+    question = {"node": "StepCacheApplyPAB", "steps": 8, "inputs": {"self_attention": 2}}
+    (answer,) = served.ask("/stepcache/preview", [question])
+    assert answer["error"] is None
+    assert set(answer["strips"]["self_attention"]) == {"C", "R"}
+
+
+def check_run(served: Served) -> None:
+    queued = served.ask("/prompt", {"prompt": PROMPT})
+    assert queued["node_errors"] == {}
+    until = time.monotonic() + SECONDS
+    while not (history := served.ask(f"/history/{queued['prompt_id']}")):
+        assert time.monotonic() < until, "the prompt does not end"
+        time.sleep(0.05)
+    (run,) = history.values()
+    assert run["status"]["status_str"] == "success"
+    assert "same to the last bit" in run["outputs"]["2"]["text"][0]
