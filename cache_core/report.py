@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from .clock import Timeline
+from .estimate import Observation
 
 REPORT_VERSION = 1
 """Version of the JSON layout; raised when a key changes its meaning or goes away."""
@@ -35,6 +36,7 @@ class Report:
         predicted: speedup, flop_bound and error as expected before the run, if they were.
         is_calibrating: whether the run was measured, and therefore reuses nothing.
         changes: mean relative change of layers between computed steps, predicted and measured.
+        observed: what steps and kept values cost, once the run is over.
     """
 
     methods: Sequence[str]
@@ -49,6 +51,7 @@ class Report:
     peak_nbytes: int = 0
     predicted: Mapping[str, float | None] | None = None
     changes: tuple[float, float] | None = None
+    observed: Observation | None = None
     is_calibrating: bool = False
     outcome: str = "running"
     computed: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
@@ -123,6 +126,11 @@ class Report:
                 "P" if computed and reused else "C" if computed else "R" if reused else "."
             )
         return "".join(letters)
+
+    def share_of(self, kind: str, step: int) -> float:
+        """Which share of a kind's site evaluations was answered in a step, 0 … 1."""
+        computed, reused = self.computed[kind, step], self.reused[kind, step]
+        return reused / (computed + reused) if reused else 0.0
 
     def counts_of(self, kind: str) -> tuple[int, int]:
         """How many site evaluations of a kind were computed, and how many answered."""
@@ -215,6 +223,7 @@ class Report:
             "predicted": dict(self.predicted) if self.predicted is not None else None,
             "changes": list(map(_rounded, self.changes)) if self.changes is not None else None,
             "measured_speedup": _rounded(self.measured_speedup),
+            "observed": self.observed.to_dict() if self.observed is not None else None,
             "nothing_reused_because": self.nothing_reused_because,
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from .clock import Timeline
 from .errors import RuleConflictError
 from .plan import Plan
 from .schedules import Schedule
-from .sites import Site, SiteKind, SiteSelector
+from .sites import Part, Site, SiteKind, SiteSelector, part_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +105,32 @@ def plans_of(rules: Iterable[Rule], timeline: Timeline) -> dict[Rule, Plan]:
     return {
         rule: plan if plan is guidance else plan.with_branches(guidance)
         for rule, plan in plans.items()
+    }
+
+
+def values_of(assigned: Mapping[Site, Rule], plans: Mapping[Rule, Plan]) -> dict[Part, int]:
+    """How many values are kept of each part's sites, for one stream, when most are.
+
+    Args:
+        assigned: the rule of every claimed site.
+        plans: what these rules will do.
+    """
+    counts: Counter[Part] = Counter()
+    for site, rule in assigned.items():
+        if any(plans[rule].reuse):
+            counts[part_of(site)] += rule.what.remembers
+    return {part: count for part, count in counts.items() if count}
+
+
+def coverage_of(assigned: Mapping[Site, Rule], layers: Mapping[str, int]) -> dict[Part, float]:
+    """Which share of all sites of a part has a rule, 0 … 1.
+
+    Args:
+        assigned: the rule of every claimed site.
+        layers: how many sites of each kind the model has, by the kind's word.
+    """
+    claimed = Counter(part_of(site) for site in assigned)
+    return {
+        (kind, index): count / max(layers.get(kind.value, count) if index is None else 1, count)
+        for (kind, index), count in claimed.items()
     }

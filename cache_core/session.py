@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from .approximators import BranchMean, Reuse
 from .clock import Clock, Timeline
 from .errors import StepCacheError
+from .estimate import Observation
 from .report import Report
-from .rules import Rule, plans_of
+from .rules import Rule, coverage_of, plans_of, values_of
 from .sites import Site, SiteKind
 from .store import Entry, Store
 from .streams import StreamKey
@@ -213,7 +214,19 @@ class Session:
     def finish(self, outcome: str) -> None:
         """End the run: drop every value and close the report."""
         self._report.finish(outcome, self._store.peak_nbytes, self._store.nbytes)
+        self._report.observed = self._observed()
         self._store.clear()
+
+    def _observed(self) -> Observation:
+        """What steps took, by what was reused in them, and the bytes of what was kept."""
+        parts = coverage_of(self._assigned, self._report.layers)
+        steps = [
+            ({p: n * self._report.share_of(p[0].value, step) for p, n in parts.items()}, seconds)
+            for step, seconds in sorted(self._report.step_seconds.items())
+        ]
+        kept = values_of(self._assigned, self._plans)
+        nbytes = {p: n / kept[p] for p, n in self._store.peak_nbytes_of.items() if p in kept}
+        return Observation.of(steps, nbytes)
 
     def _holds(self, kind: SiteKind, since: int) -> bool:
         """Whether a site of this kind has stored a value in the step `since` or later."""

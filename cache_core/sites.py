@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+MOST_LAYERS = 10_000
+"""Beyond any network; what files and messages may speak of."""
+
 
 class SiteKind(str, Enum):
     """What a site computes. The values are the words used in reports and on nodes.
@@ -64,3 +67,28 @@ class SiteSelector:
         """Whether `site` is chosen."""
         is_chosen = self.indices is None or site.index in self.indices
         return site.kind is self.kind and is_chosen and site.index not in self.excluded
+
+
+Part = tuple[SiteKind, int | None]
+"""Whose share a cost is: that of all sites of a kind, or of one deep branch."""
+
+
+def part_of(site: Site) -> Part:
+    """Under which name the cost of a site is kept: deep branches are each of a size of its own."""
+    return site.kind, site.index if site.kind is SiteKind.DEEP_BRANCH else None
+
+
+def name_of(part: Part) -> str:
+    """A part as a key in files and messages: "self_attention", "deep_branch-1"."""
+    kind, index = part
+    return str(kind) if index is None else f"{kind}-{index}"
+
+
+def part_named(name: str) -> Part | None:
+    """What such a key means, None where it means nothing. One part has one name."""
+    kind, hyphen, index = name.partition("-")
+    found = next((each for each in SiteKind if each.value == kind), None)
+    if found is None or not hyphen:
+        return None if found is None else (found, None)
+    is_index = index.isascii() and index.isdigit() and len(index) < len(str(MOST_LAYERS))
+    return (found, int(index)) if is_index and str(int(index)) == index else None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from threading import Lock
 
-from .sites import Site
+from .sites import Part, Site, part_of
 from .streams import StreamKey
 from .values import Value, copy, nbytes
 
@@ -44,7 +44,9 @@ class Store:
         self._entries: dict[Site, OrderedDict[StreamKey, Entry]] = {}
         self._lock = Lock()
         self._nbytes = 0
+        self._nbytes_of: Counter[Part] = Counter()
         self.peak_nbytes = 0
+        self.peak_nbytes_of: dict[Part, int] = {}
 
     @property
     def nbytes(self) -> int:
@@ -71,10 +73,12 @@ class Store:
             kept = {id(value) for value in old.past} if old else set[int]()
             owned = tuple(value if id(value) in kept else copy(value) for value in past)
             entries[stream] = Entry(owned, step, weights=stream.weights)
-            self._nbytes += sum(map(nbytes, owned)) - _entry_nbytes(old)
+            self._add(site, sum(map(nbytes, owned)) - _entry_nbytes(old))
             if len(entries) > self._max_streams:
-                self._nbytes -= _entry_nbytes(entries.popitem(last=False)[1])
+                self._add(site, -_entry_nbytes(entries.popitem(last=False)[1]))
+            part = part_of(site)
             self.peak_nbytes = max(self.peak_nbytes, self._nbytes)
+            self.peak_nbytes_of[part] = max(self.peak_nbytes_of.get(part, 0), self._nbytes_of[part])
 
     def partners(self, site: Site, stream: StreamKey) -> dict[StreamKey, Entry]:
         """Entries of other conditionings of the same picture: all but cond and uuid agree."""
@@ -97,20 +101,25 @@ class Store:
         with self._lock:
             entries = self._entries.get(site)
             if entries is not None:
-                self._nbytes -= _entry_nbytes(entries.pop(stream, None))
+                self._add(site, -_entry_nbytes(entries.pop(stream, None)))
 
     def drop_all(self, site: Site) -> None:
         """Forget every entry of a site."""
         with self._lock:
             none: OrderedDict[StreamKey, Entry] = OrderedDict()
             for entry in self._entries.pop(site, none).values():
-                self._nbytes -= _entry_nbytes(entry)
+                self._add(site, -_entry_nbytes(entry))
 
     def clear(self) -> None:
         """Drop everything."""
         with self._lock:
             self._entries.clear()
+            self._nbytes_of.clear()
             self._nbytes = 0
+
+    def _add(self, site: Site, nbytes: int) -> None:
+        self._nbytes += nbytes
+        self._nbytes_of[part_of(site)] += nbytes
 
 
 def _entry_nbytes(entry: Entry | None) -> int:

@@ -1,4 +1,4 @@
-"""What rules plan for every kind of site, as letters: before a run, and before there is a model."""
+"""What rules plan for every kind of site: before a run, and before there is a model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,23 @@ from collections.abc import Iterable, Mapping
 
 from .clock import Timeline
 from .rules import Rule, assign, plans_of
-from .sites import Site, SiteKind
+from .sites import Part, Site, SiteKind, part_of
+
+
+def shares_of(assigned: Mapping[Site, Rule], timeline: Timeline) -> dict[Part, list[float]]:
+    """Which share of a part's sites reuses, 0 … 1, at every step.
+
+    Raises:
+        ConfigError: a schedule does not fit this run.
+    """
+    plans = plans_of(set(assigned.values()), timeline)
+    flags: dict[Part, list[tuple[bool, ...]]] = {}
+    for site, rule in assigned.items():
+        flags.setdefault(part_of(site), []).append(plans[rule].reuse)
+    return {
+        part: [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+        for part, rows in flags.items()
+    }
 
 
 def strips_of(assigned: Mapping[Site, Rule], timeline: Timeline) -> dict[str, str]:
@@ -15,15 +31,9 @@ def strips_of(assigned: Mapping[Site, Rule], timeline: Timeline) -> dict[str, st
     Raises:
         ConfigError: a schedule does not fit this run.
     """
-    plans = plans_of(set(assigned.values()), timeline)
-    letters: dict[str, list[set[str]]] = {}
-    for site, rule in assigned.items():
-        columns = letters.setdefault(site.kind.value, [set() for _ in range(timeline.steps)])
-        for column, letter in zip(columns, plans[rule].strip, strict=True):
-            column.add(letter)
     return {
-        kind: "".join(column.pop() if len(column) == 1 else "P" for column in columns)
-        for kind, columns in letters.items()
+        kind.value: "".join("C" if not n else "R" if n == 1 else "P" for n in shares)
+        for (kind, _), shares in shares_of(assigned, timeline).items()
     }
 
 
@@ -33,28 +43,24 @@ def without_guidance(assigned: Mapping[Site, Rule]) -> Mapping[Site, Rule]:
     return left or assigned
 
 
-def planned_strips(
+def planned_sites(
     rules: Iterable[Rule],
-    timeline: Timeline,
     layers: Mapping[SiteKind, int] | None = None,
     has_one_branch: bool = False,
-) -> dict[str, str]:
-    """The strips of a run that is not yet sampled.
+) -> Mapping[Site, Rule]:
+    """The rule of every site in a run that is not yet sampled.
 
     Args:
         rules: what the method means.
-        timeline: the run's schedule, or what is assumed of it.
-        layers: how many sites of each kind the model has; None where it is not known, which shows
+        layers: how many sites of each kind the model has; None where it is not known, which means
             every kind that the rules are about.
         has_one_branch: as for a run.
-
-    Raises:
-        ConfigError: a schedule does not fit this run.
     """
     rules = tuple(rules)
-    assigned = assign(rules, _sites(rules, layers))
-    strips = strips_of(without_guidance(assigned) if has_one_branch else assigned, timeline)
-    return {kind.value: strips[kind.value] for kind in SiteKind if kind.value in strips}
+    order = list(SiteKind)
+    sites = sorted(_sites(rules, layers), key=lambda site: order.index(site.kind))
+    assigned = assign(rules, sites)
+    return without_guidance(assigned) if has_one_branch else assigned
 
 
 def _sites(rules: Iterable[Rule], layers: Mapping[SiteKind, int] | None) -> list[Site]:

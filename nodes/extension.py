@@ -15,6 +15,7 @@ from .smoothcache_export import SmoothCacheExport
 from .smoothcache_schedule import SmoothCacheSchedule
 from .step_cache_advisor import StepCacheAdvisor
 from .step_cache_compare import StepCacheCompare
+from .step_cache_compare_runs import StepCacheCompareRuns
 from .step_cache_report import StepCacheReport
 from .tgate_gate import TGateGate
 
@@ -30,6 +31,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     StepCacheAdvisor,
     StepCacheReport,
     StepCacheCompare,
+    StepCacheCompareRuns,
 )
 
 

@@ -12,7 +12,8 @@ from aiohttp import web
 from server import PromptServer
 
 from .method_node import MethodNode
-from .preview import BadRequest, preview
+from .preview import preview
+from .question import BadRequest
 
 LOG = logging.getLogger("stepcache")
 

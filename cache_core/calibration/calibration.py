@@ -9,15 +9,12 @@ from typing import Literal
 from ..clock import Timeline
 from ..errors import ConfigError
 from ..schedule_file import Rows
-from ..sites import SiteKind
+from ..sites import Part, SiteKind
 from .table import ErrorTable, Place, is_same, merge
 
 Average = Literal["per sample", "as the reference"]
 """Mean of the ratios of every latent and branch; or the ratio of their sums, which gives latents
 with large activations more weight."""
-
-Part = tuple[SiteKind, int | None]
-"""Whose share it is: all sites of a kind, or one deep branch."""
 
 _ALIKE = {
     "attention": ("layers", "block"),

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import ConfigError
-from ..sites import SiteKind
+from ..sites import SiteKind, name_of
 from .calibration import Calibration, Costs
 from .checks import Misfit
-from .schema import FORMAT, FORMAT_KEY, calibration_of, name_of
+from .schema import FORMAT, FORMAT_KEY, calibration_of
 from .table import Lags, Place
 
 SIZE_LIMIT = 200 * 2**10

@@ -13,8 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from ..sites import SiteKind
-from .calibration import Part
+from ..sites import Part, SiteKind
 
 aten = torch.ops.aten
 

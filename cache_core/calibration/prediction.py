@@ -11,8 +11,8 @@ from ..approximators import Approximator, Extrapolate, Reuse
 from ..clock import Timeline
 from ..plan import Plan
 from ..rules import Rule, plans_of
-from ..sites import SiteKind
-from .calibration import Calibration, Part
+from ..sites import Part, SiteKind
+from .calibration import Calibration
 from .groups import LAYERS, deep_group, places_of
 from .table import ErrorTable, Place
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 from ..schedule_file import shown
-from ..sites import SiteKind
-from .calibration import Calibration, Costs, ModelFacts, Part, RunFacts
+from ..sites import MOST_LAYERS, SiteKind, name_of, part_named
+from .calibration import Calibration, Costs, ModelFacts, RunFacts
 from .checks import (
     Check,
     Misfit,
@@ -29,7 +29,6 @@ FORMAT_KEY = "stepcache_calibration"
 MOST_ROWS = 2000
 MOST_STEPS = 1000
 MOST_LOOKAHEAD = 20
-MOST_LAYERS = 10_000
 LARGEST = 1e100
 """Far beyond any error, and far from where a sum of them overflows."""
 
@@ -38,27 +37,9 @@ _KINDS = f"one of {', '.join(_BY_WORD)}"
 _PARTS = f"{_KINDS}, each also with -0, -1, … for one layer"
 
 
-def part_of(name: str) -> Part | None:
-    """What a key like "self_attention" or "self_attention-3" means, None where it means nothing."""
-    kind, hyphen, index = name.partition("-")
-    if kind not in _BY_WORD:
-        return None
-    if not hyphen:
-        return _BY_WORD[kind], None
-    is_index = index.isascii() and index.isdigit() and len(index) < len(str(MOST_LAYERS))
-    # One part has one name, so that none can occur twice.
-    return (_BY_WORD[kind], int(index)) if is_index and str(int(index)) == index else None
-
-
-def name_of(part: Part) -> str:
-    """The key of a part."""
-    kind, index = part
-    return str(kind) if index is None else f"{kind}-{index}"
-
-
 _MANY = count(1, 10**9)
 _LOOKAHEAD = count(1, MOST_LOOKAHEAD)
-_SHARES = table_of(part_of, _PARTS, number(0, 1), MOST_ROWS)
+_SHARES = table_of(part_named, _PARTS, number(0, 1), MOST_ROWS)
 _CHANGES = list_of("step", number(0, LARGEST), 0, MOST_STEPS)
 _SHIFT = single(
     "null or a number from 0 to 1e+06",
@@ -115,7 +96,9 @@ SCHEMA: Check = object_of(
             number(0, LARGEST),
             100,
         ),
-        "schedule": table_of(part_of, _PARTS, list_of("step", _COMPUTES, 2, MOST_STEPS), MOST_ROWS),
+        "schedule": table_of(
+            part_named, _PARTS, list_of("step", _COMPUTES, 2, MOST_STEPS), MOST_ROWS
+        ),
     },
 )
 """What each key holds. How they hang together is checked by `calibration_of`."""

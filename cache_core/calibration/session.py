@@ -12,10 +12,9 @@ from ..plan import Plan
 from ..report import Report
 from ..rules import Rule
 from ..session import Decision, Session
-from ..sites import Site, SiteKind
+from ..sites import Site, SiteKind, part_of
 from ..streams import StreamKey
 from ..values import Value, is_value, join, nbytes
-from .calibration import Part
 from .meter import Meter
 from .recorder import Recorder
 
@@ -191,11 +190,6 @@ def _watched(plan: Plan) -> frozenset[int]:
     count = min(WATCHED_PAIRS, len(pairs))
     chosen = (pairs[(2 * number + 1) * len(pairs) // (2 * count)] for number in range(count))
     return frozenset(chain.from_iterable(chosen))
-
-
-def part_of(site: Site) -> Part:
-    """Under which name the cost of a site is kept."""
-    return site.kind, site.index if site.kind is SiteKind.DEEP_BRANCH else None
 
 
 def _changing(site: Site, value: Value) -> Value:

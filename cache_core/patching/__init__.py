@@ -1,7 +1,15 @@
 """How a site becomes real inside ComfyUI. The only room of the core that knows the host."""
 
-from .attach import attach
+from .attach import attach, detached
 from .installation import Listener, attached, last_calibration, last_report
 from .sampling_scale import timeline_of
 
-__all__ = ["Listener", "attach", "attached", "last_calibration", "last_report", "timeline_of"]
+__all__ = [
+    "Listener",
+    "attach",
+    "attached",
+    "detached",
+    "last_calibration",
+    "last_report",
+    "timeline_of",
+]

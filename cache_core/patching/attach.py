@@ -1,4 +1,4 @@
-"""Attach a method to a clone of a model, or refuse in words."""
+"""Attach a method to a clone of a model, or refuse in words; and take everything off again."""
 
 from __future__ import annotations
 
@@ -23,6 +23,13 @@ FUSED = (
     "scaled dot-product attention is saved. Whole blocks save more: block on Apply PAB, or a "
     "schedule of whole blocks on SmoothCache Schedule"
 )
+
+WRAPPERS = {
+    WrappersMP.OUTER_SAMPLE: wrappers.outer_sample,
+    WrappersMP.PREDICT_NOISE: wrappers.predict_noise,
+    WrappersMP.CALC_COND_BATCH: wrappers.calc_cond_batch,
+    WrappersMP.APPLY_MODEL: wrappers.apply_model,
+}
 
 
 def attach(model: Any, method: RuleSource, listener: Listener | None = None) -> Any:
@@ -84,10 +91,21 @@ def attach(model: Any, method: RuleSource, listener: Listener | None = None) -> 
     # The clone's options are copies of their own, two levels deep; the parent keeps its own.
     clone.model_options["transformer_options"][KEY] = installation
     if previous is None:
-        clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, wrappers.outer_sample)
-        clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, KEY, wrappers.predict_noise)
-        clone.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, KEY, wrappers.calc_cond_batch)
-        clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, wrappers.apply_model)
+        for place, wrapper in WRAPPERS.items():
+            clone.add_wrapper_with_key(place, KEY, wrapper)
+    return clone
+
+
+def detached(model: Any) -> Any:
+    """A clone of the model without anything of this pack.
+
+    Args:
+        model: the host's ``ModelPatcher``; it is not changed.
+    """
+    clone = model.clone()
+    clone.model_options["transformer_options"].pop(KEY, None)
+    for place in WRAPPERS:
+        clone.remove_wrappers_with_key(place, KEY)
     return clone
 
 

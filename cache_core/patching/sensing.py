@@ -12,11 +12,10 @@ from typing import Any
 
 import torch
 
-from ..calibration import ErrorTable, Part
+from ..calibration import ErrorTable
 from ..calibration.groups import ATTENTION, LAYERS, deep_group, places_of
-from ..calibration.session import part_of
 from ..rules import Rule
-from ..sites import Site, SiteKind
+from ..sites import Part, Site, SiteKind, part_of
 
 LEAST_STEPS_TO_SENSE = 10
 """A group takes two steps, one to keep its values and one to answer with them."""

@@ -76,6 +76,14 @@ def test_pictures_with_transparency_and_of_half_precision_are_compared() -> None
     assert math.isinf(compare(plain, plain).result[2])
 
 
+@pytest.mark.parametrize("name", ["plain", "cached"])
+def test_a_picture_without_numbers_is_not_called_equal(name: str) -> None:
+    both = {"plain": pictures(), "cached": pictures()}
+    both[name][0, 3, 3] = math.nan
+    with pytest.raises(StepCacheError, match=f"Step Cache Compare: the {name} picture holds valu"):
+        compare(**both)
+
+
 def test_the_model_tells_what_was_saved() -> None:
     method = PAB(2, 2, 2, PercentRange(0.0, 1.0))
     patched = attach(toys.load("wan"), method)

@@ -55,6 +55,11 @@ PROMISED = {
     "StepCacheAdvisor": {"model": None, "calibration": None, "speedup": 1.5},
     "StepCacheReport": {"model": None, "latent": None},
     "StepCacheCompare": {"plain": None, "cached": None, "shown": 0, "model": None},
+    "StepCacheCompareRuns": {
+        "model": None, "positive": None, "negative": None, "latent_image": None, "vae": None,
+        "seed": 0, "steps": 20, "cfg": 8.0, "sampler_name": None, "scheduler": None,
+        "denoise": 1.0, "shown": 0,
+    },
 }  # fmt: skip
 """Input names and defaults. Saved workflows depend on them: they are added to, never changed."""
 

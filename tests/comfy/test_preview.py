@@ -11,7 +11,8 @@ import toys
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.nodes.extension import with_strips
-from stepcache.nodes.preview import BadRequest, assumed_timeline, preview
+from stepcache.nodes.preview import assumed_timeline, preview
+from stepcache.nodes.question import BadRequest
 
 NODES = with_strips()
 PAB, FASTER, DEEP, TGATE, SMOOTH = (
@@ -49,6 +50,48 @@ def test_what_was_said_is_what_the_run_does(node: str, model: str, scheduler: st
     assert said["error"] is None
     assert said["strips"] == {kind: each["plan"] for kind, each in report["kinds"].items()}
     assert "R" in "".join(said["strips"].values())
+
+
+RUNS = {
+    PAB: ({"self_attention": 2}, {"self_attention": 4}),
+    FASTER: ({"self_attention": 2}, {"self_attention": 3, "guidance_interval": 2}),
+    DEEP: ({"interval": 2}, {"interval": 4}),
+    TGATE: ({"gate_step": 6, "self_interval": 2}, {"gate_step": 5, "self_interval": 2}),
+    SMOOTH: (
+        {"schedule": "FORA: every 2nd step", "steps": 12},
+        {"schedule": "FORA: every 3rd step", "steps": 12},
+    ),
+}
+
+
+@pytest.mark.parametrize("model", ["sd15", "shapes_dit"])
+@pytest.mark.parametrize("node", RUNS)
+def test_a_run_tells_what_another_setting_will_keep_and_take(node: str, model: str) -> None:
+    if (node, model) == (DEEP, "shapes_dit"):
+        pytest.skip("DeepCache needs a UNet")
+    reports: list[dict[str, Any]] = []
+    for inputs in RUNS[node]:
+        patched = attach(toys.load(model), NODES[node].method(**_with_defaults(node, inputs)))
+        toys.sample(patched, model, steps=12)
+        reports.append(last_report(patched).to_dict())
+    seen, other = reports
+    asked = {key: seen[key] for key in ("timeline", "layers", "observed")}
+    said = ask(node, 12, inputs=RUNS[node][1], **asked)["estimate"]
+    assert said["bytes"] == other["peak_bytes"] > 0
+    assert said["speedup"] > 0
+
+
+@pytest.mark.parametrize("model", ["sd15", "shapes_dit"])
+def test_a_setting_that_the_run_has_not_shown_is_not_told(model: str) -> None:
+    inputs = {"self_attention": 3, "cross_attention": 1}
+    patched = attach(toys.load(model), NODES[PAB].method(**_with_defaults(PAB, inputs)))
+    toys.sample(patched, model, steps=12)
+    report = last_report(patched).to_dict()
+    asked = {key: report[key] for key in ("timeline", "layers", "observed")}
+    assert ask(PAB, 12, inputs=inputs, **asked)["estimate"]["speedup"] > 0
+    both = {"self_attention": 3, "cross_attention": 4}
+    assert ask(PAB, 12, inputs=both, **asked)["estimate"] == {"speedup": None, "bytes": None}
+    assert ask(PAB, 12, inputs=both)["estimate"] is None, "no run"
 
 
 def _with_defaults(node: str, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -138,6 +181,10 @@ def test_what_the_node_would_refuse_is_said_in_its_words(
         {"node": PAB, "steps": 8, "first": 2}, {"node": PAB, "steps": 8, "first": 0.5, "last": 0.4},
         {"node": PAB, "steps": 8, "layers": {"self_attention": -1}},
         {"node": PAB, "steps": 8, "layers": {"self_attention": 10**12}},
+        {"node": PAB, "steps": 8, "observed": []}, {"node": PAB, "steps": 8, "observed": {}},
+        {"node": PAB, "steps": 8, "observed": {"seen": [{}], "value_bytes": {}}},
+        {"node": PAB, "steps": 8, "observed": {"seen": [], "value_bytes": {"block": -1}}},
+        {"node": PAB, "steps": 8, "observed": {"seen": [], "value_bytes": {"block": "1"}}},
         {"node": PAB, "steps": 8, "timeline": {"sigmas": [1]}},
         {"node": PAB, "steps": 8, "timeline": {"sigmas": [1, 0], "timesteps": [], "percents": []}},
         {"node": PAB, "steps": 8, "timeline": {"sigmas": [1] * 10**5, "timesteps": 0}},

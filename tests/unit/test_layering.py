@@ -21,7 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "sites", "clock", "streams", "values", "version"}),
-    frozenset({"schedules", "non_uniform", "schedule_file", "plan", "approximators", "store"}),
+    frozenset(
+        {"schedules", "non_uniform", "schedule_file", "plan", "approximators", "store", "estimate"}
+    ),
     frozenset({"rules"}),
     frozenset({"session", "report", "strips"}),
     frozenset({"calibration"}),
@@ -32,7 +34,7 @@ FLOORS: tuple[frozenset[str], ...] = (
 
 WITHOUT_TORCH = (
     "errors", "sites", "clock", "streams", "schedules", "non_uniform", "schedule_file", "plan",
-    "approximators", "rules", "strips", "report", "calibration", "methods", "advisor",
+    "approximators", "rules", "strips", "estimate", "report", "calibration", "methods", "advisor",
 )  # fmt: skip
 
 HOST = frozenset(

@@ -137,6 +137,7 @@ def test_json_says_what_the_report_says() -> None:
         "predicted": None,
         "changes": None,
         "measured_speedup": None,
+            "observed": None,
         "nothing_reused_because": None,
     }
 

@@ -6,13 +6,23 @@ import pytest
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, TGate
+from stepcache.cache_core.rules import Rule, coverage_of
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.sites import SiteKind
-from stepcache.cache_core.strips import planned_strips
+from stepcache.cache_core.strips import planned_sites, shares_of, strips_of
 
 WHOLE = PercentRange(0.0, 1.0)
 EVEN = Timeline.even(6)
 S, F = SiteKind.SELF_ATTENTION, SiteKind.FEED_FORWARD
+
+
+def planned_strips(
+    rules: tuple[Rule, ...],
+    timeline: Timeline,
+    layers: dict[SiteKind, int] | None = None,
+    has_one_branch: bool = False,
+) -> dict[str, str]:
+    return strips_of(planned_sites(rules, layers, has_one_branch), timeline)
 
 
 def test_without_a_model_every_kind_of_the_method_is_shown() -> None:
@@ -31,8 +41,12 @@ def test_with_a_model_only_what_it_has() -> None:
 def test_layers_that_are_left_out_make_a_step_partly_reused() -> None:
     row = (True, False, True, False, True, True)
     rows = ((S, 0, row), (S, 1, (True,) * 6))
-    strips = planned_strips(SmoothCache(rows).rules(), EVEN)
+    rules = SmoothCache(rows).rules()
+    strips = planned_strips(rules, EVEN)
     assert strips == {"self_attention": "CPCPCC", "joint_attention": "CPCPCC"}
+    sites = planned_sites(rules, {S: 4})
+    assert shares_of(sites, EVEN) == {(S, None): [0, 0.5, 0, 0.5, 0, 0]}, "one of the two computes"
+    assert coverage_of(sites, {S.value: 4}) == {(S, None): 0.5}, "two of four layers have a row"
 
 
 def test_a_deep_branch_is_one_of_many() -> None:

@@ -78,6 +78,20 @@ function samplerOf(node) {
   return null;
 }
 
+/** What a node's model comes from, so that what was seen of one is not told of another. */
+export function modelOf(node) {
+  let source = node;
+  for (let guard = 0; guard < MOST_NODES; guard++) {
+    const input = source.inputs?.find((each) => each.type === "MODEL" && each.link != null);
+    const link = input && linkOf(source.graph, input.link);
+    const next = link && source.graph.getNodeById(link.origin_id);
+    if (!next) break;
+    source = next;
+  }
+  const values = (source.widgets ?? []).map((widget) => widget.value);
+  return JSON.stringify([source.id, source.type, source === node ? [] : values]);
+}
+
 /** Nodes with steps that are no samplers (our own schedules) do not count. */
 function isSampling(node) {
   return !String(node.comfyClass ?? node.type).startsWith("StepCache");

@@ -1,7 +1,7 @@
 // Puts a strip on every node that attaches a method: what it plans, and what a run really does.
 import { api } from "/scripts/api.js";
 import { app } from "/scripts/app.js";
-import { inputsOf, nodeByExecutionId, runOf } from "./run_settings.js";
+import { inputsOf, modelOf, nodeByExecutionId, runOf } from "./run_settings.js";
 import { makeView, VIEW, wordOf } from "./strip_view.js";
 
 const ROUTE = "/stepcache/preview";
@@ -55,8 +55,10 @@ class Strip {
       one_branch: run.cfg === 1,
     };
     this.settings = JSON.stringify([asked, run.words]);
-    const timeline = this.known?.run === settingsOf(run) ? this.known.timeline : undefined;
-    return JSON.stringify({ ...asked, timeline, layers: this.known?.layers });
+    if (this.known && this.known.model !== modelOf(this.node)) this.known = null;
+    const { layers, observed, ...known } = this.known ?? {};
+    const timeline = known.run === settingsOf(run) ? known.timeline : undefined;
+    return JSON.stringify({ ...asked, timeline, layers, observed });
   }
 
   answer(plan) {
@@ -77,8 +79,11 @@ class Strip {
     if (report && report.version > VERSION) {
       this.live = { ...this.live, report: null, newer: true };
     } else if (report?.timeline) {
-      const { timeline, layers } = report;
-      this.known = { timeline, layers, run: settingsOf(runOf(this.node)) };
+      const { timeline, layers, methods } = report;
+      // What two nodes save together cannot be told apart.
+      const observed = methods.length === 1 ? report.observed : undefined;
+      const run = settingsOf(runOf(this.node));
+      this.known = { timeline, layers, observed, run, model: modelOf(this.node) };
     }
     this.show();
   }
@@ -132,15 +137,29 @@ function linesOfPlan(plan, run, known) {
     const { speedup, error } = plan.prediction;
     lines[0] += `; predicted ${speedup.toFixed(2)}× faster, ${(100 * error).toFixed(1)} % error`;
   }
+  const expected = expectation(plan);
+  if (expected) lines.push(`expected by the last run: ${expected}`);
   if (!known && run.words) lines.push("noise schedule assumed even until the first run");
   return lines;
+}
+
+/** What the seconds and bytes of the last run tell about this setting. */
+function expectation({ estimate, prediction }) {
+  const words = [];
+  if (estimate?.speedup && !prediction) words.push(`${estimate.speedup.toFixed(2)}× faster`);
+  if (estimate?.bytes != null) words.push(`${mebibytes(estimate.bytes)} kept`);
+  return words.join(", ");
+}
+
+function mebibytes(bytes) {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 }
 
 function linesOfRun(live) {
   if (live.newer) return ["this run's report was made by a newer Step Cache: reload the page"];
   const report = live.report;
   if (!report) return [`sampling, ${live.evaluations} evaluations`];
-  const bytes = `${(report.peak_bytes / 2 ** 20).toFixed(1)} MiB`;
+  const bytes = mebibytes(report.peak_bytes);
   const lines = [];
   if (report.outcome !== "finished") lines.push(report.outcome);
   if (report.nothing_reused_because) lines.push(`nothing reused: ${report.nothing_reused_because}`);

@@ -1,0 +1,138 @@
+"""What a run that is over tells about the next one: seconds and bytes, by what was reused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from .sites import Part, SiteKind, name_of
+
+Shares = Mapping[Part, float]
+"""Which share of a part's sites reuses in a step, 0 … 1; one that is not named reuses nothing."""
+
+TOLERANCE = 1e-6
+"""How far a step may lie from what was seen and still be told from it, in shares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Steps of a run in which the same was reused.
+
+    Args:
+        reused: what.
+        seconds: median of what such a step took.
+        steps: how many there were.
+    """
+
+    reused: Shares
+    seconds: float
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the steps of a run cost.
+
+    Args:
+        seen: its steps, by what was reused in them.
+        value_nbytes: bytes of one kept value of a part's site, all streams together.
+    """
+
+    seen: tuple[Seen, ...]
+    value_nbytes: Mapping[Part, float]
+
+    @classmethod
+    def of(
+        cls, steps: Sequence[tuple[Shares, float]], value_nbytes: Mapping[Part, float]
+    ) -> Observation:
+        """From what was reused in every step, and its seconds.
+
+        The first step warms up, and counts only if it is the only one of its sort.
+        """
+        found: dict[frozenset[tuple[Part, float]], list[float]] = {}
+        for shares, seconds in steps:
+            found.setdefault(_told(shares), []).append(seconds)
+        first = next(iter(found.values()), list[float]())
+        if len(first) > 1:
+            del first[0]
+        seen = (Seen(dict(reused), median(each), len(each)) for reused, each in found.items())
+        return cls(tuple(seen), dict(value_nbytes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "seen": [
+                {
+                    "reused": {name_of(part): share for part, share in each.reused.items()},
+                    "seconds": round(each.seconds, 6),
+                    "steps": each.steps,
+                }
+                for each in self.seen
+            ],
+            "value_bytes": {name_of(part): n for part, n in self.value_nbytes.items()},
+        }
+
+    def speedup(self, planned: Sequence[Shares]) -> float | None:
+        """Seconds of steps that reuse nothing ÷ seconds of as many that reuse what is planned.
+
+        A step that was seen takes what it took, any other what a full one takes less what each
+        part saves. None where the run does not tell: of a part that it never reused, or never
+        without another one.
+
+        Args:
+            planned: what every step will reuse.
+        """
+        if not self.seen:
+            return None
+        nothing: Shares = {}
+        seconds = {_told(each.reused): each.seconds for each in self.seen}
+        for shares in (nothing, *planned):
+            if _told(shares) not in seconds:
+                found = self._reckoned(shares)
+                if found is None:
+                    return None
+                seconds[_told(shares)] = found
+        full, total = seconds[_told(nothing)], sum(seconds[_told(shares)] for shares in planned)
+        return full * len(planned) / total if full > 0 and total > 0 else None
+
+    def _reckoned(self, shares: Shares) -> float | None:
+        """Seconds of a step that was not seen, by least squares over those that were."""
+        parts = sorted({part for each in self.seen for part in each.reused}, key=name_of)
+        if not {part for part, share in shares.items() if share}.issubset(parts):
+            return None
+        weights = np.sqrt([each.steps for each in self.seen])
+        features = np.array([_features(each.reused, parts) for each in self.seen])
+        weighed = features * weights[:, None]
+        inverse = np.linalg.pinv(weighed)
+        wanted = np.array(_features(shares, parts))
+        # What lies outside of the space that the seen steps span, they say nothing about.
+        if np.abs(wanted @ inverse @ weighed - wanted).max() > TOLERANCE:
+            return None
+        seconds = np.array([each.seconds for each in self.seen]) * weights
+        return max(float(wanted @ inverse @ seconds), 0.0)
+
+    def nbytes(self, values: Mapping[Part, int]) -> float | None:
+        """Bytes that a run will keep; None where the observed one kept nothing of a part.
+
+        Args:
+            values: how many values of each part's sites are kept for one stream.
+        """
+        if any(part not in self.value_nbytes for part in values):
+            return None
+        return sum(count * self.value_nbytes[part] for part, count in values.items())
+
+
+def _told(shares: Shares) -> frozenset[tuple[Part, float]]:
+    """Equal for steps that reuse the same."""
+    return frozenset((part, round(share, 3)) for part, share in shares.items() if share)
+
+
+def _features(shares: Shares, parts: Sequence[Part]) -> list[float]:
+    """What the seconds of a step are a sum of; a layer saves half as much of half a batch."""
+    guidance = shares.get((SiteKind.GUIDANCE, None), 0.0)
+    layers = [shares.get(part, 0.0) for part in parts if part[0] is not SiteKind.GUIDANCE]
+    return [1.0, guidance, *(share * (1 - guidance / 2) for share in layers)]

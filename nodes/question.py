@@ -1,0 +1,177 @@
+"""A question about a node's strip, as a page asks it. Pages are strangers: nothing is believed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..cache_core.clock import Timeline
+from ..cache_core.errors import ConfigError
+from ..cache_core.estimate import Observation, Seen
+from ..cache_core.sites import MOST_LAYERS, Part, SiteKind, part_named
+from .method_node import MethodNode
+
+MOST_STEPS = 10000
+MOST_SECONDS = 1e6
+MOST_BYTES = 1e15
+
+
+class BadRequest(ValueError):
+    """A question that no front end of ours asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What will a node do?
+
+    Args:
+        node: which kind of node.
+        inputs: values of all its inputs but the model.
+        steps: of the run.
+        first: where in a whole run it begins, 0 … 1.
+        last: where it ends.
+        has_one_branch: whether the sampler leaves the unconditional branch out.
+        timeline: the schedule that a run of so many steps has shown; None where none has.
+        layers: sites by kind, as a run has shown them.
+        observed: what steps of that run cost.
+    """
+
+    node: type[MethodNode]
+    inputs: Mapping[str, Any]
+    steps: int
+    first: float
+    last: float
+    has_one_branch: bool
+    timeline: Timeline | None
+    layers: Mapping[SiteKind, int] | None
+    observed: Observation | None
+
+    @classmethod
+    def read(cls, nodes: Mapping[str, type[MethodNode]], given: Any) -> Question:
+        """Check what came.
+
+        Args:
+            nodes: the nodes that can be asked about, by id.
+            given: node (id), inputs (by name; what is left out has its default), steps, first and
+                last, one_branch; and where a run has shown them, timeline (sigmas, timesteps,
+                percents), layers and observed, as in its report.
+
+        Raises:
+            BadRequest: the question is not of that form.
+        """
+        given = _dict(given, "question")
+        node = nodes.get(str(given.get("node")))
+        if node is None:
+            raise BadRequest(f"there is no node {given.get('node')!r} with a strip")
+        steps = _whole(given.get("steps"), "steps", 1, MOST_STEPS)
+        first = _number(given.get("first", 0.0), "first", 0.0, 1.0)
+        return cls(
+            node=node,
+            inputs=_inputs(node, _dict(given.get("inputs", {}), "inputs")),
+            steps=steps,
+            first=first,
+            last=_number(given.get("last", 1.0), "last", first, 1.0),
+            has_one_branch=given.get("one_branch") is True,
+            timeline=_timeline(given.get("timeline"), steps),
+            layers=_layers(given.get("layers")),
+            observed=_observed(given.get("observed")),
+        )
+
+
+def _inputs(node: type[MethodNode], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for every input but the model, checked as the host would."""
+    found: dict[str, Any] = {}
+    for item in node.define_schema().inputs:
+        if item.id == "model":
+            continue
+        value = given.get(item.id)
+        options = item.as_dict()
+        if value is None:
+            value = options.get("default", next(iter(options.get("options") or ()), None))
+        found[item.id] = _checked(item.id, item.get_io_type(), value, options)
+    return found
+
+
+def _checked(name: str, kind: str, value: Any, options: Mapping[str, Any]) -> Any:
+    low, high = options.get("min", -math.inf), options.get("max", math.inf)
+    if kind == "INT":
+        return _whole(value, name, low, high)
+    if kind == "FLOAT":
+        return _number(value, name, low, high)
+    if kind == "COMBO" and isinstance(value, str):
+        return value
+    raise BadRequest(f"{name} is {value!r}, which is no {kind.lower()}")
+
+
+def _timeline(given: Any, steps: int) -> Timeline | None:
+    """The schedule of the last run, if it was one of so many steps."""
+    if given is None:
+        return None
+    given = _dict(given, "timeline")
+    lists = [_list(given.get(key), key) for key in ("sigmas", "timesteps", "percents")]
+    sigmas = tuple(_number(each, "sigmas") for each in lists[0])
+    timesteps = tuple(None if t is None else _number(t, "timesteps") for t in lists[1])
+    percents = tuple(_number(each, "percents") for each in lists[2])
+    try:
+        timeline = Timeline(sigmas, timesteps, percents)
+    except ConfigError as error:
+        raise BadRequest(str(error)) from error
+    return timeline if timeline.steps == steps else None
+
+
+def _layers(given: Any) -> dict[SiteKind, int] | None:
+    if given is None:
+        return None
+    layers = _dict(given, "layers")
+    known = {kind.value: kind for kind in SiteKind}
+    return {
+        known[name]: _whole(count, name, 0, MOST_LAYERS)
+        for name, count in layers.items()
+        if name in known
+    }
+
+
+def _observed(given: Any) -> Observation | None:
+    if given is None:
+        return None
+    given = _dict(given, "observed")
+    seen: list[Seen] = []
+    for each in _list(given.get("seen"), "seen"):
+        each = _dict(each, "seen")
+        seconds = _number(each.get("seconds"), "seconds", 0.0, MOST_SECONDS)
+        steps = _whole(each.get("steps"), "steps", 1, MOST_STEPS)
+        seen.append(Seen(_by_part(each.get("reused"), "reused", 1.0), seconds, steps))
+    return Observation(tuple(seen), _by_part(given.get("value_bytes"), "value_bytes", MOST_BYTES))
+
+
+def _by_part(given: Any, name: str, most: float) -> dict[Part, float]:
+    found = {part_named(key): _number(n, name, 0.0, most) for key, n in _dict(given, name).items()}
+    return {part: n for part, n in found.items() if part is not None}
+
+
+def _dict(value: Any, name: str) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    raise BadRequest(f"{name} is a {type(value).__name__}; expected an object")
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    if isinstance(value, list) and len(value) <= MOST_STEPS + 1:
+        return value
+    raise BadRequest(f"{name} is no list of at most {MOST_STEPS + 1} numbers")
+
+
+def _number(value: Any, name: str, low: float = -math.inf, high: float = math.inf) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and math.isfinite(value) and low <= value <= high:
+        return float(value)
+    raise BadRequest(f"{name} is {value!r}; expected a number from {low} to {high}")
+
+
+def _whole(value: Any, name: str, low: float, high: float) -> int:
+    number = _number(value, name, low, high)
+    if number.is_integer():
+        return int(number)
+    raise BadRequest(f"{name} is {value!r}; expected a whole number")
