@@ -1,19 +1,26 @@
-"""Names of nodes and inputs in other languages: all of them, and none that does not exist."""
+"""Names and tooltips in other languages: all of them, and none that does not exist."""
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pack
 import pytest
+from comfy_api.latest import io
 from stepcache.nodes.extension import NODES
 
-LANGUAGES = ("zh", "ja", "ko")
 SCRIPTS = {"zh": ("一", "鿿"), "ja": ("ぁ", "鿿"), "ko": ("가", "힣")}
 """First and last sign of what each language is written in."""
 THE_SAME = {"DeepCache UNet", "JSON", "PSNR", "SSIM"}
 """Names that stay as they are."""
+SYNTAX = set("@{}|")
+"""Signs with a meaning in messages of the front end's vue-i18n."""
+
+SCHEMAS = {schema.node_id: schema for schema in (node.define_schema() for node in NODES)}
+every_language = pytest.mark.parametrize("language", SCRIPTS)
 
 
 def names_of(language: str) -> dict[str, Any]:
@@ -21,28 +28,75 @@ def names_of(language: str) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+def ports_of(language: str) -> Iterator[tuple[str, io.Input | io.Output, dict[str, str]]]:
+    """Every input and output: where it is, what it is, and its words in that language."""
+    names = names_of(language)
+    for node, schema in SCHEMAS.items():
+        for port in schema.inputs:
+            yield f"{node}.{port.id}", port, names[node]["inputs"][port.id]
+        for number, port in enumerate(schema.outputs):
+            yield f"{node}.{number}", port, names[node]["outputs"][str(number)]
+
+
+def words_of(language: str) -> Iterator[str]:
+    """Everything that is said in that language."""
+    for node in names_of(language).values():
+        yield node["display_name"]
+        yield node["description"]
+        for port in (*node["inputs"].values(), *node["outputs"].values()):
+            yield from port.values()
+
+
+@every_language
 def test_every_node_input_and_output_has_a_name(language: str) -> None:
     names = names_of(language)
-    schemas = {schema.node_id: schema for schema in (node.define_schema() for node in NODES)}
-    assert names.keys() == schemas.keys()
-    for node, schema in schemas.items():
+    assert names.keys() == SCHEMAS.keys()
+    for node, schema in SCHEMAS.items():
         assert names[node].keys() == {"display_name", "description", "inputs", "outputs"}
         assert list(names[node]["inputs"]) == [each.id for each in schema.inputs]
         assert list(names[node]["outputs"]) == [str(n) for n in range(len(schema.outputs))]
+    assert all(words["name"] for _, _, words in ports_of(language))
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_names_are_in_that_language(language: str) -> None:
+@every_language
+def test_every_tooltip_is_translated_and_no_other(language: str) -> None:
+    for place, port, words in ports_of(language):
+        assert words.keys() == ({"name", "tooltip"} if port.tooltip else {"name"}), place
+
+
+@every_language
+def test_everything_is_in_that_language(language: str) -> None:
     first, last = SCRIPTS[language]
-    for node in names_of(language).values():
-        ports = (*node["inputs"].values(), *node["outputs"].values())
-        words = [node["display_name"], node["description"], *(port["name"] for port in ports)]
-        for word in words:
-            assert word in THE_SAME or any(first <= sign <= last for sign in word), word
+    for word in words_of(language):
+        assert word in THE_SAME or any(first <= sign <= last for sign in word), word
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@every_language
+def test_nothing_is_taken_for_the_syntax_of_messages(language: str) -> None:
+    assert [word for word in words_of(language) if SYNTAX & set(word)] == []
+
+
+@every_language
+def test_tooltips_have_the_numbers_of_the_english_ones(language: str) -> None:
+    for place, port, words in ports_of(language):
+        told, english = (set(re.findall(r"\d+(?:\.\d+)?", text or ""))
+                         for text in (words.get("tooltip"), port.tooltip))  # fmt: skip
+        assert told == english, place
+
+
+@every_language
+def test_tooltips_name_options_as_the_menu_shows_them(language: str) -> None:
+    """The front end translates no options of a node's combos."""
+    named = 0
+    for place, port, words in ports_of(language):
+        for option in getattr(port, "options", None) or ():
+            if f"{option}:" in (port.tooltip or ""):
+                named += 1
+                assert option in words["tooltip"], place
+    assert named > 10
+
+
+@every_language
 def test_no_two_inputs_of_a_node_have_one_name(language: str) -> None:
     for node in names_of(language).values():
         names = [each["name"] for each in node["inputs"].values()]
