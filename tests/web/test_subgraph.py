@@ -1,0 +1,46 @@
+"""A method's node inside of a subgraph: its plan, its live steps and what the run saved."""
+
+from __future__ import annotations
+
+from frontend import FrontEnd
+
+INTO_SUBGRAPH = """() => {
+    const { graph, canvas } = window.app;
+    const node = graph._nodes.find((each) => each.type === "StepCacheApplyPAB");
+    const { subgraph } = graph.convertToSubgraph(new Set([node]));
+    canvas.setGraph(subgraph);
+}"""
+OUT_AGAIN = "() => window.app.canvas.setGraph(window.app.rootGraph)"
+
+
+def test_a_node_in_an_open_subgraph_shows_plan_run_and_summary(ui: FrontEnd) -> None:
+    ui.load("dit_pab")
+    ui.wait_for(ui.is_drawn)
+    ui.set("KSampler", "steps", 14)
+    ui.page.evaluate(INTO_SUBGRAPH)
+    try:
+        ui.wait_for(lambda: [s["above"][:8] for s in ui.strips()] == ["14 steps"])
+        ui.queue()
+        ui.wait_for(lambda: "sampling" in ui.strip()["below"], seconds=60)
+        ui.wait_for(lambda: "MiB" in ui.strip()["below"], seconds=60)
+    finally:
+        ui.page.evaluate(OUT_AGAIN)
+
+
+def test_a_run_is_shown_when_its_subgraph_is_opened_afterwards(ui: FrontEnd) -> None:
+    ui.load("dit_pab")
+    ui.wait_for(ui.is_drawn)
+    ui.page.evaluate(INTO_SUBGRAPH)
+    ui.page.evaluate(OUT_AGAIN)
+    try:
+        ui.queue()
+        ui.wait_for(lambda: ui.shown_on("StepCacheReport"), seconds=60)
+        ui.page.evaluate(
+            """() => {
+                const { rootGraph, canvas } = window.app;
+                canvas.setGraph(rootGraph._nodes.find((each) => each.subgraph).subgraph);
+            }"""
+        )
+        ui.wait_for(lambda: "MiB" in ui.strip()["below"])
+    finally:
+        ui.page.evaluate(OUT_AGAIN)
