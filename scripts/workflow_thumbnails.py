@@ -8,6 +8,7 @@ The others are made by `scripts/demo.py --thumbnails`.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from dataclasses import dataclass
@@ -156,10 +157,17 @@ def draw(card: Card) -> Image.Image:
     return canvas.picture()
 
 
+def encoded(picture: Image.Image) -> bytes:
+    """The file of a picture."""
+    data = io.BytesIO()
+    picture.save(data, "jpeg", quality=QUALITY, optimize=True)
+    return data.getvalue()
+
+
 def main() -> int:
     """Write the files. Returns the exit status."""
     for name in drawn_names():
-        draw(card_of(name)).save(WORKFLOWS / f"{name}.jpg", quality=QUALITY, optimize=True)
+        (WORKFLOWS / f"{name}.jpg").write_bytes(encoded(draw(card_of(name))))
         print(f"wrote workflows/{name}.jpg")
     return 0
 
