@@ -6,7 +6,8 @@ Each stands between two comments that the front end does not show. Needs Python 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,24 @@ import help_results as results
 
 DOCS = Path(__file__).resolve().parents[1] / "web" / "docs"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-NONE, RULE = "–", "---"
 
 
 def table(node: str) -> str:
-    """The table of a node's page.
+    """The tables of a node's page, one for each model: panels are narrow.
 
     Raises:
         LookupError: the results lack a setting that the page is to show.
     """
-    rows = _advised() if node == results.ADVISOR else _settings(node)
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([*lines, "", _note()])
+    make = _advised if node == results.ADVISOR else partial(_settings, results.SETTINGS[node])
+    parts: list[str] = []
+    for model, title in results.MODELS.items():
+        rows = list(make(model))
+        if rows:
+            plain = results.percent(_plain(model)["fully_correct"])
+            parts += [f"**{title}** (plain: {plain} right)", _markdown(rows)]
+    if not parts:
+        raise LookupError(f"{node}: no results")
+    return "\n\n".join([*parts, _note()])
 
 
 def page(node: str, text: str) -> str:
@@ -48,59 +55,42 @@ def nodes() -> list[str]:
     return [*results.SETTINGS, results.ADVISOR]
 
 
-def _settings(node: str) -> Iterator[tuple[str, ...]]:
-    """Three columns for each model on which the method was measured."""
-    settings = results.SETTINGS[node]
-    sources = {each.source: results.read(each.source) for each in settings}
-    found = [
-        {
-            model: results.row_of(sources[each.source], model, each.method, each.labels)
-            for model in results.MODELS
-        }
-        for each in settings
-    ]
-    models = [model for model in results.MODELS if any(rows[model] for rows in found)]
-    plain = {model: _plain(sources[settings[0].source], model) for model in models}
-    yield ("setting", *(part for model in models for part in _columns(model, plain[model])))
-    yield (RULE,) * (1 + 3 * len(models))
-    for setting, rows in zip(settings, found, strict=True):
-        measured = [row for row in rows.values() if row is not None]
-        if not measured:
-            raise LookupError(f"{node}: no results for {setting}")
-        numbers = (part for model in models for part in _numbers(rows[model]))
-        yield (setting.words(measured[0]), *numbers)
+def _markdown(rows: list[dict[str, str]]) -> str:
+    head = [list(rows[0]), ["---"] * len(rows[0])]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (*head, *(r.values() for r in rows)))
 
 
-def _columns(model: str, plain: dict[str, Any]) -> tuple[str, str, str]:
-    right = f"right (plain {results.percent(plain['fully_correct'])})"
-    return (f"{results.MODELS[model]}: speed", right, "PSNR")
+def _settings(settings: Iterable[results.Setting], model: str) -> Iterator[dict[str, str]]:
+    """A line for each setting that was measured on a model."""
+    for setting in settings:
+        found = results.read(setting.source)
+        row = results.row_of(found, model, setting.method, setting.labels)
+        if row is not None:
+            yield {"setting": setting.words(row), **_numbers(row)}
 
 
-def _numbers(row: dict[str, Any] | None) -> tuple[str, str, str]:
-    if row is None:
-        return (NONE, NONE, NONE)
-    return (results.speed(row), results.percent(row["fully_correct"]), results.likeness(row))
+def _numbers(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        "speed": results.speed(row),
+        "right": results.percent(row["fully_correct"]),
+        "PSNR": results.likeness(row),
+    }
 
 
-def _advised() -> Iterator[tuple[str, ...]]:
-    """A line for each wished speed on each model."""
+def _advised(model: str) -> Iterator[dict[str, str]]:
+    """A line for each speed that was wished for on a model."""
     found = results.read("calibration")
-    yield ("model", "speedup", "chosen", "predicted", "measured", "right", "PSNR")
-    yield (RULE,) * 7
-    for model, title in results.MODELS.items():
-        plain = results.percent(_plain(found, model)["fully_correct"])
-        for wish, advice in found["advised"][model].items():
-            method, label = advice["row"]
-            row = results.row_of(found, model, method, (label,))
-            if row is None:
-                raise LookupError(f"no results for {advice['row']} on {model}")
-            yield (
-                f"{title} (plain {plain} right)",
-                wish.removesuffix("×"),
-                _chosen(advice["reason"][0], row["parameters"]),
-                f"{row['predicted']['speedup']:.2f}×",
-                *_numbers(row),
-            )
+    for wish, advice in found["advised"][model].items():
+        method, label = advice["row"]
+        row = results.row_of(found, model, method, (label,))
+        if row is None:
+            raise LookupError(f"no results for {advice['row']} on {model}")
+        yield {
+            "speedup": wish.removesuffix("×"),
+            "chosen": _chosen(advice["reason"][0], row["parameters"]),
+            "predicted": f"{row['predicted']['speedup']:.2f}×",
+            **_numbers(row),
+        }
 
 
 def _chosen(reason: str, parameters: str) -> str:
@@ -114,17 +104,18 @@ def _chosen(reason: str, parameters: str) -> str:
 
 def _note() -> str:
     """What the numbers are about; both files of results were made in the same way."""
-    row = _plain(results.read("quality"), next(iter(results.MODELS)))
+    row = _plain(next(iter(results.MODELS)))
     return (
         "*Speed*: of whole runs without decoding. *Right*: pictures in which a judge finds every\n"
-        "word of the caption and nothing else. *PSNR*: likeness to the plain picture.\n"
+        "word of the caption and nothing else. *PSNR*: likeness to the plain picture; in the\n"
+        "picture above that of each one by itself.\n"
         f"{row['captions']} captions, {row['steps']} steps, {row['batch']} pictures at once, "
         f"{row['precision']}, small models on a processor:\nan order, not a promise."
     )
 
 
-def _plain(found: dict[str, Any], model: str) -> dict[str, Any]:
-    row = results.row_of(found, model, "plain", ("",))
+def _plain(model: str) -> dict[str, Any]:
+    row = results.row_of(results.read("quality"), model, "plain", ("",))
     if row is None:
         raise LookupError(f"no plain results on {model}")
     return row

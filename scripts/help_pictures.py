@@ -1,0 +1,145 @@
+"""Draws web/docs/pictures/*.jpg, one for each method's page: `python scripts/help_pictures.py`.
+
+The same captions and noise, plain and with three settings from careful to bold. Models, precision,
+captions and noise are those of the first batch that benchmarks/quality.py scores; the speeds are
+what it measured. Needs the environment of `python scripts/test.py`, and some minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "scripts")]
+
+# Boots the host and loads the pack, which the imports below rest on.
+import numpy as np  # noqa: E402
+import quality_calibrated as calibrated  # noqa: E402
+import torch  # noqa: E402
+from help_results import ADVISOR, SETTINGS, Setting, read, row_of, speed  # noqa: E402
+from help_sheet import Column, draw  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
+from PIL import Image  # noqa: E402
+from quality_runs import STEPS, Subject, eight_bit  # noqa: E402
+from quality_settings import SETTINGS as SCORED  # noqa: E402
+from stepcache.cache_core.methods import Method  # noqa: E402
+from stepcache.cache_core.patching import attach  # noqa: E402
+
+from demo.shapes import scenes  # noqa: E402
+
+FOLDER = ROOT / "web" / "docs" / "pictures"
+BATCH, PRECISION = 25, "bfloat16"
+THREADS = 1
+"""As those of benchmarks/results/quality.json."""
+JPEG_QUALITY = 85
+MOST_BYTES = 60 * 1024
+
+MODEL = {node: "dit" for node in (*SETTINGS, ADVISOR)} | {"StepCacheDeepCacheUNet": "unet"}
+"""Which model a page shows: the one on which its method gains more."""
+SMOOTHCACHE = ("FORA: every 2nd step", "FORA: every 3rd step", "whole blocks: every 3rd step")
+"""Of the settings on its page, those that need no calibration."""
+
+
+def shown_places(texts: Sequence[str]) -> list[int]:
+    """Which captions are shown: the first of each ground."""
+    grounds = [scenes.parse(text).ground for text in texts]
+    return sorted(grounds.index(ground) for ground in set(grounds))
+
+
+def methods(node: str, subject: Subject, work: Path) -> Iterator[tuple[str, str, Method]]:
+    """Heading, measured speed and method of each setting on a page.
+
+    Raises:
+        SystemExit: the advisor chooses something else than what was measured.
+    """
+    if node == ADVISOR:
+        yield from _advised(subject, work)
+        return
+    for setting in SETTINGS[node]:
+        if node == "StepCacheSmoothCache" and setting.name not in SMOOTHCACHE:
+            continue
+        row = row_of(read(setting.source), subject.name, setting.method, setting.labels)
+        assert row is not None, setting
+        yield setting.name, speed(row), _made(subject.name, setting)
+
+
+def _made(model: str, setting: Setting) -> Method:
+    (label,) = setting.labels
+    if setting.source == "calibration":
+        return calibrated.UNCALIBRATED[model][setting.method, label](STEPS)
+    place = (model, setting.method, label)
+    return next(one.make() for one in SCORED if (one.model, one.name, one.label) == place)
+
+
+def _advised(subject: Subject, work: Path) -> Iterator[tuple[str, str, Method]]:
+    results = read("calibration")
+    advices = calibrated.advices_of(subject, calibrated.calibration_of(subject, work))
+    for wish, advice in advices.items():
+        method, label = results["advised"][subject.name][f"{wish:g}×"]["row"]
+        row = row_of(results, subject.name, method, (label,))
+        assert row is not None, (method, label)
+        found = advice.method.describe().partition(", chosen by")[0]
+        if found != row["parameters"]:
+            raise SystemExit(
+                f"for {wish:g}× the advisor chooses {found}; {row['parameters']} was measured. "
+                f"Give the folder of that calibration with --calibrated, or measure again"
+            )
+        yield f"speedup {wish:g}", speed(row), advice.method
+
+
+def write(node: str, picture: Image.Image) -> None:
+    """Save a page's picture.
+
+    Raises:
+        SystemExit: the file is too large for a help page.
+    """
+    FOLDER.mkdir(exist_ok=True)
+    path = FOLDER / f"{node}.jpg"
+    # Full colour resolution: edges of red on blue are what the pictures are about.
+    picture.save(path, quality=JPEG_QUALITY, subsampling=0, optimize=True)
+    size = path.stat().st_size
+    print(f"wrote {path.relative_to(ROOT)}: {picture.width} x {picture.height}, {size} bytes")
+    if size > MOST_BYTES:
+        raise SystemExit(f"{path.name} has {size} bytes; expected {MOST_BYTES} at most")
+
+
+def main() -> None:
+    """Draw every page's picture, or those that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("nodes", nargs="*", default=list(MODEL), help="node ids")
+    parser.add_argument(
+        "--calibrated",
+        type=Path,
+        default=ROOT / "output" / "calibration",
+        help="the --work of benchmarks/quality_calibrated.py, whose calibration the advisor takes",
+    )
+    arguments = parser.parse_args()
+    torch.set_num_threads(THREADS)
+    texts = scenes.held_out_captions(BATCH)
+    places = shown_places(texts)
+
+    for name in dict.fromkeys(MODEL[node] for node in arguments.nodes):
+        subject = Subject(name, PRECISION, ROOT / "output" / "help", BATCH)
+        plain = Column("plain", "", _drawn(subject, subject.model, texts, places))
+        for node in (node for node in arguments.nodes if MODEL[node] == name):
+            cached = [
+                Column(heading, gained, _drawn(subject, attach(subject.model, one), texts, places))
+                for heading, gained, one in methods(node, subject, arguments.calibrated)
+            ]
+            write(node, draw([texts[place] for place in places], [plain, *cached]))
+
+
+def _drawn(
+    subject: Subject, model: Any, texts: list[str], places: Sequence[int]
+) -> list[NDArray[np.uint8]]:
+    """Some pictures of a batch: drawn alone they would begin with other noise."""
+    pictures = eight_bit(subject.draw(model, texts, 0)[0])
+    return [pictures[place] for place in places]
+
+
+if __name__ == "__main__":
+    main()
