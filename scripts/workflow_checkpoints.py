@@ -77,10 +77,8 @@ def graph_of(checkpoint: Checkpoint) -> Graph:
 
 def _beginning(checkpoint: Checkpoint) -> str:
     """Which files go where, and what to do then."""
-    lines = [f"**{checkpoint.title}** needs these files in ComfyUI's folder:", ""]
-    lines += [
-        f"- `models/{file.folder}/{file.name}` ([page]({file.page}))" for file in checkpoint.files
-    ]
+    lines = [f"**{checkpoint.title}** needs these files, in these folders of ComfyUI:", ""]
+    lines += [f"- [{file.name}]({file.page}) in models/{file.folder}" for file in checkpoint.files]
     lines += [
         "",
         "Others of the same kind do as well: press R and choose them in the loaders. Then run; "

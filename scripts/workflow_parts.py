@@ -85,13 +85,10 @@ def sampler(
         )
     custom = start.settings
     seen = {"model": model, "latent": start.latent}[custom.looks_at]
-    (chosen,) = graph.add(
-        custom.sampler[0], 3, "Sampler", custom.sampler[1], None, (("SAMPLER", "SAMPLER"),)
-    )
-    (sigmas,) = graph.add(
-        custom.scheduler[0], 3, "Steps", custom.scheduler[1], {custom.looks_at: seen},
-        (("SIGMAS", "SIGMAS"),),
-    )  # fmt: skip
+    kind, widgets = custom.sampler
+    (chosen,) = graph.add(kind, 3, kind, widgets, None, (("SAMPLER", "SAMPLER"),))
+    kind, widgets = custom.scheduler
+    (sigmas,) = graph.add(kind, 3, kind, widgets, {custom.looks_at: seen}, (("SIGMAS", "SIGMAS"),))
     inputs |= {"sampler": chosen, "sigmas": sigmas, "latent_image": start.latent}
     return graph.add(
         "SamplerCustom", 3, title or "SamplerCustom", [True, SEED, seed_control, custom.cfg],

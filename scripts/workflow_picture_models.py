@@ -27,6 +27,7 @@ SENTENCES = (
     "below, gulls circle the lantern, and the last light colours the clouds orange and violet."
 )
 """For models that were trained on whole sentences."""
+LESS_MEMORY = "Short of memory: set weight_dtype of the model's loader to fp8_e4m3fn."
 
 SD15 = Checkpoint(
     title="Stable Diffusion 1.5",
@@ -82,8 +83,8 @@ SDXL = Checkpoint(
             DEEPCACHE,
             widgets=[3, 0, "uniform", 15, 1.4, 0.0, 1.0, "with T-GATE: interval 3, branch 0"],
             note="**DeepCache** runs the whole UNet on every third step, and on the two steps at "
-            "the gate. Their authors report 53 s for a plain picture, 20 s with DeepCache and 15 s "
-            "with both, on a GTX 1080 Ti.\n"
+            "the gate. T-GATE's authors report 53 s for a plain picture, 20 s with DeepCache and "
+            "15 s with both, on a GTX 1080 Ti.\n"
             "\n- preset *custom*, interval 2: nearer to the plain picture",
         ),
     ),
@@ -142,7 +143,7 @@ FLUX_DEV = Checkpoint(
             "layers. So all blocks are reused on every second step in the middle of the run. This "
             "is no published setting. It keeps about 1.5 GB.\n"
             "\n- start_percent 0.3: nearer to the plain picture"
-            "\n- block 3: faster and less exact"
+            "\n- block 3, an advanced input: faster and less exact"
             "\n- block 1: attention alone; saves little here" + STRIPS + NOT_MEASURED,
         ),
     ),
@@ -152,6 +153,7 @@ FLUX_DEV = Checkpoint(
     prompt=SENTENCES,
     text="flux",
     guidance=3.5,
+    advice=LESS_MEMORY,
 )  # fmt: skip
 
 PIXART_SIGMA = Checkpoint(
@@ -204,8 +206,8 @@ QWEN_IMAGE = Checkpoint(
         replace(
             GUIDANCE_ONLY,
             note="**FasterCache, its guidance half:** after the first third the negative prompt "
-            "is asked on every 5th step only, and its answer is rebuilt in between. For a model "
-            "of this size that fits best: next to nothing is kept.\n"
+            "is asked on every 5th step only, and its answer is rebuilt in between. It keeps next "
+            "to nothing, which counts with a model of this size.\n"
             "\n- guidance_interval 3: nearer to the plain picture"
             "\n- self_attention 2: attention is reused too; that keeps some 5 GB for each prompt"
             "\n- with a Lightning LoRA at cfg 1 there is no negative prompt to leave out"

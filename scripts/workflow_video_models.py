@@ -11,7 +11,7 @@ from workflow_checkpoints import NOT_MEASURED, Checkpoint
 from workflow_graph import File
 from workflow_methods import FASTERCACHE, GUIDANCE_ONLY, PAB, STRIPS
 from workflow_parts import Custom
-from workflow_picture_models import CLIP_L, T5
+from workflow_picture_models import CLIP_L, LESS_MEMORY, T5
 
 SCENE = (
     "A small red fishing boat leaves a harbour at dawn. The camera follows it slowly from the "
@@ -92,7 +92,7 @@ HUNYUAN_VIDEO = Checkpoint(
             "It is about half of the arithmetic at this size, and more in longer videos. It keeps "
             "about 8 GB here; fewer frames keep less.\n"
             "\n- start_percent 0.3: nearer to the plain video"
-            "\n- block 2: whole blocks, far more is saved; no published setting"
+            "\n- block 2, an advanced input: whole blocks, far more is saved; no published setting"
             "\n- the model is asked once per step, so there is no negative prompt to leave out"
             + STRIPS + NOT_MEASURED,
         ),
@@ -104,6 +104,7 @@ HUNYUAN_VIDEO = Checkpoint(
     text="hunyuan_video",
     shift=("ModelSamplingSD3", 7.0),
     guidance=6.0,
+    advice=LESS_MEMORY,
     tiles=(256, 64, 64, 8),
     fps=24.0,
 )  # fmt: skip
@@ -170,10 +171,10 @@ COGVIDEOX = Checkpoint(
     prompt=SCENE,
     text="cogvideox",
     fps=8.0,
-    advice="**The model** has to be one file in ComfyUI's own names (`blocks.0…`). The files on "
-    "its page are in diffusers' names, which the loader does not read, and we know of no converted "
-    "one by its publishers.\n\n**The sampler** is the DDIM of ComfyUI's VOID nodes: VOID is a "
-    "CogVideoX, and KSampler does not fit how it is noised.",
+    advice="**The model** has to be one file in ComfyUI's own names (blocks.0, not "
+    "transformer_blocks.0). The files on its page are in diffusers' names, which the loader does "
+    "not read, and we know of no converted one by its publishers.\n\n**The sampler** is the DDIM "
+    "of ComfyUI's VOID nodes: VOID is a CogVideoX, and KSampler does not fit how it is noised.",
 )  # fmt: skip
 
 VIDEO_MODELS = {

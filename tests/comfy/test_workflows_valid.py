@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import host
 import pytest
 import shipped
 from demonstration.prompts import NOTES, Prompt, PromptError, to_prompt
@@ -30,8 +29,7 @@ def definitions(models: Path) -> Iterator[dict[str, Any]]:
 @pytest.fixture
 def workflow(request: pytest.FixtureRequest) -> Workflow:
     """The file of a name."""
-    if request.param in shipped.MODELS:
-        host.skip_if_older("0.30.0", f"the stock graph of {shipped.MODELS[request.param].title}")
+    shipped.skip_if_older(request.param)
     return shipped.read(request.param)
 
 
@@ -115,7 +113,8 @@ def test_the_first_note_names_every_file_and_its_folder(name: str) -> None:
     files = shipped.MODELS[name].files
     assert sorted(named) == sorted(file.name for file in files)
     for file in files:
-        assert f"`models/{file.folder}/{file.name}` ([page](https://huggingface.co/" in text
+        assert f"- [{file.name}](https://huggingface.co/{file.repository}) in models/" in text
+        assert f") in models/{file.folder}\n" in text
 
 
 @each_model
