@@ -16,6 +16,15 @@ OPTIONS = ("--no-sandbox", "--disable-background-networking", "--disable-gpu", "
 START_MS = 120_000
 OURS = ("stepcache", "step_cache", "strip_view", "run_settings", "Step Cache")
 STRIP = "[data-testid=stepcache-strip]"
+METHODS = {
+    "dit_pab": "StepCacheApplyPAB",
+    "dit_fastercache": "StepCacheApplyFasterCache",
+    "unet_deepcache": "StepCacheDeepCacheUNet",
+    "dit_tgate": "StepCacheTGate",
+    "dit_smoothcache": "StepCacheSmoothCache",
+    "dit_advisor": "StepCacheAdvisor",
+}
+"""A workflow of ours for every node with a strip."""
 
 
 @contextlib.contextmanager
@@ -46,9 +55,14 @@ class FrontEnd:
         self.page: Any = None
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[FrontEnd]:
-        """Open the tab, and wait until it can be used."""
+    def opened(self, before: str = "") -> Iterator[FrontEnd]:
+        """Open the tab, and wait until it can be used.
+
+        Args:
+            before: a script that runs in the page before the front end does.
+        """
         context = self._browser.new_context(viewport={"width": 1600, "height": 1000})
+        context.add_init_script(before)
         try:
             self.page = context.new_page()
             self.page.set_default_timeout(30_000)
@@ -89,23 +103,57 @@ class FrontEnd:
         self.page.evaluate("(data) => window.app.loadGraphData(data)", data)
 
     def drop(self, file: Path) -> None:
-        """Drag a file onto the canvas."""
-        self.page.evaluate(
-            """([name, text]) => {
-                const dataTransfer = new DataTransfer();
-                dataTransfer.items.add(new File([text], name, { type: "application/json" }));
-                const at = { bubbles: true, cancelable: true, clientX: 700, clientY: 500 };
-                for (const kind of ["dragenter", "dragover", "drop"]) {
-                    document.querySelector("#graph-canvas")
-                        .dispatchEvent(new DragEvent(kind, { ...at, dataTransfer }));
-                }
-            }""",
-            [file.name, file.read_text(encoding="utf-8")],
-        )
+        """Drag a file from outside of the browser onto the canvas."""
+        # What covers the page while something loads takes drops, too.
+        self.page.locator(".p-blockui-mask").wait_for(state="detached")
+        data = {"items": [], "files": [str(file)], "dragOperationsMask": 1}
+        devtools = self.page.context.new_cdp_session(self.page)
+        for kind in ("dragEnter", "dragOver", "drop"):
+            where = {"type": kind, "x": 700, "y": 500, "data": data}
+            devtools.send("Input.dispatchDragEvent", where)
+        devtools.detach()
 
     def saved(self) -> dict[str, Any]:
         """The workflow as it would be saved."""
         return self.page.evaluate("() => JSON.parse(JSON.stringify(window.app.graph.serialize()))")
+
+    def change_setting(self, name: str, value: Any) -> None:
+        """Change a setting of the front end, such as its colours."""
+        self.page.evaluate(
+            """([name, value]) => window.app.extensionManager.setting.set(name, value)""",
+            [name, value],
+        )
+
+    def look_at(self, node_type: str, scale: float = 1.0) -> None:
+        """Move the canvas until a node stands in the upper left, and wait until it is drawn."""
+        self.page.evaluate(
+            """async ([type, scale]) => {
+                const { canvas, graph } = window.app;
+                const node = graph._nodes.find((each) => each.type === type);
+                canvas.ds.scale = scale;
+                canvas.ds.offset[0] = 400 / scale - node.pos[0];
+                canvas.ds.offset[1] = 160 / scale - node.pos[1];
+                canvas.setDirty(true, true);
+                const frame = () => new Promise((done) => requestAnimationFrame(done));
+                for (let drawn = 0; drawn < 4; drawn++) await frame();
+            }""",
+            [node_type, scale],
+        )
+
+    def number_of(self, node_type: str) -> str:
+        """The id of the first node of a type."""
+        return self.page.evaluate(
+            "(type) => String(window.app.graph._nodes.find((each) => each.type === type).id)",
+            node_type,
+        )
+
+    def value(self, node_type: str, name: str) -> Any:
+        """What a widget holds."""
+        return self.page.evaluate(
+            """([type, name]) => window.app.graph._nodes.find((each) => each.type === type)
+                .widgets.find((each) => each.name === name).value""",
+            [node_type, name],
+        )
 
     def set(self, node_type: str, name: str, value: Any) -> None:
         """Move a widget, as both renderers do: the value, then its callback."""
@@ -141,6 +189,10 @@ class FrontEnd:
         (strip,) = self.strips()
         return strip
 
+    def is_drawn(self) -> bool:
+        """Whether every strip in the page shows a plan, and there is one."""
+        return bool(self.strips()) and all(each["rows"] and each["words"] for each in self.strips())
+
     def wait_for(self, is_so: Callable[[], Any], seconds: float = 20.0) -> Any:
         """Wait until something is so; what it returned."""
         end = time.monotonic() + seconds
@@ -151,9 +203,9 @@ class FrontEnd:
                 return found
             self.page.wait_for_timeout(20)
 
-    def queue(self) -> None:
-        """Press Run, with a seed of its own: the server draws nothing twice."""
-        self.set("KSampler", "seed", time.time_ns() // 1000)
+    def queue(self, seed: int | None = None) -> None:
+        """Press Run, by default with a seed of its own: the server draws nothing twice."""
+        self.set("KSampler", "seed", time.time_ns() // 1000 if seed is None else seed)
         self.page.evaluate("() => window.app.queuePrompt(0, 1)")
 
     def undo(self) -> None:

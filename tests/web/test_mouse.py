@@ -1,0 +1,62 @@
+"""Widgets moved with a real mouse and keys, in both renderers; the strip follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from frontend import FrontEnd
+from gestures import choose, drag, step_up, type_into
+
+PAB = "StepCacheApplyPAB"
+SMOOTHCACHE = "StepCacheSmoothCache"
+
+
+def step_up_often(*where: Any) -> None:
+    """Far enough that another step of the run computes."""
+    for _ in range(5):
+        step_up(*where)
+
+
+@pytest.mark.parametrize(
+    ("name", "move", "low", "high"),
+    [
+        ("self_attention", step_up, 3, 3),
+        ("self_attention", lambda *where: drag(*where, 60), 3, 100),
+        ("self_attention", lambda *where: type_into(*where, "5"), 5, 5),
+        ("start_percent", step_up_often, 0.199, 0.201),
+        ("start_percent", lambda *where: drag(*where, 60), 0.151, 0.99),
+        ("start_percent", lambda *where: type_into(*where, "0.6"), 0.6, 0.6),
+    ],
+    ids=[f"{kind} {way}" for kind in ("int", "float") for way in ("stepped", "dragged", "typed")],
+)
+def test_a_number_is_moved(
+    ui: FrontEnd, name: str, move: Callable[..., None], low: float, high: float
+) -> None:
+    ui.load("dit_pab")
+    ui.look_at(PAB)
+    ui.wait_for(ui.is_drawn)
+    before = ui.strip()["cells"]
+    move(ui, PAB, name)
+    ui.wait_for(lambda: low <= ui.value(PAB, name) <= high)
+    ui.wait_for(lambda: ui.strip()["cells"] != before)
+
+
+def test_an_option_is_chosen(ui: FrontEnd) -> None:
+    ui.load("dit_smoothcache")
+    ui.look_at(SMOOTHCACHE)
+    ui.wait_for(ui.is_drawn)
+    before, old = ui.strip()["cells"], ui.value(SMOOTHCACHE, "schedule")
+    other = next(each for each in _options(ui, "schedule") if each != old)
+    choose(ui, SMOOTHCACHE, "schedule", other)
+    ui.wait_for(lambda: ui.value(SMOOTHCACHE, "schedule") == other)
+    ui.wait_for(lambda: ui.strip()["cells"] != before)
+
+
+def _options(ui: FrontEnd, name: str) -> list[str]:
+    return ui.page.evaluate(
+        """([type, name]) => window.app.graph._nodes.find((each) => each.type === type)
+            .widgets.find((each) => each.name === name).options.values""",
+        [SMOOTHCACHE, name],
+    )
