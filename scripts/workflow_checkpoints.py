@@ -11,8 +11,8 @@ from workflow_parts import CONDITIONING, LATENT, Custom, Start, decode, sample
 
 CLIP, VAE, VIDEO = ("CLIP", "CLIP"), ("VAE", "VAE"), ("VIDEO", "VIDEO")
 NOT_MEASURED = (
-    "\n\nSpeed and quality on these weights were not measured by us. Set the method's node to "
-    "bypass for the plain run, and compare."
+    "\n\nSpeed and quality on these weights were not measured by us. For the plain run to compare "
+    "with, bypass the Step Cache nodes, the report too."
 )
 """The end of every note about a method."""
 
