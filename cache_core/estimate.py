@@ -14,6 +14,9 @@ from .sites import Part, SiteKind, name_of
 Shares = Mapping[Part, float]
 """Which share of a part's sites reuses in a step, 0 … 1; one that is not named reuses nothing."""
 
+ENOUGH = 3
+"""Full steps whose median is trusted alone; of fewer, one slow step would tell a wrong speed."""
+
 TOLERANCE = 1e-6
 """How far a step may lie from what was seen and still be told from it, in shares."""
 
@@ -76,6 +79,14 @@ class Observation:
             "value_bytes": {name_of(part): n for part, n in self.value_nbytes.items()},
         }
 
+    @property
+    def full_seconds(self) -> float | None:
+        """What a step takes that reuses nothing; None where the run does not tell."""
+        full = next((each for each in self.seen if not each.reused), None)
+        if full is not None and full.steps >= ENOUGH:
+            return full.seconds
+        return self._reckoned({}) if self.seen else None
+
     def speedup(self, planned: Sequence[Shares]) -> float | None:
         """Seconds of steps that reuse nothing ÷ seconds of as many that reuse what is planned.
 
@@ -86,17 +97,18 @@ class Observation:
         Args:
             planned: what every step will reuse.
         """
-        if not self.seen:
+        full = self.full_seconds
+        if full is None:
             return None
-        nothing: Shares = {}
         seconds = {_told(each.reused): each.seconds for each in self.seen}
-        for shares in (nothing, *planned):
+        seconds[frozenset()] = full
+        for shares in planned:
             if _told(shares) not in seconds:
                 found = self._reckoned(shares)
                 if found is None:
                     return None
                 seconds[_told(shares)] = found
-        full, total = seconds[_told(nothing)], sum(seconds[_told(shares)] for shares in planned)
+        total = sum(seconds[_told(shares)] for shares in planned)
         return full * len(planned) / total if full > 0 and total > 0 else None
 
     def _reckoned(self, shares: Shares) -> float | None:

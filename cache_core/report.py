@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from statistics import median
 from threading import Lock
 from time import perf_counter
 from typing import Any
@@ -152,18 +151,13 @@ class Report:
     def measured_speedup(self) -> float | None:
         """Seconds if every step had taken as long as those that computed everything, ÷ seconds.
 
-        From this run alone, so that it can be said without a plain one beside it; None where no
-        step computed everything. The first step counts only if there is no other: it warms up.
+        From this run alone, so that it can be said without a plain one beside it; None where its
+        steps do not tell what computing everything takes.
         """
-        strips = [self.strip_of(kind) for kind in self.plans]
-        full = [
-            seconds
-            for step, seconds in sorted(self.step_seconds.items())
-            if step < self.steps and all(strip[step] == "C" for strip in strips)
-        ]
-        if not full or self.seconds <= 0 or self.evaluations != self.steps:
+        if self.observed is None or self.seconds <= 0 or self.evaluations != self.steps:
             return None
-        return median(full[1:] or full) * self.steps / self.seconds
+        full = self.observed.full_seconds
+        return full * self.steps / self.seconds if full else None
 
     @property
     def nothing_reused_because(self) -> str | None:

@@ -6,9 +6,15 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..cache_core.patching import attached
 from . import inputs, picture
 
 NAME = "Step Cache Report"
+NOTHING = (
+    "No Step Cache node is attached to this model: it was sampled as it is, and nothing was "
+    "reused. If that is not what you wanted, connect the model that leaves the last Step Cache node, the "
+    "same that goes into the sampler."
+)
 
 
 class StepCacheReport(io.ComfyNode):
@@ -40,8 +46,13 @@ class StepCacheReport(io.ComfyNode):
     def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls, model: io.Model.Type, latent: dict[str, Any]
     ) -> io.NodeOutput:
-        report = inputs.report_of(model, NAME, "the last Step Cache node")
-        text, data = report.to_text(), report.to_json()
-        drawn = picture.to_image(picture.draw_run(report))
+        if attached(model):
+            report = inputs.report_of(model, NAME, "the last Step Cache node")
+            text, data = report.to_text(), report.to_json()
+            drawn = picture.draw_run(report)
+        else:
+            # Somebody may have bypassed the method to see the plain picture: that must not be lost.
+            text, data, drawn = NOTHING, "null", picture.draw_words(NOTHING)
+        drawn = picture.to_image(drawn)
         shown = {"text": (text,), "stepcache_report": (data,)}
         return io.NodeOutput(latent, text, data, drawn, ui=shown)

@@ -79,6 +79,16 @@ def draw_run(report: Report) -> Image.Image:
     return canvas.picture()
 
 
+def draw_words(words: str) -> Image.Image:
+    """A few sentences in place of a run, of the same width."""
+    letters = Letters(SCALE)
+    lines = letters.wrapped(words, TEXT_SIZE, WIDTH - 2 * MARGIN, MOST_LINES)
+    canvas = Canvas(WIDTH, 2 * MARGIN + LINE * len(lines), letters)
+    for number, line in enumerate(lines):
+        canvas.text((MARGIN, MARGIN + LINE * number), line, TEXT_SIZE)
+    return canvas.picture()
+
+
 def _header(report: Report) -> list[str]:
     return [report.summary(), *report.speedups, *report.notes]
 

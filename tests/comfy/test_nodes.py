@@ -204,10 +204,20 @@ def test_the_report_node_shows_and_hands_on() -> None:
     assert json.loads(data)["version"] == 1
 
 
+def test_the_report_node_hands_on_what_a_plain_model_drew() -> None:
+    """Somebody who bypasses the method to see the plain picture must get it."""
+    latent = {"samples": None}
+    handed_on, text, data, drawn = _run(
+        StepCacheReport, model=toys.load("wan"), latent=latent
+    ).result
+    assert handed_on is latent
+    assert text.startswith("No Step Cache node is attached to this model")
+    assert json.loads(data) is None
+    assert drawn.shape[2:] == (1024, 3)
+
+
 def test_the_report_node_says_what_is_missing() -> None:
     latent = {"samples": None}
-    with pytest.raises(StepCacheError, match=r"Step Cache Report: no Step Cache node is attached"):
-        _run(StepCacheReport, model=toys.load("wan"), latent=latent)
     unsampled = _run(ApplyPAB, model=toys.load("wan")).result[0]
     with pytest.raises(StepCacheError, match=r"Step Cache Report: .* not been sampled yet"):
         _run(StepCacheReport, model=unsampled, latent=latent)

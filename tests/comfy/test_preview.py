@@ -64,11 +64,13 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("model", ["sd15", "shapes_dit"])
-@pytest.mark.parametrize("node", RUNS)
+FOR_DIT = (PAB, FASTER, TGATE, SMOOTH)
+
+
+@pytest.mark.parametrize(
+    ("node", "model"), [*((node, "sd15") for node in RUNS), *((n, "shapes_dit") for n in FOR_DIT)]
+)
 def test_a_run_tells_what_another_setting_will_keep_and_take(node: str, model: str) -> None:
-    if (node, model) == (DEEP, "shapes_dit"):
-        pytest.skip("DeepCache needs a UNet")
     reports: list[dict[str, Any]] = []
     for inputs in RUNS[node]:
         patched = attach(toys.load(model), NODES[node].method(**_with_defaults(node, inputs)))

@@ -59,8 +59,17 @@ def test_a_layer_saves_half_as_much_of_half_a_batch() -> None:
 
 def test_a_step_that_was_seen_takes_what_it_took() -> None:
     both = {GUIDANCE: 1.0, SELF: 1.0}
-    steps: Steps = [({}, 8.0), ({}, 8.0), ({SELF: 1.0}, 6.0), ({GUIDANCE: 1.0}, 4.0), (both, 3.9)]
+    steps: Steps = [*[({}, 8.0)] * 4, ({SELF: 1.0}, 6.0), ({GUIDANCE: 1.0}, 4.0), (both, 3.9)]
     assert observed(steps).speedup(plan({}, both)) == pytest.approx(16 / 11.9)
+
+
+def test_one_slow_full_step_does_not_tell_a_wrong_speed() -> None:
+    both = {SELF: 1.0, CROSS: 1.0}
+    parts: Steps = [({SELF: 1.0}, 3.0), ({CROSS: 1.0}, 4.0), (both, 2.0)] * 4
+    slow = observed([({}, 9.0), ({}, 9.0), *parts])
+    assert slow.full_seconds is not None and 5.0 < slow.full_seconds < 7.0
+    assert observed([({}, 9.0), ({}, 9.0), ({SELF: 1.0}, 3.0)]).full_seconds == pytest.approx(9.0)
+    assert observed([({}, 9.0), *[({}, 6.0)] * 3, *parts]).full_seconds == 6.0
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from pictures import Words, check_readable
 from stepcache.cache_core.report import Report
 from stepcache.cache_core.sites import SiteKind
-from stepcache.nodes.picture import draw_compare, draw_run
+from stepcache.nodes.picture import draw_compare, draw_run, draw_words
 from stepcache.nodes.picture.compare import heat
 from stepcache.nodes.picture.run import OTHERWISE
 from stepcache.nodes.picture.strip import COMPUTED
@@ -38,6 +38,11 @@ def test_words_neither_overlap_nor_leave_the_picture(
 ) -> None:
     picture = draw_run(report_of(steps, kinds))
     check_readable(written, picture)
+
+
+def test_a_few_sentences_are_readable_too(written: Words) -> None:
+    check_readable(written, draw_words("Nothing was reused, and here is why. " * 8))
+    assert len(written.words) > 2
 
 
 def test_cells_are_dark_where_steps_computed_and_marked_where_they_should_not_have() -> None:

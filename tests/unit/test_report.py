@@ -6,8 +6,10 @@ import json
 from time import sleep
 
 import pytest
+from stepcache.cache_core.estimate import Observation
 from stepcache.cache_core.report import REPORT_VERSION, Report
 from stepcache.cache_core.session import NOT_STORED, TOO_OLD
+from stepcache.cache_core.sites import SiteKind
 
 SELF = "self_attention"
 CROSS = "cross_attention"
@@ -137,7 +139,7 @@ def test_json_says_what_the_report_says() -> None:
         "predicted": None,
         "changes": None,
         "measured_speedup": None,
-            "observed": None,
+        "observed": None,
         "nothing_reused_because": None,
     }
 
@@ -211,6 +213,9 @@ def timed(strip: str, seconds: list[float]) -> Report:
         run.count(SELF, step, reused=letter == "R", streams=1)
         run.step_seconds[step] = seconds[step]
     run.evaluations, run.seconds = len(strip), sum(seconds)
+    part = SiteKind.SELF_ATTENTION, None
+    steps = [({part: float(letter == "R")}, n) for letter, n in zip(strip, seconds, strict=True)]
+    run.observed = Observation.of(steps, {})
     return run
 
 
