@@ -12,8 +12,8 @@ from . import inputs, picture
 NAME = "Step Cache Report"
 NOTHING = (
     "No Step Cache node is attached to this model: it was sampled as it is, and nothing was "
-    "reused. If that is not what you wanted, connect the model that leaves the last Step Cache node, the "
-    "same that goes into the sampler."
+    "reused. If that is not what you wanted, connect the model that leaves the last Step Cache "
+    "node, the same that goes into the sampler."
 )
 
 
