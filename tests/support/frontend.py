@@ -14,7 +14,7 @@ from setup.browser import find_browser
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ("--no-sandbox", "--disable-background-networking", "--disable-gpu", "--no-first-run")
 START_MS = 120_000
-OURS = ("stepcache", "step_cache", "strip_view", "run_settings", "Step Cache")
+OURS = ("stepcache", "step_cache", "step cache", "strip_view", "run_settings")
 STRIP = "[data-testid=stepcache-strip]"
 METHODS = {
     "dit_pab": "StepCacheApplyPAB",
@@ -67,7 +67,7 @@ class FrontEnd:
             self.page = context.new_page()
             self.page.set_default_timeout(30_000)
             self.page.on("console", self._listen)
-            self.page.on("pageerror", lambda error: self._messages.append(f"error {error}"))
+            self.page.on("pageerror", lambda e: self._messages.append(f"error {e} {e.stack}"))
             self.reload()
             yield self
         finally:
@@ -218,6 +218,14 @@ class FrontEnd:
             }"""
         )
 
+    def keep_changes(self) -> None:
+        """Let the front end remember the graph, as it does after every key and click."""
+        self.page.evaluate(
+            "() => window.app.extensionManager.workflow.activeWorkflow"
+            ".changeTracker.captureCanvasState()"
+        )
+        self.page.wait_for_timeout(1500)
+
     def forget(self) -> None:
         """Pass what the console has said by: it was expected."""
         self._messages.clear()
@@ -235,7 +243,7 @@ class FrontEnd:
 
     def complaints(self) -> list[str]:
         """Errors and warnings that name a file or a node of ours."""
-        return [text for text in self._messages if any(word in text for word in OURS)]
+        return [text for text in self._messages if any(word in text.lower() for word in OURS)]
 
     def _listen(self, message: Any) -> None:
         if message.type in ("error", "warning"):

@@ -13,12 +13,15 @@ const WORDS = {
   deep_branch: "deep branch",
   guidance: "guidance",
 };
-// Told apart by height first, by colour second. Both colours keep 3:1 on dark and on light nodes.
+// A quarter of the text's colour makes them keep 3:1 in dark and in light themes: no colour does alone.
+const themed = (colour) => `color-mix(in srgb, ${colour} 75%, currentColor)`;
+// Told apart by height first, by colour second.
 const LOOKS = {
-  C: { top: 1, height: ROW - 2, fill: "#3b82d0", word: "computed" },
-  P: { top: ROW / 2 - 1, height: ROW / 2, fill: "#8a6fc0", word: "partly reused" },
-  R: { top: ROW - 4, height: 3, fill: "#b07d0a", word: "reused" },
+  C: { top: 1, height: ROW - 2, fill: themed("#3b82d0"), word: "computed" },
+  P: { top: ROW / 2 - 1, height: ROW / 2, fill: themed("#8a6fc0"), word: "partly reused" },
+  R: { top: ROW - 4, height: 3, fill: themed("#b07d0a"), word: "reused" },
 };
+const CHANGED = themed("#e5484d");
 
 export function wordOf(kind) {
   return WORDS[kind] ?? String(kind);
@@ -106,7 +109,7 @@ function bars(strip, plan) {
     svg.append(path);
   }
   for (const step of changed) {
-    svg.append(vector("rect", { x: step, y: 0, width: 1, height: 1, fill: "#e5484d" }));
+    svg.append(vector("rect", { x: step, y: 0, width: 1, height: 1, fill: CHANGED }));
   }
   return svg;
 }

@@ -1,0 +1,70 @@
+"""What a graph of fifty nodes costs, in counts; benchmarks/strip_cost.py has the milliseconds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from frontend import STRIP, FrontEnd
+from many_nodes import NODES, are_answered, graph_of
+
+MOST_ELEMENTS = 40
+
+
+def test_every_node_is_asked_about_once_when_a_graph_is_opened(ui: FrontEnd) -> None:
+    asked: list[Any] = []
+
+    def listen(request: Any) -> None:
+        if "stepcache/preview" in request.url:
+            asked.append(json.loads(request.post_data))
+
+    ui.page.on("request", listen)
+    try:
+        ui.load(graph_of(NODES))
+        ui.wait_for(lambda: are_answered(ui, NODES))
+        ui.page.wait_for_timeout(1000)
+    finally:
+        ui.page.remove_listener("request", listen)
+    assert sum(len(questions) for questions in asked) == NODES
+    assert len(asked) <= 2, "a graph may be seen half opened, no more"
+
+
+def test_a_strip_has_as_many_elements_for_ten_steps_as_for_a_thousand(ui: FrontEnd) -> None:
+    ui.load("dit_pab")
+    ui.wait_for(ui.is_drawn)
+    counts: list[int] = []
+    for steps in (30, 1000):
+        ui.set("KSampler", "steps", steps)
+        ui.wait_for(lambda steps=steps: ui.strip()["above"].startswith(f"{steps} steps"))
+        ui.wait_for(lambda steps=steps: f"{steps}" in _widths(ui))
+        counts.append(ui.page.locator(f"{STRIP}, {STRIP} *").count())
+    assert counts[0] == counts[1] <= MOST_ELEMENTS
+
+
+def _widths(ui: FrontEnd) -> set[str]:
+    """How many steps each row is drawn with."""
+    boxes = ui.page.locator(f"{STRIP} svg").all()
+    return {each.get_attribute("viewBox").split()[2] for each in boxes}
+
+
+def test_nothing_is_asked_drawn_or_measured_while_nothing_changes(ui: FrontEnd) -> None:
+    ui.load("dit_pab")
+    ui.wait_for(ui.is_drawn)
+    ui.page.wait_for_timeout(1000)
+    idle = ui.page.evaluate(
+        """async (strip) => {
+            let changes = 0;
+            const element = document.querySelector(strip);
+            const watch = new MutationObserver((found) => (changes += found.length));
+            const everything = { subtree: true, childList: true, attributes: true };
+            watch.observe(element, { ...everything, characterData: true });
+            const before = performance.getEntriesByType("resource").length;
+            await new Promise((done) => setTimeout(done, 1000));
+            watch.disconnect();
+            const entries = performance.getEntriesByType("resource").slice(before);
+            const asked = entries.filter((each) => each.name.includes("stepcache")).length;
+            return { changes, asked };
+        }""",
+        STRIP,
+    )
+    assert idle == {"changes": 0, "asked": 0}
