@@ -44,6 +44,9 @@ def boot(cpu: bool = True) -> None:
 
         comfy.options.enable_args_parsing()
         import comfy.cli_args
+
+        # As main.py does first: in older hosts another module comes to be called "utils" later.
+        importlib.import_module("utils.extra_config")
     finally:
         sys.argv = argv
 
