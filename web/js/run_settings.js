@@ -4,6 +4,7 @@ const OUT_OF_SUBGRAPH = -20;
 const MUTED = 2;
 const BYPASSED = 4;
 const CARRIERS = new Set(["MODEL", "GUIDER", "SIGMAS", "*"]);
+const ONE_BRANCH = "BasicGuider";
 const MOST_NODES = 2000;
 
 export const ASSUMED_STEPS = 20;
@@ -18,18 +19,20 @@ export function runOf(node) {
   if (!found) {
     return run({ steps: ASSUMED_STEPS, words: "no sampler found", assumed: ["steps"] });
   }
-  const { holder, name } = found;
+  const { holder, sampler } = found;
+  const nodes = [holder, sampler, ...sourcesOf(sampler, ["GUIDER", "SAMPLER"])];
   const assumed = [];
   const read = (key, fallback) => {
-    const value = valueOf(holder, key);
+    const value = nodes.map((each) => valueOf(each, key)).find((each) => each !== undefined);
     if (value === undefined) return fallback;
     if (value !== null) return value;
     assumed.push(key);
     return fallback;
   };
   const steps = Math.max(1, Math.round(read("steps", ASSUMED_STEPS)));
-  const settings = { steps, cfg: read("cfg", null), assumed };
-  settings.words = [name, read("sampler_name", ""), read("scheduler", "")].filter(Boolean).join(", ");
+  const cfg = nodes.some((each) => each.type === ONE_BRANCH) ? 1 : read("cfg", null);
+  const settings = { steps, cfg, assumed };
+  settings.words = [titleOf(sampler), read("sampler_name", ""), read("scheduler", "")].filter(Boolean).join(", ");
   const denoise = Number(read("denoise", 1));
   if (denoise > 0 && denoise < 1) settings.first = 1 - denoise;
   const start = read("start_at_step", undefined);
@@ -45,7 +48,7 @@ function run(settings) {
   return { first: 0, last: 1, cfg: null, words: "", assumed: [], ...settings };
 }
 
-/** The node that knows the number of steps, and the title of the sampler. */
+/** The node that knows the number of steps, and the sampler; often the same. */
 function samplerOf(node) {
   const seen = new Set();
   const queue = outputLinks(node);
@@ -67,11 +70,11 @@ function samplerOf(node) {
     }
     if (target.mode !== BYPASSED) {
       if (widgetOf(target, "steps") && isSampling(target)) {
-        return { holder: target, name: titleOf(target) };
+        return { holder: target, sampler: target };
       }
       const sigmas = target.inputs?.find((input) => input.type === "SIGMAS" && input.link != null);
       const holder = sigmas && stepsAbove(target, sigmas.link, seen);
-      if (holder) return { holder, name: titleOf(target) };
+      if (holder) return { holder, sampler: target };
     }
     queue.push(...outputLinks(target));
   }
@@ -92,9 +95,17 @@ export function modelOf(node) {
   return JSON.stringify([source.id, source.type, source === node ? [] : values]);
 }
 
-/** Nodes with steps that are no samplers (our own schedules) do not count. */
+/** Other nodes have steps, too: schedulers and our own schedules. */
 function isSampling(node) {
-  return !String(node.comfyClass ?? node.type).startsWith("StepCache");
+  return Boolean(node.outputs?.some((output) => output.type === "LATENT"));
+}
+
+/** The nodes that give a node something of these types. */
+function sourcesOf(node, types) {
+  return (node.inputs ?? [])
+    .filter((input) => input.link != null && types.includes(input.type))
+    .map((input) => node.graph.getNodeById(linkOf(node.graph, input.link)?.origin_id))
+    .filter(Boolean);
 }
 
 function stepsAbove(node, linkId, seen) {
