@@ -136,6 +136,18 @@ def test_a_saved_workflow_carries_nothing_of_the_strip(ui: FrontEnd) -> None:
     ui.wait_for(ui.is_drawn)
 
 
+def test_it_is_there_again_when_the_page_is_loaded_anew(ui: FrontEnd) -> None:
+    ui.load("dit_pab")
+    ui.wait_for(ui.is_drawn)
+    before = ui.strip()["cells"]
+    ui.set("StepCacheApplyPAB", "self_attention", 6)
+    ui.wait_for(lambda: ui.strip()["cells"] != before)
+    changed = ui.strip()["cells"]
+    ui.keep_changes()
+    ui.reload()
+    ui.wait_for(lambda: ui.is_drawn() and ui.strip()["cells"] == changed)
+
+
 def test_it_survives_copying_collapsing_and_zooming(ui: FrontEnd) -> None:
     ui.load("dit_pab")
     ui.wait_for(ui.is_drawn)
