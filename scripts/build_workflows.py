@@ -27,7 +27,7 @@ from workflow_methods import (
     TGATE_BESIDE_DEEPCACHE,
     Method,
 )
-from workflow_parts import CONDITIONING, LATENT, Start, compared, decode, sample
+from workflow_parts import CONDITIONING, LATENT, Start, compared, compared_runs, decode, sample
 from workflow_picture_models import PICTURE_MODELS
 from workflow_video_models import VIDEO_MODELS
 
@@ -112,7 +112,8 @@ def _compare_shapes(method: Method) -> Graph:
 
 def _compare_checkpoint(method: Method) -> Graph:
     graph = Graph()
-    return compared(graph, _start_checkpoint(graph), method)
+    start = _start_checkpoint(graph)
+    return compared_runs(graph, start, method, start.decode[-1]["vae"])
 
 
 def build() -> dict[str, str]:

@@ -17,12 +17,20 @@ STRIP = 130
 CONDITIONING = ("CONDITIONING", "CONDITIONING")
 LATENT = ("LATENT", "LATENT")
 IMAGE = ("IMAGE", "IMAGE")
+COMPARISON = (("picture", "IMAGE"), ("text", "STRING"), ("psnr", "FLOAT"), ("ssim", "FLOAT"),
+              ("json", "STRING"))  # fmt: skip
 
 COMPARE_NOTE = (
     "**The same picture twice**, without and with a cache, and where the two differ.\n"
     "\n- move a slider on the Step Cache node and run again"
     "\n- keep the seeds of both samplers equal"
     "\n- put any other Step Cache node in place of this one"
+)
+RUNS_NOTE = (
+    "**The same picture twice**, without and with a cache, where the two differ, and both times.\n"
+    "\n- move a slider on the Step Cache node and run again"
+    "\n- put any other Step Cache node in place of this one"
+    "\n- when you have found your settings, put KSampler in place of Step Cache Compare Runs"
 )
 PLAIN_NOTE = (
     "The plain run: the picture that the cached ones are compared with.\n\nBetween loader and "
@@ -137,10 +145,24 @@ def compared(graph: Graph, start: Start, method: Method) -> Graph:
     plain, cached = drawn
     graph.add(
         "StepCacheCompare", 5, "Step Cache Compare", [0],
-        {"plain": plain, "cached": cached, "model": patched},
-        (("picture", "IMAGE"), ("text", "STRING"), ("psnr", "FLOAT"), ("ssim", "FLOAT"),
-         ("json", "STRING")),
-        height=520, width=WIDE,
+        {"plain": plain, "cached": cached, "model": patched}, COMPARISON, height=520, width=WIDE,
+    )  # fmt: skip
+    return graph
+
+
+def compared_runs(graph: Graph, start: Start, method: Method, vae: Output) -> Graph:
+    """The same by one node, which samples twice."""
+    patched, *_ = patch(graph, start.model, method)
+    graph.note(2, RUNS_NOTE)
+    positive, negative = start.prompts
+    inputs = {
+        "model": patched, "positive": positive, "negative": negative, "latent_image": start.latent,
+        "vae": vae,
+    }  # fmt: skip
+    graph.add(
+        "StepCacheCompareRuns", 3, "Step Cache Compare Runs", [SEED, "fixed", *start.settings, 0],
+        inputs, (*COMPARISON, ("speedup", "FLOAT"), ("plain", "LATENT"), ("cached", "LATENT")),
+        height=900, width=WIDE,
     )  # fmt: skip
     return graph
 

@@ -44,9 +44,9 @@ UNET = (*DIT, "deep_branch")
 OTHERS = {"compare_dit": ("The demo's DiT", DIT), "compare_checkpoint": ("Your checkpoint", UNET)}
 """Of workflows for no published model: title, and the kinds of layers that its size is for."""
 PREFIX, YOURS = "checkpoint_", "compare_checkpoint"
-STEPS = {"KSampler": 2, "BasicScheduler": 1, "LTXVScheduler": 0}
+STEPS = {"KSampler": 2, "StepCacheCompareRuns": 2, "BasicScheduler": 1, "LTXVScheduler": 0}
 """Which of the saved widgets of a node is the number of steps."""
-NAMED = frozenset({"StepCacheCalibrate", "StepCacheCompare"})
+NAMED = frozenset({"StepCacheCalibrate", "StepCacheCompare", "StepCacheCompareRuns"})
 """Nodes that plan nothing, and are what their workflow is about."""
 MANY = 64
 """Layers of each kind: as many as any setting here counts."""

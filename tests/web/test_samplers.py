@@ -9,6 +9,7 @@ HEADLINES = {
     "sd15_deepcache": "50 steps: KSampler, euler, normal",
     "sdxl_tgate_deepcache": "25 steps: KSampler, dpmpp_2m, karras",
     "wan21_fastercache_pab": "30 steps: KSampler, uni_pc, simple",
+    "compare_checkpoint": "30 steps: Step Cache Compare Runs, euler, normal",
     "ltxv_pab": "30 steps: SamplerCustom, euler",
     "cogvideox_fastercache": "50 steps: SamplerCustom, simple",
 }
