@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote
 
 import host
 import pytest
+from shipped import needs_the_demo
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "scripts"))
@@ -172,7 +173,8 @@ def test_what_is_in_the_archive(archive: Path) -> None:
     assert {str(path) for path in paths if len(path.parts) == 1} == FILES
     assert {path.parts[0] for path in paths if len(path.parts) > 1} == RUN | READ
     tracked = subprocess.check_output(["git", "ls-files", "-z", *RUN], cwd=ROOT, text=True)
-    assert {name for name in names if name.split("/")[0] in RUN} == set(tracked.split("\0")) - {""}
+    wanted = {name for name in tracked.split("\0") if name and not needs_the_demo(ROOT / name)}
+    assert {name for name in names if name.split("/")[0] in RUN} == wanted
     workflows = {path for path in paths if path.parts[0] == "workflows"}
     pictures = {path for path in workflows if path.suffix == ".jpg"}
     assert {path.with_suffix(".json") for path in pictures} <= workflows
