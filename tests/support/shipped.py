@@ -41,13 +41,13 @@ def read(name: str) -> dict[str, Any]:
     return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
 
 
-@contextlib.contextmanager
 def needs_the_demo(file: Path) -> bool:
     """Whether a file is a workflow, or its picture, that nodes of the demo are in."""
     saved = file.with_suffix(".json")
     return file.parent.name == "workflows" and '"type": "Shapes' in saved.read_text("utf-8")
 
 
+@contextlib.contextmanager
 def all_nodes(models: Path) -> Iterator[dict[str, Any]]:
     """The host with its own extra nodes, the pack's and the demo's.
 
