@@ -33,6 +33,7 @@ class Strip {
     this.live = null;
     this.known = null;
     this.asked = "";
+    this.isWaiting = false;
   }
 
   grow(height) {
@@ -177,14 +178,12 @@ function linesOfRun(live) {
   return lines;
 }
 
-// One question for all nodes that have changed, and never two at a time.
-let isAsking = false;
-
+// One request for all nodes that have changed. None is asked about twice at a time, and none waits for another
+// node's answer that takes long (a search through all settings).
 async function ask() {
-  if (isAsking) return;
   const changed = [];
   for (const [node, strip] of strips) {
-    if (!node.graph) continue;
+    if (!node.graph || strip.isWaiting) continue;
     const words = strip.run?.words;
     const question = strip.question();
     if (question === strip.asked) {
@@ -192,15 +191,15 @@ async function ask() {
       continue;
     }
     strip.asked = question;
+    strip.isWaiting = true;
     changed.push({ strip, question });
   }
   if (!changed.length) return;
-  isAsking = true;
   try {
     const answers = await answersTo(changed.map((each) => each.question));
     changed.forEach(({ strip }, index) => strip.answer(answers[index]));
   } finally {
-    isAsking = false;
+    for (const { strip } of changed) strip.isWaiting = false;
   }
   ask();
 }

@@ -48,6 +48,11 @@ export function makeView(height) {
   const content = make("div", { padding: "4px 6px" });
   content.append(above, rows, below);
   element.append(content);
+  // Told after the browser's own layout: asking for the height makes it lay out again for each of fifty.
+  new ResizeObserver(([{ borderBoxSize }]) => {
+    const size = Math.ceil(borderBoxSize[0].blockSize);
+    if (size) height(size);
+  }).observe(content);
   let drawn = "";
 
   return {
@@ -66,7 +71,6 @@ export function makeView(height) {
         rows.replaceChildren(...Object.keys(state.plans).map((kind) => row(kind, state)));
         rows.setAttribute("aria-label", inWords(state.strips, state.plans));
       }
-      if (content.offsetHeight) height(content.offsetHeight);
     },
   };
 }
