@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ("--no-sandbox", "--disable-background-networking", "--disable-gpu", "--no-first-run")
 START_MS = 120_000
 OURS = ("stepcache", "step_cache", "step cache", "strip_view", "run_settings")
+LANGUAGE = "en"
 STRIP = "[data-testid=stepcache-strip]"
 METHODS = {
     "dit_pab": "StepCacheApplyPAB",
@@ -94,7 +95,15 @@ class FrontEnd:
     def clear(self) -> None:
         """An empty graph and no memory of what was said before."""
         self.page.keyboard.press("Escape")
-        self.page.evaluate("() => window.app.graph.clear()")
+        self.page.evaluate(
+            """async () => {
+                const { workflow } = window.app.extensionManager;
+                for (const each of [...workflow.openWorkflows]) {
+                    if (!workflow.isActive(each)) await workflow.closeWorkflow(each);
+                }
+                window.app.graph.clear();
+            }"""
+        )
         self.forget()
 
     def load(self, workflow: str | dict[str, Any]) -> None:
@@ -248,6 +257,8 @@ class FrontEnd:
     def _listen(self, message: Any) -> None:
         if message.type in ("error", "warning"):
             where = message.location.get("url", "")
+            if "/docs/" in where and where.endswith(f"/{LANGUAGE}.md"):
+                return  # Asked for before the page that is in no language's folder.
             self._messages.append(f"{message.type} {message.text} {where}")
 
 

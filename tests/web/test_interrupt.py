@@ -13,7 +13,7 @@ from frontend import FrontEnd
 from PIL import Image
 
 PAB = "StepCacheApplyPAB"
-LONG = 80
+LONG = 40
 """Steps of a run that is long enough to be met under way."""
 
 

@@ -40,12 +40,15 @@ def test_a_value_is_typed_and_the_workflow_run(ui: FrontEnd, keys: Any) -> None:
 
 
 def test_a_change_is_undone_and_done_again(ui: FrontEnd, keys: Any) -> None:
-    before = ui.strip()["cells"]
+    before, done = ui.strip()["cells"], _changes(ui)
     _tab_to(ui, keys, "self_attention")
     keys.press("ArrowUp")
     ui.wait_for(lambda: ui.strip()["cells"] != before)
     changed = ui.strip()["cells"]
     ui.page.evaluate("() => document.activeElement.blur()")
+    # The front end takes note of what was written in an input with the next key outside of it.
+    keys.press("Escape")
+    ui.wait_for(lambda: _changes(ui) > done)
     keys.press("Control+z")
     ui.wait_for(lambda: ui.is_drawn() and ui.strip()["cells"] == before)
     keys.press("Control+y")
@@ -59,6 +62,14 @@ def test_the_strip_is_no_stop_and_no_trap(ui: FrontEnd, keys: Any) -> None:
     assert not any(each["is_strip"] for each in visited)
     node = ui.number_of(PAB)
     assert any(each["node"] not in (None, node) for each in visited), "the focus leaves the node"
+
+
+def _changes(ui: FrontEnd) -> int:
+    """How many changes the front end could take back."""
+    return ui.page.evaluate(
+        """() => window.app.extensionManager.workflow.activeWorkflow
+            .changeTracker.undoQueue.length"""
+    )
 
 
 def _tab_to(ui: FrontEnd, keys: Any, name: str) -> None:
