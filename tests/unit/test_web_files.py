@@ -14,6 +14,8 @@ MOST_BYTES = 40 * 1024
 BUILDS_HTML = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser")
 BUILDS_CODE = ("eval(", "new Function", "import(", 'createElement("script', "srcdoc", "javascript:")
 ASKS_SERVERS = ("fetch(", "XMLHttpRequest", "WebSocket", "EventSource", "sendBeacon", ".src =")
+FORCES_LAYOUT = ("offsetHeight", "offsetWidth", "clientHeight", "clientWidth", "getComputedStyle",
+                 "scrollHeight", "scrollWidth", "getBoundingClientRect")  # fmt: skip
 THE_FRONT_ENDS = {"/scripts/api.js", "/scripts/app.js"}
 NAME_SPACE = "http://www.w3.org/2000/svg"
 
@@ -26,6 +28,12 @@ def faults_of(text: str) -> list[str]:
     imported = re.findall(r"\b(?:from|import)\s+\"([^\"]+)\"", text)
     neighbours = {f"./{script.name}" for script in SCRIPTS}
     return found + [name for name in imported if name not in neighbours | THE_FRONT_ENDS]
+
+
+@pytest.mark.parametrize("word", FORCES_LAYOUT)
+def test_no_script_makes_the_browser_lay_out_the_page_at_once(word: str) -> None:
+    """For fifty nodes, one after the other, that took 0.4 s in Nodes 2.0."""
+    assert not [script.name for script in SCRIPTS if word in script.read_text(encoding="utf-8")]
 
 
 def test_all_scripts_together_are_small() -> None:
