@@ -76,6 +76,7 @@ class ApplyFasterCache(MethodNode):
             ],
             outputs=[io.Model.Output()],
             hidden=[io.Hidden.unique_id],
+            not_idempotent=True,
         )
 
     @classmethod

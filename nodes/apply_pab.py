@@ -44,6 +44,7 @@ class ApplyPAB(MethodNode):
             ],
             outputs=[io.Model.Output()],
             hidden=[io.Hidden.unique_id],
+            not_idempotent=True,
         )
 
     @classmethod

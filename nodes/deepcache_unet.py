@@ -81,6 +81,7 @@ class DeepCacheUNet(MethodNode):
             ],
             outputs=[io.Model.Output()],
             hidden=[io.Hidden.unique_id],
+            not_idempotent=True,
         )
 
     @classmethod

@@ -12,7 +12,11 @@ from .live import listener_of
 
 
 class MethodNode(io.ComfyNode):
-    """A node that attaches one method to a model."""
+    """A node that attaches one method to a model.
+
+    Its schema asks for the hidden unique_id and is not idempotent: otherwise ComfyUI hands what one
+    node made to any other with equal inputs, and its run would be told to the wrong strip.
+    """
 
     @classmethod
     def method(cls, **inputs: Any) -> Method:

@@ -83,6 +83,7 @@ class SmoothCacheSchedule(MethodNode):
                 io.String.Output(display_name="text"),
             ],
             hidden=[io.Hidden.unique_id],
+            not_idempotent=True,
         )
 
     @classmethod

@@ -61,6 +61,7 @@ class StepCacheAdvisor(MethodNode):
             ],
             outputs=[io.Model.Output(), io.String.Output(display_name="text")],
             hidden=[io.Hidden.unique_id],
+            not_idempotent=True,
         )
 
     @classmethod

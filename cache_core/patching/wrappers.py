@@ -6,6 +6,7 @@ import logging
 import math
 from typing import Any
 
+from comfy.model_management import InterruptProcessingException
 from comfy.samplers import CFGGuider
 
 from .hooks import weights_of
@@ -31,6 +32,9 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     outcome = "finished"
     try:
         return executor(*args, **kwargs)
+    except InterruptProcessingException:
+        outcome = "interrupted"
+        raise
     except BaseException as error:
         outcome = f"stopped by {type(error).__name__}"
         raise

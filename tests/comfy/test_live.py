@@ -12,6 +12,7 @@ from stepcache.cache_core.methods import PAB, TGate
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.nodes.apply_pab import ApplyPAB
+from stepcache.nodes.extension import with_strips
 from stepcache.nodes.live import EVENT, listener_of, state_of
 
 METHOD = PAB(2, 3, 3, PercentRange(0.0, 1.0))
@@ -29,6 +30,14 @@ class Listening:
 
 
 @pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_sde"])
+@pytest.mark.parametrize("node", with_strips().values(), ids=lambda node: node.__name__)
+def test_a_node_is_never_given_what_an_equal_one_has_made(node: Any) -> None:
+    """Else a node in a subgraph would not hear of its run: the copy outside of it would."""
+    schema = node.define_schema()
+    assert schema.not_idempotent and node.NOT_IDEMPOTENT
+    assert [each.name for each in schema.hidden] == ["unique_id"]
+
+
 def test_every_step_is_told_once_as_it_was_decided(sampler: str) -> None:
     told = Listening()
     patched = attach(toys.load("wan"), METHOD, told)

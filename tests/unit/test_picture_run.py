@@ -67,7 +67,7 @@ def test_it_says_what_the_report_says(written: Words) -> None:
 
 def test_a_run_that_was_stopped_can_be_drawn() -> None:
     run = report_of(20, done=3)
-    run.outcome = "stopped by InterruptProcessingException"
+    run.outcome = "interrupted"
     assert draw_run(run).height > 100
     assert draw_run(report_of(20, done=0)).height > 100
 

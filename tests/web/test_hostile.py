@@ -77,13 +77,15 @@ def test_events_about_others_are_passed_by(ui: FrontEnd) -> None:
         None, {}, {"node": "999", "type": PAB, "plans": {}}, {"node": "1:2:3", "plans": {}},
         {"node": {"a": 1}, "type": 3, "plans": []},
         {"node": ui.number_of(PAB), "type": "KSampler", "plans": {"self_attention": "CC"}},
+        {"node": ui.number_of(PAB), "type": PAB, "plans": {"self_attention": "CC"}},
+        {"node": ui.number_of(PAB), "type": PAB, "plans": {"block": 7}, "strips": {}},
     ):  # fmt: skip
         _dispatch(ui, detail)
     ui.page.wait_for_timeout(100)
     assert ui.strip() == before
 
 
-@pytest.mark.parametrize("version", [2, 99])
+@pytest.mark.parametrize("version", [1, 2, 99], ids=["half a report", "2", "99"])
 def test_a_report_of_a_newer_version_is_not_guessed_at(ui: FrontEnd, version: int) -> None:
     _load_pab(ui)
     strips = {"self_attention": "CR"}
@@ -163,9 +165,9 @@ WITHOUT_ELEMENTS = """
 def test_an_older_front_end_goes_without_strips(browser: Any, address: str) -> None:
     front_end = FrontEnd(browser, address, is_vue=False)
     with front_end.opened(before=WITHOUT_ELEMENTS) as ui:
-        ui.load("compare_dit")
+        ui.load("dit_pab")
         ui.queue()
-        ui.wait_for(lambda: ui.shown_on("StepCacheCompare"), seconds=60)
+        ui.wait_for(lambda: ui.shown_on("StepCacheReport"), seconds=60)
         assert ui.strips() == []
         assert ui.complaints() == []
 

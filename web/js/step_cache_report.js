@@ -26,13 +26,14 @@ app.registerExtension({
   name: "StepCache.Report",
 
   nodeCreated(node) {
-    if (node.comfyClass !== NODE) return;
+    if (node.comfyClass !== NODE || !node.addDOMWidget) return;
     const view = makeView();
     // Not serialized: a saved workflow must not carry the report of somebody's last run.
-    node.addDOMWidget(WIDGET, "STEP_CACHE_REPORT", view, {
+    const widget = node.addDOMWidget(WIDGET, "STEP_CACHE_REPORT", view, {
       serialize: false,
       getMinHeight: () => 160,
     });
+    widget.serialize = false;
     node.setSize([Math.max(node.size[0], 460), Math.max(node.size[1], 260)]);
 
     const onExecuted = node.onExecuted;

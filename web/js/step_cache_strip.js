@@ -77,12 +77,12 @@ class Strip {
     const settings = isFirst ? this.settings : this.live.settings;
     this.live = { ...event, settings };
     const report = event.report;
-    if (report && report.version > VERSION) {
+    if (report && !isReadable(report)) {
       this.live = { ...this.live, report: null, newer: true };
     } else if (report?.timeline) {
       const { timeline, layers, methods } = report;
       // What two nodes save together cannot be told apart.
-      const observed = methods.length === 1 ? report.observed : undefined;
+      const observed = methods?.length === 1 ? report.observed : undefined;
       const run = settingsOf(runOf(this.node));
       this.known = { timeline, layers, observed, run, model: modelOf(this.node) };
     }
@@ -108,6 +108,19 @@ class Strip {
       lines: live ? linesOfRun(live) : linesOfPlan(plan, run, this.known),
     });
   }
+}
+
+/** Whether an event is about a run, and in the form that is known here. */
+function isRun(event) {
+  return [event?.plans, event?.strips].every(
+    (strips) => strips && Object.values(strips).every((letters) => typeof letters === "string"),
+  );
+}
+
+function isReadable(report) {
+  const numbers = [report.seconds, report.peak_bytes];
+  const isWhole = numbers.every(Number.isFinite) && Array.isArray(report.forced);
+  return isWhole && report.version <= VERSION;
 }
 
 /** Rows of a run that this node plans, where several nodes act on one model. */
@@ -239,7 +252,7 @@ app.registerExtension({
     api.addEventListener(EVENT, ({ detail }) => {
       const node = nodeByExecutionId(app.rootGraph ?? app.graph, detail?.node);
       const strip = strips.get(node);
-      if (strip && detail.plans && detail.type === node.comfyClass) strip.tell(detail);
+      if (strip && isRun(detail) && detail.type === node.comfyClass) strip.tell(detail);
     });
     setInterval(() => document.hidden || ask(), LOOK_AGAIN_MS);
   },

@@ -24,7 +24,7 @@ const LOOKS = {
 const CHANGED = themed("#e5484d");
 
 export function wordOf(kind) {
-  return WORDS[kind] ?? String(kind);
+  return Object.hasOwn(WORDS, kind) ? WORDS[kind] : String(kind);
 }
 
 /** A view of one node's strips: `element` to put on the node, `show` to draw. */
@@ -102,12 +102,14 @@ function bars(strip, plan) {
     if (done !== "." && done !== plan[step]) changed.push(step);
     const key = `${letter} ${isLive && done === "." ? "planned" : "done"}`;
     const { top, height } = LOOKS[letter];
-    paths.set(key, `${paths.get(key) ?? ""}M${step + 0.08} ${top}h0.84v${height}h-0.84z`);
+    // What is still to come is narrow: paler colours would not stand out.
+    const width = key.endsWith("planned") ? 0.4 : 0.84;
+    const left = step + (1 - width) / 2;
+    paths.set(key, `${paths.get(key) ?? ""}M${left.toFixed(2)} ${top}h${width}v${height}h-${width}z`);
   }
   for (const [key, d] of paths) {
     const [letter, when] = key.split(" ");
     const path = vector("path", { d, fill: LOOKS[letter].fill });
-    if (when === "planned") path.setAttribute("opacity", "0.45");
     path.dataset.look = letter;
     path.dataset.when = when;
     svg.append(path);
