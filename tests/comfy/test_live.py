@@ -29,7 +29,6 @@ class Listening:
         self.states.append(json.loads(json.dumps(state_of(report))))
 
 
-@pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_sde"])
 @pytest.mark.parametrize("node", with_strips().values(), ids=lambda node: node.__name__)
 def test_a_node_is_never_given_what_an_equal_one_has_made(node: Any) -> None:
     """Else a node in a subgraph would not hear of its run: the copy outside of it would."""
@@ -38,6 +37,7 @@ def test_a_node_is_never_given_what_an_equal_one_has_made(node: Any) -> None:
     assert [each.name for each in schema.hidden] == ["unique_id"]
 
 
+@pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_sde"])
 def test_every_step_is_told_once_as_it_was_decided(sampler: str) -> None:
     told = Listening()
     patched = attach(toys.load("wan"), METHOD, told)

@@ -102,6 +102,8 @@ class FrontEnd:
                     if (!workflow.isActive(each)) await workflow.closeWorkflow(each);
                 }
                 window.app.graph.clear();
+                // What nodes of other graphs have shown: their numbers come again.
+                window.app.nodeOutputs = {};
             }"""
         )
         self.forget()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -42,7 +43,7 @@ def test_from_an_empty_canvas_to_a_file_for_a_friend(ui: FrontEnd, tmp_path: Pat
     field.fill(name)
     field.press("Enter")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    saved = read_from_server(ui, name)
+    saved = ui.wait_for(lambda: read_from_server(ui, name))
     assert "self-attention" not in saved, "the strip is not part of the file"
 
     ui.clear()
@@ -54,10 +55,13 @@ def test_from_an_empty_canvas_to_a_file_for_a_friend(ui: FrontEnd, tmp_path: Pat
     ui.wait_for(lambda: ui.strip()["words"].split("; ") == told)
 
 
-def read_from_server(ui: FrontEnd, name: str) -> str:
-    """A workflow as it lies in the user's folder."""
+def read_from_server(ui: FrontEnd, name: str) -> str | None:
+    """A workflow as it lies in the user's folder, None before it is there."""
     file = urllib.parse.quote(f"workflows/{name}.json", safe="")
-    with urllib.request.urlopen(f"{ui.address}/api/userdata/{file}") as answer:
-        text = answer.read().decode()
+    try:
+        with urllib.request.urlopen(f"{ui.address}/api/userdata/{file}") as answer:
+            text = answer.read().decode()
+    except urllib.error.HTTPError:
+        return None
     assert json.loads(text)["nodes"]
     return text
