@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import ClassVar
 
 from .approximators import Constant
-from .calibration import Calibration, ModelFacts, Place, Prediction, Wish, predict
+from .calibration import Calibration, Chooser, ModelFacts, Place, Prediction, Wish, predict
+from .calibration.choose import MOST_SEARCHES
 from .calibration.groups import branch_of
 from .clock import Timeline
 from .errors import ConfigError
@@ -84,42 +86,101 @@ class Advice:
     reason: str
 
 
-def advise(calibration: Calibration, timeline: Timeline, speedup: float, label: str) -> Advice:
-    """The least predicted error among all settings of all methods that are fast enough.
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A method with settings; those of one name compete for being told of."""
+
+    name: str
+    method: Method
+    prediction: Prediction
+
+    def rank(self, speedup: float) -> tuple[float, float]:
+        """Fast enough first, then the least error; where nothing is, the fastest."""
+        reached = min(self.prediction.speedup, speedup * NEAR)
+        return -reached, self.prediction.error
+
+
+class Advisor:
+    """Chooses among all settings of all methods by one calibration.
+
+    What settings do in a run is predicted once: for another speedup it is only looked up.
 
     Args:
-        calibration: of this model.
-        timeline: the calibrated run, with the model's own percents.
-        speedup: wished, plain seconds ÷ seconds, >= 1.
-        label: where the calibration comes from, for reports.
-
-    Raises:
-        ConfigError: a speedup below 1, or a calibration by which nothing can be predicted.
+        calibration: of the model.
     """
-    if not speedup >= 1:
-        raise ConfigError(f"speedup is {speedup:g}; expected 1 or more (1.5: half as fast again)")
-    best: dict[str, Advice] = {}
-    for method in _candidates(calibration, speedup, label):
-        prediction = method.prediction or predict(calibration, method.rules(), timeline)
-        advice = Advice(method, prediction, "")
-        kept = best.get(_name(method))
-        if kept is None or _rank(advice, speedup) < _rank(kept, speedup):
-            best[_name(method)] = advice
-    if not best:
-        raise ConfigError(
-            f"the calibration {label} has no layers that a method could reuse; calibrate again "
-            f"with SmoothCache Calibrate"
+
+    def __init__(self, calibration: Calibration) -> None:
+        self.chooser = Chooser(calibration)
+        self._settings = lru_cache(MOST_SEARCHES)(self._predicted)
+
+    @property
+    def calibration(self) -> Calibration:
+        """What is chosen by."""
+        return self.chooser.calibration
+
+    def advise(self, timeline: Timeline, speedup: float, label: str) -> Advice:
+        """The least predicted error among all settings of all methods that are fast enough.
+
+        Args:
+            timeline: the calibrated run, with the model's own percents.
+            speedup: wished, plain seconds ÷ seconds, >= 1.
+            label: where the calibration comes from, for reports.
+
+        Raises:
+            ConfigError: a speedup below 1, or a calibration by which nothing can be predicted.
+        """
+        if not speedup >= 1:
+            raise ConfigError(
+                f"speedup is {speedup:g}; expected 1 or more (1.5: half as fast again)"
+            )
+        best: dict[str, _Candidate] = {}
+        for candidate in (*self._smoothcache(speedup, label), *self._settings(timeline)):
+            kept = best.get(candidate.name)
+            if kept is None or candidate.rank(speedup) < kept.rank(speedup):
+                best[candidate.name] = candidate
+        if not best:
+            raise ConfigError(
+                f"the calibration {label} has no layers that a method could reuse; calibrate again "
+                f"with SmoothCache Calibrate"
+            )
+        ranked = sorted(best.values(), key=lambda candidate: candidate.rank(speedup))
+        first = ranked[0]
+        method = Advised(first.method, self.calibration, first.prediction)
+        return Advice(method, first.prediction, _reason(ranked, speedup))
+
+    def _smoothcache(self, speedup: float, label: str) -> Iterator[_Candidate]:
+        """Of these the schedule itself follows from the wished speedup."""
+        calibration = self.calibration
+        for parts in ("layers", "blocks"):
+            wish = Wish("speedup", speedup, lookahead=calibration.table.lookahead, parts=parts)
+            try:
+                method = CalibratedSmoothCache(calibration, wish, label, self.chooser)
+            except ConfigError:
+                # The calibration has no such parts.
+                continue
+            if method.prediction is not None and _is_known(method, calibration):
+                yield _Candidate(_name(method), method, method.prediction)
+
+    def _predicted(self, timeline: Timeline) -> tuple[_Candidate, ...]:
+        """All settings whose schedule does not depend on the wished speedup."""
+        calibration = self.calibration
+        known = set(calibration.kinds)
+        methods = (
+            *_pab(known),
+            *_deepcache(calibration),
+            *_fastercache(known),
+            *_tgate(known, calibration.table.steps),
         )
-    ranked = sorted(best.values(), key=lambda advice: _rank(advice, speedup))
-    first = ranked[0]
-    method = Advised(first.method, calibration, first.prediction)
-    return Advice(method, first.prediction, _reason(ranked, speedup))
+        return tuple(
+            _Candidate(_name(method), method, predict(calibration, method.rules(), timeline))
+            for method in methods
+            if _is_known(method, calibration)
+        )
 
 
-def _rank(advice: Advice, speedup: float) -> tuple[float, float]:
-    """Fast enough first, then the least error; where nothing is, the fastest."""
-    reached = min(advice.prediction.speedup, speedup * NEAR)
-    return -reached, advice.prediction.error
+def advise(calibration: Calibration, timeline: Timeline, speedup: float, label: str) -> Advice:
+    """As `Advisor.advise`, by a calibration that is asked once."""
+    return Advisor(calibration).advise(timeline, speedup, label)
 
 
 def _name(method: Method) -> str:
@@ -128,34 +189,25 @@ def _name(method: Method) -> str:
     return f"{method.name} on whole blocks" if SiteKind.BLOCK in kinds else method.name
 
 
-def _reason(ranked: list[Advice], speedup: float) -> str:
+def _reason(ranked: Sequence[_Candidate], speedup: float) -> str:
     first, *others = ranked
     is_reached = first.prediction.speedup >= speedup * NEAR
-    lines = [f"{_name(first.method)}: {first.prediction}."]
+    lines = [f"{first.name}: {first.prediction}."]
     if is_reached:
         lines.append(f"That is the least error predicted for {speedup:.2f}×. Settings:")
     else:
         lines.append(f"Nothing reaches {speedup:.2f}× here; this is the fastest. Settings:")
     lines.append(first.method.describe())
-    lines += [f"Instead, {_name(other.method)}: {other.prediction}." for other in others]
+    lines += [f"Instead, {other.name}: {other.prediction}." for other in others]
     return "\n".join(lines)
 
 
-def _candidates(calibration: Calibration, speedup: float, label: str) -> Iterator[Method]:
-    """Settings that act on something of which the errors are known."""
+def _is_known(method: Method, calibration: Calibration) -> bool:
+    """Whether the errors are known of everything that the settings act on here."""
     known = set(calibration.kinds)
-    methods = (
-        *_smoothcache(calibration, speedup, label),
-        *_pab(known),
-        *_deepcache(calibration),
-        *_fastercache(known),
-        *_tgate(known, calibration.table.steps),
-    )
-    for method in methods:
-        active = [rule for rule in method.rules() if not rule.when.never_reuses]
-        kinds = {rule.where.kind for rule in active} & _kinds_of_model(calibration)
-        if kinds and kinds <= known and _is_complete(active, kinds):
-            yield method
+    active = [rule for rule in method.rules() if not rule.when.never_reuses]
+    kinds = {rule.where.kind for rule in active} & _kinds_of_model(calibration)
+    return bool(kinds) and kinds <= known and _is_complete(active, kinds)
 
 
 def _kinds_of_model(calibration: Calibration) -> set[SiteKind]:
@@ -167,17 +219,6 @@ def _is_complete(rules: list[Rule], kinds: set[SiteKind]) -> bool:
     other."""
     has = kinds | (_SPATIAL if kinds & _SPATIAL else set[SiteKind]())
     return all(rule.where.kind in has for rule in rules if rule.is_required)
-
-
-def _smoothcache(calibration: Calibration, speedup: float, label: str) -> Iterator[Method]:
-    for parts in ("layers", "blocks"):
-        wish = Wish("speedup", speedup, lookahead=calibration.table.lookahead, parts=parts)
-        try:
-            method = CalibratedSmoothCache(calibration, wish, label)
-        except ConfigError:
-            # The calibration has no such parts.
-            continue
-        yield method
 
 
 def _pab(known: set[SiteKind]) -> Iterator[Method]:

@@ -6,10 +6,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
+
+import scipy.optimize  # pyright: ignore[reportMissingTypeStubs]
 
 from .errors import ConfigError
 
 PercentToSigma = Callable[[float], float]
+
+TINY = 1e-9
+"""A noise level that counts as none: zero has no logarithm."""
 
 SIGMA_TOLERANCE = 1e-4
 """Relative distance within which a sigma counts as a point of the schedule.
@@ -121,25 +127,26 @@ class Timeline:
 
 
 def percents_of(sigmas: Sequence[float], percent_to_sigma: PercentToSigma) -> tuple[float, ...]:
-    """Invert the host's percent → sigma map by bisection.
+    """Invert the host's percent → sigma map.
 
     Args:
         sigmas: noise levels of the steps.
         percent_to_sigma: falling function on 0 … 1.
 
     Returns:
-        One progress value per sigma, exact to 2**-24.
+        One progress value per sigma, to 7 decimals.
     """
-    return tuple(_bisect(sigma, percent_to_sigma) for sigma in sigmas)
+    return tuple(_percent_of(sigma, percent_to_sigma) for sigma in sigmas)
 
 
-def _bisect(sigma: float, percent_to_sigma: PercentToSigma) -> float:
-    low, high = 0.0, 1.0
-    for _ in range(24):
-        middle = (low + high) / 2
-        if percent_to_sigma(middle) > sigma:
-            low = middle
-        else:
-            high = middle
-    # `high` is 2**-24 late; `low` is 0.0 exactly for the first sigma of a full run.
-    return low
+def _percent_of(sigma: float, percent_to_sigma: PercentToSigma) -> float:
+    def distance(percent: float) -> float:
+        # In logarithms the map is nearly straight, and few questions find the place.
+        return math.log(max(percent_to_sigma(percent), TINY) / max(sigma, TINY))
+
+    if distance(0.0) <= 0:
+        return 0.0
+    if distance(1.0) >= 0:
+        return 1.0
+    untyped: Any = scipy.optimize
+    return round(float(untyped.brentq(distance, 0.0, 1.0, xtol=1e-8)), 7)

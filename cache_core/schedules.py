@@ -10,7 +10,7 @@ from .clock import Clock
 from .errors import ConfigError
 
 PERCENT_TOLERANCE = 1e-6
-"""Slack at the ends of a percent window: percents come from a bisection exact to 6e-8."""
+"""Slack at the ends of a percent window: percents are exact to 1e-7."""
 
 
 class Schedule(ABC):

@@ -67,16 +67,16 @@ class Store:
 
         A copy, because Flux, HunyuanVideo, LTXV and others write into what their blocks return.
         """
+        part = part_of(site)
         with self._lock:
             entries = self._entries.setdefault(site, OrderedDict())
             old = entries.pop(stream, None)
             kept = {id(value) for value in old.past} if old else set[int]()
             owned = tuple(value if id(value) in kept else copy(value) for value in past)
             entries[stream] = Entry(owned, step, weights=stream.weights)
-            self._add(site, sum(map(nbytes, owned)) - _entry_nbytes(old))
+            self._add(part, sum(map(nbytes, owned)) - _entry_nbytes(old))
             if len(entries) > self._max_streams:
-                self._add(site, -_entry_nbytes(entries.popitem(last=False)[1]))
-            part = part_of(site)
+                self._add(part, -_entry_nbytes(entries.popitem(last=False)[1]))
             self.peak_nbytes = max(self.peak_nbytes, self._nbytes)
             self.peak_nbytes_of[part] = max(self.peak_nbytes_of.get(part, 0), self._nbytes_of[part])
 
@@ -101,14 +101,15 @@ class Store:
         with self._lock:
             entries = self._entries.get(site)
             if entries is not None:
-                self._add(site, -_entry_nbytes(entries.pop(stream, None)))
+                self._add(part_of(site), -_entry_nbytes(entries.pop(stream, None)))
 
     def drop_all(self, site: Site) -> None:
         """Forget every entry of a site."""
+        part = part_of(site)
         with self._lock:
             none: OrderedDict[StreamKey, Entry] = OrderedDict()
             for entry in self._entries.pop(site, none).values():
-                self._add(site, -_entry_nbytes(entry))
+                self._add(part, -_entry_nbytes(entry))
 
     def clear(self) -> None:
         """Drop everything."""
@@ -117,9 +118,9 @@ class Store:
             self._nbytes_of.clear()
             self._nbytes = 0
 
-    def _add(self, site: Site, nbytes: int) -> None:
+    def _add(self, part: Part, nbytes: int) -> None:
         self._nbytes += nbytes
-        self._nbytes_of[part_of(site)] += nbytes
+        self._nbytes_of[part] += nbytes
 
 
 def _entry_nbytes(entry: Entry | None) -> int:

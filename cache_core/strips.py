@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from .clock import Timeline
-from .rules import Rule, assign, plans_of
+from .plan import Plan
+from .rules import Rule, assign
 from .sites import Part, Site, SiteKind, part_of
 
 
-def shares_of(assigned: Mapping[Site, Rule], timeline: Timeline) -> dict[Part, list[float]]:
+def shares_of(assigned: Mapping[Site, Rule], plans: Mapping[Rule, Plan]) -> dict[Part, list[float]]:
     """Which share of a part's sites reuses, 0 … 1, at every step.
 
-    Raises:
-        ConfigError: a schedule does not fit this run.
+    Args:
+        assigned: the rule of every claimed site.
+        plans: what these rules will do.
     """
-    plans = plans_of(set(assigned.values()), timeline)
     flags: dict[Part, list[tuple[bool, ...]]] = {}
     for site, rule in assigned.items():
         flags.setdefault(part_of(site), []).append(plans[rule].reuse)
@@ -25,15 +25,11 @@ def shares_of(assigned: Mapping[Site, Rule], timeline: Timeline) -> dict[Part, l
     }
 
 
-def strips_of(assigned: Mapping[Site, Rule], timeline: Timeline) -> dict[str, str]:
-    """One letter per step and kind: C all sites of the kind compute, R all reuse, P some do.
-
-    Raises:
-        ConfigError: a schedule does not fit this run.
-    """
+def strips_of(shares: Mapping[Part, Sequence[float]]) -> dict[str, str]:
+    """One letter per step and kind: C all sites of the kind compute, R all reuse, P some do."""
     return {
-        kind.value: "".join("C" if not n else "R" if n == 1 else "P" for n in shares)
-        for (kind, _), shares in shares_of(assigned, timeline).items()
+        kind.value: "".join("C" if not n else "R" if n == 1 else "P" for n in row)
+        for (kind, _), row in shares.items()
     }
 
 

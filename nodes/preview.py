@@ -11,11 +11,10 @@ import numpy as np
 from ..cache_core.calibration import Calibration, Prediction
 from ..cache_core.clock import Timeline
 from ..cache_core.errors import StepCacheError
-from ..cache_core.estimate import Observation
 from ..cache_core.methods import Method
-from ..cache_core.rules import Rule, coverage_of, plans_of, values_of
-from ..cache_core.sites import Site, SiteKind
+from ..cache_core.rules import coverage_of, plans_of, values_of
 from ..cache_core.strips import planned_sites, shares_of, strips_of
+from .desk import Desk
 from .method_node import MethodNode
 from .question import Question
 
@@ -23,11 +22,12 @@ VERSION = 1
 """Of the answer; raised when a key changes its meaning or goes away."""
 
 
-def preview(nodes: Mapping[str, type[MethodNode]], asked: Any) -> dict[str, Any]:
+def preview(nodes: Mapping[str, type[MethodNode]], asked: Any, desk: Desk) -> dict[str, Any]:
     """The strips that a node's widgets mean.
 
     Args:
         nodes: the nodes that can be asked about, by id.
+        desk: what earlier questions have left to look things up in.
         asked: as for `Question.read`.
 
     Returns:
@@ -40,7 +40,7 @@ def preview(nodes: Mapping[str, type[MethodNode]], asked: Any) -> dict[str, Any]
     """
     question = Question.read(nodes, asked)
     try:
-        method = question.node.method(**question.inputs)
+        method = question.node.previewed(desk, **question.inputs)
     except StepCacheError as error:
         return _answer(error=str(error))
     timeline = question.timeline or assumed_timeline(
@@ -53,12 +53,22 @@ def preview(nodes: Mapping[str, type[MethodNode]], asked: Any) -> dict[str, Any]
     try:
         fitted = method.fitted(timeline)
         assigned = planned_sites(fitted.rules(), layers, question.has_one_branch)
-        strips = strips_of(assigned, timeline)
+        plans = plans_of(set(assigned.values()), timeline)
     except StepCacheError as error:
         return _answer(error=f"{method.name}: {error}")
-    seen = question.observed
-    estimate = _estimate(seen, assigned, timeline, layers or {}) if seen is not None else None
-    return _answer(strips, fitted.describe(), fitted.prediction, estimate)
+    shares = shares_of(assigned, plans)
+    estimate = None
+    if question.observed is not None:
+        covered = coverage_of(assigned, {str(kind): n for kind, n in (layers or {}).items()})
+        reused = [
+            {part: covered[part] * row[step] for part, row in shares.items()}
+            for step in range(timeline.steps)
+        ]
+        estimate = {
+            "speedup": question.observed.speedup(reused),
+            "bytes": question.observed.nbytes(values_of(assigned, plans)),
+        }
+    return _answer(strips_of(shares), fitted.describe(), fitted.prediction, estimate)
 
 
 def assumed_timeline(method: Method, steps: int, first: float = 0.0, last: float = 1.0) -> Timeline:
@@ -78,20 +88,6 @@ def assumed_timeline(method: Method, steps: int, first: float = 0.0, last: float
     points = np.linspace(first, last, steps + 1)
     sigmas = np.interp(points, np.linspace(0.0, 1.0, len(measured)), measured)
     return replace(even, sigmas=tuple(map(float, sigmas)))
-
-
-def _estimate(
-    observed: Observation,
-    assigned: Mapping[Site, Rule],
-    timeline: Timeline,
-    layers: Mapping[SiteKind, int],
-) -> dict[str, float | None]:
-    """What a run would take, by what another one took."""
-    covered = coverage_of(assigned, {str(kind): count for kind, count in layers.items()})
-    shares = shares_of(assigned, timeline).items()
-    steps = [{p: covered[p] * n[step] for p, n in shares} for step in range(timeline.steps)]
-    values = values_of(assigned, plans_of(set(assigned.values()), timeline))
-    return {"speedup": observed.speedup(steps), "bytes": observed.nbytes(values)}
 
 
 def _answer(

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 from server import PromptServer
 
+from .desk import Desk
 from .method_node import MethodNode
 from .preview import preview
 from .question import BadRequest
@@ -28,6 +29,8 @@ def register(nodes: Mapping[str, type[MethodNode]]) -> None:
     if server is None:
         return
 
+    desk = Desk()
+
     @server.routes.post(PATH)
     async def answer(request: web.Request) -> web.Response:
         length = request.content_length
@@ -40,14 +43,16 @@ def register(nodes: Mapping[str, type[MethodNode]]) -> None:
         if not isinstance(questions, list) or len(questions) > MOST_QUESTIONS:
             return _refused(f"expected a list of at most {MOST_QUESTIONS} questions")
         loop = asyncio.get_running_loop()
-        answers = await loop.run_in_executor(None, lambda: [_try(nodes, q) for q in questions])
+        answers = await loop.run_in_executor(
+            None, lambda: [_try(nodes, q, desk) for q in questions]
+        )
         return web.json_response(answers)
 
 
-def _try(nodes: Mapping[str, type[MethodNode]], question: Any) -> dict[str, Any]:
+def _try(nodes: Mapping[str, type[MethodNode]], question: Any, desk: Desk) -> dict[str, Any]:
     """One answer; a question that cannot be read does not spoil the others."""
     try:
-        return preview(nodes, question)
+        return preview(nodes, question, desk)
     except BadRequest as error:
         return {"refused": str(error)}
     except Exception as error:

@@ -15,6 +15,7 @@ from ..cache_core.methods.dit_xl import DIT_XL_SCHEDULES, dit_xl
 from ..cache_core.methods.presets import FORA_SCHEDULES, fora
 from ..cache_core.schedule_file import read_bytes, read_schedule
 from . import inputs, library, picture
+from .desk import Desk
 from .method_node import MethodNode
 
 BUILT_IN = (*FORA_SCHEDULES, *DIT_XL_SCHEDULES)
@@ -96,8 +97,13 @@ class SmoothCacheSchedule(MethodNode):
         return hashlib.sha256(read_bytes(library.path_of(schedule))).hexdigest()
 
     @classmethod
-    def method(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def method(cls, *values: Any, **inputs: Any) -> SmoothCache | CalibratedSmoothCache:
+        return cls.previewed(Desk(), *values, **inputs)
+
+    @classmethod
+    def previewed(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls,
+        desk: Desk,
         schedule: str,
         steps: int,
         choose_by: str = next(iter(BY)),
@@ -111,7 +117,7 @@ class SmoothCacheSchedule(MethodNode):
         value = {"alpha": threshold, "speedup": speedup, "quality": quality}.get(by, 0.0)
         try:
             wish = Wish(by, value, lookahead, PARTS[parts])
-            return _method(schedule, steps, wish)
+            return _method(desk, schedule, steps, wish)
         except ConfigError as error:
             raise ConfigError(f"{SmoothCache.name}: {error}") from error
 
@@ -198,10 +204,13 @@ def _wishes() -> list[io.Input]:
     ]
 
 
-def _method(schedule: str, steps: int, wish: Wish) -> SmoothCache | CalibratedSmoothCache:
+def _method(
+    desk: Desk, schedule: str, steps: int, wish: Wish
+) -> SmoothCache | CalibratedSmoothCache:
     path = None if schedule in BUILT_IN else library.path_of(schedule)
     if path is not None and is_calibration(path):
-        return CalibratedSmoothCache(library.load(schedule), wish, schedule)
+        chooser = desk.advisor(schedule).chooser
+        return CalibratedSmoothCache(chooser.calibration, wish, schedule, chooser)
     if wish.by != "saved":
         raise ConfigError(
             f"{schedule} is a schedule without measured errors, from which nothing can be chosen; "

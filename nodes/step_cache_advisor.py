@@ -7,14 +7,14 @@ import hashlib
 import torch
 from comfy_api.latest import io
 
-from ..cache_core.advisor import Advice, advise
-from ..cache_core.calibration import Calibration
+from ..cache_core.advisor import Advice, Advisor
 from ..cache_core.clock import Timeline
 from ..cache_core.errors import ConfigError
 from ..cache_core.methods import Method
 from ..cache_core.patching import timeline_of
 from ..cache_core.schedule_file import read_bytes
 from . import inputs, library
+from .desk import Desk
 from .method_node import MethodNode
 
 NAME = "Step Cache Advisor"
@@ -75,36 +75,42 @@ class StepCacheAdvisor(MethodNode):
     def method(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls, calibration: str, speedup: float
     ) -> Method:
-        measured = _load(calibration)
-        return _advice(measured, measured.timeline, speedup, calibration).method
+        return cls.previewed(Desk(), calibration, speedup)
+
+    @classmethod
+    def previewed(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls, desk: Desk, calibration: str, speedup: float
+    ) -> Method:
+        advisor = _advisor(desk, calibration)
+        return _advice(advisor, advisor.calibration.timeline, speedup, calibration).method
 
     @classmethod
     def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls, model: io.Model.Type, calibration: str, speedup: float
     ) -> io.NodeOutput:
-        measured = _load(calibration)
+        advisor = _advisor(Desk(), calibration)
         sampling = model.get_model_object("model_sampling")
-        timeline = timeline_of(sampling, torch.tensor(measured.table.sigmas))
-        advice = _advice(measured, timeline, speedup, calibration)
+        timeline = timeline_of(sampling, torch.tensor(advisor.calibration.table.sigmas))
+        advice = _advice(advisor, timeline, speedup, calibration)
         reason = advice.reason
         return io.NodeOutput(cls.attached(model, advice.method), reason, ui={"text": (reason,)})
 
 
-def _load(calibration: str) -> Calibration:
-    """The calibration of that name; the message of an error begins with the node's name.
+def _advisor(desk: Desk, calibration: str) -> Advisor:
+    """The advisor by the calibration of that name; messages of errors begin with the node's name.
 
     Raises:
         ConfigError: it cannot be read.
     """
     try:
-        return library.load(calibration)
+        return desk.advisor(calibration)
     except ConfigError as error:
         raise ConfigError(f"{NAME}: {error}") from error
 
 
-def _advice(measured: Calibration, timeline: Timeline, speedup: float, label: str) -> Advice:
-    """What to do about a run; errors as of `_load`."""
+def _advice(advisor: Advisor, timeline: Timeline, speedup: float, label: str) -> Advice:
+    """What to do about a run; errors as of `_advisor`."""
     try:
-        return advise(measured, timeline, speedup, label)
+        return advisor.advise(timeline, speedup, label)
     except ConfigError as error:
         raise ConfigError(f"{NAME}: {error}") from error

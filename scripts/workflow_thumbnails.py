@@ -26,9 +26,9 @@ host.boot()
 
 from PIL import Image  # noqa: E402
 from stepcache.cache_core.clock import Timeline  # noqa: E402
-from stepcache.cache_core.rules import Rule  # noqa: E402
+from stepcache.cache_core.rules import Rule, plans_of  # noqa: E402
 from stepcache.cache_core.sites import SiteKind  # noqa: E402
-from stepcache.cache_core.strips import planned_sites, strips_of  # noqa: E402
+from stepcache.cache_core.strips import planned_sites, shares_of, strips_of  # noqa: E402
 from stepcache.nodes.extension import NODES, with_strips  # noqa: E402
 from stepcache.nodes.picture.canvas import SCALE, Canvas, Colour  # noqa: E402
 from stepcache.nodes.picture.letters import Letters  # noqa: E402
@@ -125,7 +125,8 @@ def card_of(name: str) -> Card:
         if kind in with_strips() or kind in NAMED:
             methods.append(nodes[kind].display_name)
     layers = dict.fromkeys(map(SiteKind, kinds), MANY)
-    strips = strips_of(planned_sites(rules, layers), timeline)
+    assigned = planned_sites(rules, layers)
+    strips = strips_of(shares_of(assigned, plans_of(set(assigned.values()), timeline)))
     return Card(title, methods or ["plain"], strips or {"every layer": "C" * steps})
 
 

@@ -1,7 +1,7 @@
 """Calibration: what a model does from step to step, measured once, and what follows from it."""
 
 from .calibration import Average, Calibration, Costs, ModelFacts, Part, RunFacts
-from .choose import By, Chosen, Parts, Wish, choose
+from .choose import By, Chooser, Chosen, Parts, Wish, choose
 from .prediction import Prediction, predict
 from .scan import scan
 from .study import Study
@@ -12,6 +12,7 @@ __all__ = [
     "Branch",
     "By",
     "Calibration",
+    "Chooser",
     "Chosen",
     "Costs",
     "ErrorTable",

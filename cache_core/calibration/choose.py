@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
 from typing import Literal
 
@@ -26,6 +27,8 @@ Parts = Literal["layers", "each layer", "blocks"]
 
 SEARCHED_ROWS = 20_000
 """Rows that a search for a threshold makes and judges at most: some seconds."""
+MOST_SEARCHES = 4
+"""Runs of which a chooser keeps what it searched: one is moved about, and some compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,50 +78,84 @@ class Chosen:
     notes: tuple[str, ...] = ()
 
 
-def choose(calibration: Calibration, timeline: Timeline, wish: Wish) -> Chosen:
-    """The schedule that a wish means in a run.
+class Chooser:
+    """Schedules of one calibration. What was searched in a run is kept: another speedup or quality
+    is then only looked up.
 
-    Raises:
-        ConfigError: the calibration lacks what the wish is about, or the run lies outside of what
-            was calibrated.
+    Args:
+        calibration: what was measured.
     """
-    table = calibration.table.at(timeline.sigmas)
-    notes = _resampled(calibration, table)
-    calibration = replace(calibration, table=table)
-    if wish.by == "saved" and calibration.schedule and not notes:
-        prediction = predict(calibration, rules_of(calibration.schedule), timeline)
-        return Chosen(calibration.schedule, calibration.alpha, calibration.lookahead, prediction)
-    places = _places(calibration, wish)
-    lookahead = calibration.lookahead if wish.by == "saved" else wish.lookahead
 
-    changes = {place: table.rows[place] for place in places}
+    def __init__(self, calibration: Calibration) -> None:
+        self.calibration = calibration
+        self._resampled = lru_cache(MOST_SEARCHES)(self._resample)
+        self._searched = lru_cache(MOST_SEARCHES)(self._search)
 
-    def rows_at(alpha: float, hop: int, changes: Mapping[Place, Lags] = changes) -> Rows:
+    def choose(self, timeline: Timeline, wish: Wish) -> Chosen:
+        """The schedule that a wish means in a run.
+
+        Raises:
+            ConfigError: the calibration lacks what the wish is about, or the run lies outside of
+                what was calibrated.
+        """
+        if wish.by in ("speedup", "quality"):
+            return _wished(self._searched(timeline, wish.parts, wish.lookahead, wish.by), wish)
+        measured, notes = self._resampled(timeline)
+        lookahead = wish.lookahead
+        if wish.by == "saved":
+            if measured.schedule and not notes:
+                rows, alpha, lookahead = measured.schedule, measured.alpha, measured.lookahead
+                prediction = predict(measured, rules_of(rows), timeline)
+                return Chosen(rows, alpha, lookahead, prediction)
+            wish = replace(wish, value=measured.alpha)
+            lookahead = measured.lookahead
+        changes = {place: measured.table.rows[place] for place in _places(measured, wish)}
+        rows = _rows(changes, measured.table.steps, wish.value, lookahead)
+        prediction = predict(measured, rules_of(rows), timeline)
+        return Chosen(rows, wish.value, lookahead, prediction, notes)
+
+    def _search(
+        self, timeline: Timeline, parts: Parts, lookahead: int, by: By
+    ) -> tuple[Chosen, ...]:
+        """Every schedule that a threshold could give, with what it would do."""
+        measured, notes = self._resampled(timeline)
+        table = measured.table
+        places = _places(measured, Wish(by, 1.0, lookahead, parts))
+        if not (measured.costs.seconds or measured.costs.flops):
+            raise ConfigError(
+                f"the calibration does not say what layers cost, so that no {by} can be searched "
+                f"for; choose by alpha, or calibrate again"
+            )
+        changes = {place: table.rows[place] for place in places}
+        # Shorter hops at a higher threshold are as fast, and often nearer to the plain run. So are
+        # layers that all reuse in the same steps: in the others everything is computed, and right.
+        in_step = dict.fromkeys(places, table.mean(places))
+        found: dict[Rows, tuple[float, int]] = {}
+        hops = range(1, min(lookahead, table.lookahead) + 1)
+        for lags, hop in product((changes, in_step), hops):
+            for alpha in _thresholds(lags, hop, SEARCHED_ROWS // (2 * len(hops))):
+                found.setdefault(_rows(lags, table.steps, alpha, hop), (alpha, hop))
         return tuple(
-            (place.kind, place.index, scan(lags, table.steps, alpha, hop))
-            for place, lags in changes.items()
+            Chosen(rows, alpha, hop, predict(measured, rules_of(rows), timeline), notes)
+            for rows, (alpha, hop) in found.items()
         )
 
-    def chosen(rows: Rows, alpha: float, hop: int) -> Chosen:
-        return Chosen(rows, alpha, hop, predict(calibration, rules_of(rows), timeline), notes)
+    def _resample(self, timeline: Timeline) -> tuple[Calibration, tuple[str, ...]]:
+        """The calibration at the noise levels of a run, and what to say of that."""
+        table = self.calibration.table.at(timeline.sigmas)
+        return replace(self.calibration, table=table), _remarks(self.calibration, table)
 
-    if wish.by in ("saved", "alpha"):
-        alpha = calibration.alpha if wish.by == "saved" else wish.value
-        return chosen(rows_at(alpha, lookahead), alpha, lookahead)
-    if not (calibration.costs.seconds or calibration.costs.flops):
-        raise ConfigError(
-            f"the calibration does not say what layers cost, so that no {wish.by} can be searched "
-            f"for; choose by alpha, or calibrate again"
-        )
-    # Shorter hops at a higher threshold are as fast, and often nearer to the plain run. So are
-    # layers that all reuse in the same steps: in the others everything is computed, and right.
-    in_step = dict.fromkeys(places, table.mean(places))
-    searched: dict[Rows, tuple[float, int]] = {}
-    hops = range(1, min(lookahead, table.lookahead) + 1)
-    for lags, hop in product((changes, in_step), hops):
-        for alpha in _thresholds(lags, hop, SEARCHED_ROWS // (2 * len(hops))):
-            searched.setdefault(rows_at(alpha, hop, lags), (alpha, hop))
-    return _wished([chosen(rows, *found) for rows, found in searched.items()], wish)
+
+def choose(calibration: Calibration, timeline: Timeline, wish: Wish) -> Chosen:
+    """As `Chooser.choose`, of a calibration that is asked once."""
+    return Chooser(calibration).choose(timeline, wish)
+
+
+def _rows(changes: Mapping[Place, Lags], steps: int, alpha: float, lookahead: int) -> Rows:
+    return tuple(
+        (place.kind, place.index, scan(lags, steps, alpha, lookahead))
+        for place, lags in changes.items()
+    )
 
 
 def scheduled(calibration: Calibration) -> Calibration:
@@ -184,7 +221,7 @@ def _thresholds(changes: Mapping[Place, Lags], lookahead: int, most_rows: int) -
     return [0.0, *reversed(sorted(errors, reverse=True)[::stride])]
 
 
-def _wished(distinct: list[Chosen], wish: Wish) -> Chosen:
+def _wished(distinct: Iterable[Chosen], wish: Wish) -> Chosen:
     """The least error that is fast enough, or the fastest that is good enough."""
     if wish.by == "speedup":
         fast = [c for c in distinct if c.prediction.speedup >= wish.value * 0.995]
@@ -203,7 +240,7 @@ def _wished(distinct: list[Chosen], wish: Wish) -> Chosen:
     return max(good, key=lambda chosen: chosen.prediction.speedup)
 
 
-def _resampled(calibration: Calibration, table: ErrorTable) -> tuple[str, ...]:
+def _remarks(calibration: Calibration, table: ErrorTable) -> tuple[str, ...]:
     if table is calibration.table:
         return ()
     return (

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import ClassVar
 
 from ..approximators import Hold
-from ..calibration import Calibration, Chosen, ModelFacts, Prediction, Wish, choose
+from ..calibration import Calibration, Chooser, Chosen, ModelFacts, Prediction, Wish
 from ..calibration.table import is_same
 from ..clock import Timeline
 from ..errors import ConfigError
@@ -100,6 +100,7 @@ class CalibratedSmoothCache(Method):
         calibration: what was measured.
         wish: which schedule is wanted.
         label: where the calibration comes from, for reports.
+        chooser: of that calibration, by whoever asks it more than once.
 
     Raises:
         ConfigError: the calibration does not have what is wished for.
@@ -111,11 +112,14 @@ class CalibratedSmoothCache(Method):
     calibration: Calibration
     wish: Wish = field(default=Wish())
     label: str = "calibration"
+    chooser: InitVar[Chooser | None] = None
+    _chooser: Chooser = field(init=False, compare=False, repr=False)
     _own: Chosen = field(init=False, compare=False, repr=False)
 
-    def __post_init__(self) -> None:
-        timeline = self.calibration.timeline
-        object.__setattr__(self, "_own", choose(self.calibration, timeline, self.wish))
+    def __post_init__(self, chooser: Chooser | None) -> None:
+        chooser = chooser or Chooser(self.calibration)
+        object.__setattr__(self, "_chooser", chooser)
+        object.__setattr__(self, "_own", chooser.choose(self.calibration.timeline, self.wish))
 
     @property
     def made_for(self) -> ModelFacts:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -138,7 +142,7 @@ class CalibratedSmoothCache(Method):
         if is_same(self.calibration.table.sigmas, timeline.sigmas):
             # A search takes its time, and every run would wait for it.
             return self._schedule(self._own)
-        return self._schedule(choose(self.calibration, timeline, self.wish))
+        return self._schedule(self._chooser.choose(timeline, self.wish))
 
     def _schedule(self, chosen: Chosen) -> SmoothCache:
         label = f"{self.label}, alpha {chosen.alpha:.3g}"

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from ..calibration import Prediction
 from ..clock import Timeline
 from ..errors import ConfigError
-from ..rules import Rule, assign
+from ..rules import Rule, assign, plans_of
 from ..sites import Site
-from ..strips import strips_of, without_guidance
+from ..strips import shares_of, strips_of, without_guidance
 from .installation import Installation, RuleSource
 
 
@@ -46,7 +46,8 @@ class Planned:
             methods = tuple(method.fitted(timeline) for method in installation.methods)
             claimed = _claimed(installation, methods)
             assigned = without_guidance(claimed) if has_one_branch else claimed
-            return cls(methods, claimed, assigned, strips_of(assigned, timeline))
+            plans = plans_of(set(assigned.values()), timeline)
+            return cls(methods, claimed, assigned, strips_of(shares_of(assigned, plans)))
         except ConfigError as error:
             raise ConfigError(f"{names}: {error}") from error
 

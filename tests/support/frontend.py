@@ -93,8 +93,9 @@ class FrontEnd:
         self.page.keyboard.press("Escape")
 
     def clear(self) -> None:
-        """An empty graph and no memory of what was said before."""
+        """An empty graph, nothing that still runs, and no memory of what was said before."""
         self.page.keyboard.press("Escape")
+        self.stop()
         self.page.evaluate(
             """async () => {
                 const { workflow } = window.app.extensionManager;
@@ -108,10 +109,40 @@ class FrontEnd:
         )
         self.forget()
 
+    def stop(self) -> None:
+        """Take back what is queued, interrupt what runs, and wait until nothing does.
+
+        What an earlier test left running would report on nodes of the same numbers.
+        """
+        self.page.evaluate(
+            """async () => {
+                const { api } = window.app;
+                const send = (route, body) => api.fetchApi(route, {
+                    method: "POST",
+                    headers: { "Content-Type": "application/json" },
+                    body: JSON.stringify(body),
+                });
+                const isBusy = async () => {
+                    const queue = await (await api.fetchApi("/queue")).json();
+                    return queue.queue_running.length + queue.queue_pending.length > 0;
+                };
+                while (await isBusy()) {
+                    await send("/queue", { clear: true });
+                    await send("/interrupt", {});
+                    await new Promise((done) => setTimeout(done, 50));
+                }
+            }"""
+        )
+
     def load(self, workflow: str | dict[str, Any]) -> None:
         """Open a workflow: the name of one of ours, or its data."""
         data = workflow if isinstance(workflow, dict) else read_workflow(workflow)
         self.page.evaluate("(data) => window.app.loadGraphData(data)", data)
+
+    def show(self, workflow: str | dict[str, Any]) -> None:
+        """Open a workflow, and wait until every strip in it shows a plan."""
+        self.load(workflow)
+        self.wait_for(self.is_drawn)
 
     def drop(self, file: Path) -> None:
         """Drag a file from outside of the browser onto the canvas."""

@@ -6,7 +6,7 @@ import pytest
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, TGate
-from stepcache.cache_core.rules import Rule, coverage_of
+from stepcache.cache_core.rules import Rule, coverage_of, plans_of
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.sites import SiteKind
 from stepcache.cache_core.strips import planned_sites, shares_of, strips_of
@@ -22,7 +22,8 @@ def planned_strips(
     layers: dict[SiteKind, int] | None = None,
     has_one_branch: bool = False,
 ) -> dict[str, str]:
-    return strips_of(planned_sites(rules, layers, has_one_branch), timeline)
+    assigned = planned_sites(rules, layers, has_one_branch)
+    return strips_of(shares_of(assigned, plans_of(set(assigned.values()), timeline)))
 
 
 def test_without_a_model_every_kind_of_the_method_is_shown() -> None:
@@ -45,7 +46,9 @@ def test_layers_that_are_left_out_make_a_step_partly_reused() -> None:
     strips = planned_strips(rules, EVEN)
     assert strips == {"self_attention": "CPCPCC", "joint_attention": "CPCPCC"}
     sites = planned_sites(rules, {S: 4})
-    assert shares_of(sites, EVEN) == {(S, None): [0, 0.5, 0, 0.5, 0, 0]}, "one of the two computes"
+    assert shares_of(sites, plans_of(rules, EVEN)) == {(S, None): [0, 0.5, 0, 0.5, 0, 0]}, (
+        "one of the two computes"
+    )
     assert coverage_of(sites, {S.value: 4}) == {(S, None): 0.5}, "two of four layers have a row"
 
 

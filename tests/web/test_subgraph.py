@@ -14,8 +14,7 @@ OUT_AGAIN = "() => window.app.canvas.setGraph(window.app.rootGraph)"
 
 
 def test_a_node_in_an_open_subgraph_shows_plan_run_and_summary(ui: FrontEnd) -> None:
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
     ui.set("KSampler", "steps", 14)
     # So that the server has already made a model by an equal node elsewhere.
     ui.queue()
@@ -23,16 +22,17 @@ def test_a_node_in_an_open_subgraph_shows_plan_run_and_summary(ui: FrontEnd) -> 
     ui.page.evaluate(INTO_SUBGRAPH)
     try:
         ui.wait_for(lambda: [s["above"][:8] for s in ui.strips()] == ["14 steps"])
+        assert ui.strip()["planned"] == 0, "nothing has run in here"
         ui.queue()
         ui.wait_for(lambda: "sampling" in ui.strip()["below"], seconds=60)
         ui.wait_for(lambda: "MiB" in ui.strip()["below"], seconds=60)
+        assert ui.strip()["above"].startswith("14 steps")
     finally:
         ui.page.evaluate(OUT_AGAIN)
 
 
 def test_a_run_is_shown_when_its_subgraph_is_opened_afterwards(ui: FrontEnd) -> None:
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
     ui.page.evaluate(INTO_SUBGRAPH)
     ui.page.evaluate(OUT_AGAIN)
     try:
@@ -44,6 +44,8 @@ def test_a_run_is_shown_when_its_subgraph_is_opened_afterwards(ui: FrontEnd) -> 
                 canvas.setGraph(rootGraph._nodes.find((each) => each.subgraph).subgraph);
             }"""
         )
-        ui.wait_for(lambda: "MiB" in ui.strip()["below"] and ui.strip()["room"] >= 0)
+        ui.wait_for(lambda: "MiB" in ui.strip()["below"])
+        assert ui.strip()["planned"] > 0, "the plan stands beside what was done"
+        ui.wait_for(lambda: ui.strip()["room"] >= 0)
     finally:
         ui.page.evaluate(OUT_AGAIN)
