@@ -21,9 +21,8 @@ ROUNDING = 2.0
 @pytest.fixture
 def themed(ui: FrontEnd) -> Iterator[FrontEnd]:
     """A strip on which everything can be seen; afterwards the colours are dark again."""
-    ui.load("dit_pab")
+    ui.show("dit_pab")
     ui.look_at(PAB)
-    ui.wait_for(ui.is_drawn)
     ui.page.evaluate(
         """(detail) => window.app.api.dispatchEvent(
             new CustomEvent("stepcache.run", { detail }))""",
@@ -115,8 +114,7 @@ def _colours(ui: FrontEnd) -> dict[str, list[dict[str, Any]]]:
 
 
 def test_looks_differ_in_height_not_only_in_colour(ui: FrontEnd) -> None:
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
     heights: dict[str, set[str]] = {}
     for path in ui.page.locator(f"{STRIP} path").all():
         found = set(re.findall(r"v([\d.]+)", path.get_attribute("d")))
@@ -127,9 +125,8 @@ def test_looks_differ_in_height_not_only_in_colour(ui: FrontEnd) -> None:
 
 
 def test_a_screen_reader_is_told_the_plan_and_what_changes(ui: FrontEnd) -> None:
-    ui.load("dit_pab")
+    ui.show("dit_pab")
     ui.look_at(PAB)
-    ui.wait_for(ui.is_drawn)
     pictures = ui.page.get_by_role("img", name=re.compile("^self-attention: "))
     assert pictures.count() == 1
     spoken = pictures.get_attribute("aria-label")
@@ -143,8 +140,7 @@ def test_a_screen_reader_is_told_the_plan_and_what_changes(ui: FrontEnd) -> None
 
 @pytest.mark.parametrize("scale", [2.0, 1.0, 0.3])
 def test_it_is_whole_at_every_zoom_of_the_canvas(ui: FrontEnd, scale: float) -> None:
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
     ui.look_at(PAB, scale)
     _assert_whole(ui, scale)
 
@@ -158,8 +154,7 @@ def test_it_is_whole_at_200_percent_of_the_browser(ui: FrontEnd) -> None:
             {"width": 800, "height": 500, "deviceScaleFactor": 2, "mobile": False},
         )
         assert ui.page.evaluate("() => [innerWidth, devicePixelRatio]") == [800, 2]
-        ui.load("dit_pab")
-        ui.wait_for(ui.is_drawn)
+        ui.show("dit_pab")
         ui.look_at(PAB)
         _assert_whole(ui, 1.0)
     finally:

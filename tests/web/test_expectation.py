@@ -16,8 +16,7 @@ def expected(ui: FrontEnd) -> tuple[float, float] | None:
 
 
 def test_moving_a_slider_after_a_run_tells_what_to_expect(ui: FrontEnd) -> None:
-    ui.load("unet_deepcache")
-    ui.wait_for(ui.is_drawn)
+    ui.show("unet_deepcache")
     assert expected(ui) is None, "nothing is known of this model yet"
     ui.set("KSampler", "steps", 12)
     ui.queue()
@@ -33,8 +32,7 @@ def test_moving_a_slider_after_a_run_tells_what_to_expect(ui: FrontEnd) -> None:
 
 
 def test_what_was_seen_of_one_model_is_not_told_of_another(ui: FrontEnd) -> None:
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
     ui.set("KSampler", "steps", 8)
     ui.queue()
     ui.wait_for(lambda: "MiB" in ui.strip()["below"], seconds=60)

@@ -32,8 +32,7 @@ def hostile_file(request: pytest.FixtureRequest, address: str) -> Iterator[str]:
 
 def test_a_file_name_is_text(ui: FrontEnd, hostile_file: str) -> None:
     ui.reload()
-    ui.load("dit_smoothcache")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_smoothcache")
     ui.set(SMOOTHCACHE, "schedule", FILE)
     if hostile_file == "whole":
         ui.set(SMOOTHCACHE, "choose_by", "speedup")
@@ -47,8 +46,7 @@ def test_a_title_is_text(ui: FrontEnd) -> None:
     workflow = read_workflow("dit_pab")
     for node in workflow["nodes"]:
         node["title"] = HOSTILE
-    ui.load(workflow)
-    ui.wait_for(ui.is_drawn)
+    ui.show(workflow)
     ui.wait_for(lambda: HOSTILE in ui.strip()["above"])
     _assert_harmless(ui)
 
@@ -173,8 +171,7 @@ def test_an_older_front_end_goes_without_strips(browser: Any, address: str) -> N
 
 
 def _load_pab(ui: FrontEnd) -> dict[str, Any]:
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
     return ui.strip()
 
 

@@ -59,8 +59,7 @@ def test_a_node_may_go_away_during_its_run(ui: FrontEnd) -> None:
 
 def test_runs_of_another_client_are_not_shown(ui: FrontEnd) -> None:
     """Somebody else runs the same graph on the same server, so that all ids are the same."""
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
     before = ui.strip()
     ui.set("KSampler", "seed", 14)
     number = ui.page.evaluate(

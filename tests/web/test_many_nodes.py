@@ -30,8 +30,7 @@ def test_every_node_is_asked_about_once_when_a_graph_is_opened(ui: FrontEnd) -> 
 
 
 def test_a_strip_has_as_many_elements_for_ten_steps_as_for_a_thousand(ui: FrontEnd) -> None:
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
     counts: list[int] = []
     for steps in (30, 1000):
         ui.set("KSampler", "steps", steps)
@@ -48,8 +47,7 @@ def _widths(ui: FrontEnd) -> set[str]:
 
 
 def test_nothing_is_asked_drawn_or_measured_while_nothing_changes(ui: FrontEnd) -> None:
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
     ui.page.wait_for_timeout(1000)
     idle = ui.page.evaluate(
         """async (strip) => {

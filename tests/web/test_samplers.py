@@ -42,8 +42,7 @@ WITH_GUIDER = """(guider) => {
 
 @pytest.mark.parametrize("workflow", HEADLINES)
 def test_the_headline_names_the_run(ui: FrontEnd, workflow: str) -> None:
-    ui.load(workflow)
-    ui.wait_for(ui.is_drawn)
+    ui.show(workflow)
     assert {strip["above"] for strip in ui.strips()} == {HEADLINES[workflow]}
 
 

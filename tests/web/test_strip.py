@@ -34,8 +34,7 @@ def test_dropping_a_workflow_shows_its_plan(ui: FrontEnd) -> None:
 @pytest.mark.parametrize("workflow", METHODS)
 def test_every_widget_moves_the_strip(ui: FrontEnd, workflow: str) -> None:
     node = METHODS[workflow]
-    ui.load(workflow)
-    ui.wait_for(ui.is_drawn)
+    ui.show(workflow)
     for name, other in _other_values(ui, node).items():
         before, old = ui.strip()["cells"], ui.value(node, name)
         ui.set(node, name, other)
@@ -72,8 +71,7 @@ def _other_values(ui: FrontEnd, node: str) -> dict[str, Any]:
 
 
 def test_the_sampler_is_followed(ui: FrontEnd) -> None:
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
     ui.set("KSampler", "steps", 12)
     ui.wait_for(lambda: ui.strip()["above"].startswith("12 steps"))
     ui.wait_for(lambda: _count(ui.strip()["words"]) == 12)
@@ -103,15 +101,13 @@ def _add(ui: FrontEnd, node: str, x: int = 0, y: int = 0) -> None:
 
 
 def test_a_setting_that_is_refused_is_explained(ui: FrontEnd) -> None:
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
     ui.set("StepCacheApplyPAB", "start_percent", 0.95)
     ui.wait_for(lambda: "start_percent 0.95 is not before" in ui.strip()["below"])
 
 
 def test_a_run_fills_the_strip_live_and_leaves_what_it_saved(ui: FrontEnd) -> None:
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
     ui.queue()
     ui.wait_for(lambda: ui.strip()["planned"] > 0, seconds=60)
     ui.wait_for(lambda: "MiB" in ui.strip()["below"], seconds=60)
@@ -125,20 +121,17 @@ def test_a_run_fills_the_strip_live_and_leaves_what_it_saved(ui: FrontEnd) -> No
 
 
 def test_a_saved_workflow_carries_nothing_of_the_strip(ui: FrontEnd) -> None:
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
     saved = next(n for n in ui.saved()["nodes"] if n["type"] == "StepCacheApplyPAB")
     file = next(n for n in read_workflow("dit_pab")["nodes"] if n["type"] == "StepCacheApplyPAB")
     assert saved["widgets_values"] == file["widgets_values"]
     ui.clear()
     assert ui.strips() == []
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
 
 
 def test_it_is_there_again_when_the_page_is_loaded_anew(ui: FrontEnd) -> None:
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
     before = ui.strip()["cells"]
     ui.set("StepCacheApplyPAB", "self_attention", 6)
     ui.wait_for(lambda: ui.strip()["cells"] != before)
@@ -149,8 +142,7 @@ def test_it_is_there_again_when_the_page_is_loaded_anew(ui: FrontEnd) -> None:
 
 
 def test_it_survives_copying_collapsing_and_zooming(ui: FrontEnd) -> None:
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
     ui.page.evaluate(
         """() => {
             const { canvas, graph } = window.app;
@@ -177,8 +169,7 @@ def test_it_survives_copying_collapsing_and_zooming(ui: FrontEnd) -> None:
 
 
 def test_undo_moves_the_strip_back(ui: FrontEnd) -> None:
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
     before = ui.strip()["cells"]
     ui.set("StepCacheApplyPAB", "self_attention", 6)
     ui.wait_for(lambda: ui.strip()["cells"] != before)
@@ -188,8 +179,7 @@ def test_undo_moves_the_strip_back(ui: FrontEnd) -> None:
 
 def test_nodes_stay_as_high_as_they_need(ui: FrontEnd) -> None:
     """An element that is measured by the room that it was given grows and grows."""
-    ui.load("dit_pab")
-    ui.wait_for(ui.is_drawn)
+    ui.show("dit_pab")
     heights = [_height(ui) for _ in range(4) if ui.page.wait_for_timeout(400) is None]
     assert heights[1] == heights[-1] < 900
 
