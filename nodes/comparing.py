@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from comfy import model_management
 from comfy_api.latest import io, ui
 
 from ..cache_core.errors import StepCacheError
 from . import picture
+from .picture import perceptual
 from .picture.likeness import LEAST_SIDE, Pixels, psnr, ssim
 
 Numbers = Mapping[str, float | None]
@@ -92,7 +94,7 @@ def compare(
         StepCacheError: the batches are not of one size and number.
     """
     one, other = _checked(plain, cached, node)
-    numbers = {**_likeness(one, other), **speed}
+    numbers = {**_likeness(one, other), **_perceptual(plain, cached), **speed}
     lines = [*_on_likeness(numbers), *_on_speed(numbers)]
     index = min(shown, len(one) - 1)
     names = ("plain", "cached") if len(one) == 1 else (f"plain {index}", f"cached {index}")
@@ -139,6 +141,15 @@ def _likeness(one: list[Pixels], other: list[Pixels]) -> dict[str, float | None]
     }
 
 
+def _perceptual(plain: torch.Tensor, cached: torch.Tensor) -> dict[str, float | None]:
+    """LPIPS by the network that is installed; nothing where there is none."""
+    net = perceptual.network()
+    if net is None or min(plain.shape[1:3]) < perceptual.LEAST_SIDE:
+        return {}
+    pairs = zip(plain[..., :3], cached[..., :3], strict=True)
+    return {f"lpips_{net}": perceptual.lpips(net, pairs, model_management.get_torch_device())}
+
+
 def _on_likeness(numbers: Numbers) -> list[str]:
     decibels, similarity = numbers["psnr"], numbers["ssim"]
     if decibels is None:
@@ -147,6 +158,11 @@ def _on_likeness(numbers: Numbers) -> list[str]:
         alike = f", SSIM {similarity:.4f}" if similarity is not None else ""
         largest = 100 * (numbers["largest_difference"] or 0.0)
         lines = [f"PSNR {decibels:.2f} dB{alike}; largest difference {largest:.1f} % of the range"]
+        lines += [
+            f"LPIPS {value:.4f} ({name.removeprefix('lpips_')}; 0 looks the same)"
+            for name, value in numbers.items()
+            if name.startswith("lpips_") and value is not None
+        ]
     count, same = numbers["pictures"] or 0, numbers["equal_pictures"] or 0
     if count > 1:
         without = f", PSNR without {same:.0f} equal ones" if same else ""

@@ -24,8 +24,8 @@ DEMO_PACKAGES = ("numpy", "scipy", "pillow", "safetensors", "aiohttp")
 FAST_TESTS = Stage("fast-tests", "test tools", ((*TOOLS, *DEMO_PACKAGES),), 600_000_000)
 BROWSER = Stage("browser", "browser tests", (("playwright",),), 300_000_000)
 AUTHORS_PACKAGES = ("diffusers==0.42.1", "DeepCache==0.1.1")
-ALONE = ("--no-deps", "tgate==1.0.0", "dit-smoothcache==0.1.1")
-"""They run as they are; tgate's accelerate is for something else."""
+ALONE = ("--no-deps", "tgate==1.0.0", "dit-smoothcache==0.1.1", "lpips==0.1.4")
+"""They run as they are; tgate's accelerate is for something else, and lpips would fetch a torch."""
 FIRST_TGATE = "tgate-0.1.2"
 """One name cannot be installed in two versions: the first is in a folder of its own."""
 
