@@ -7,8 +7,10 @@ from comfy_api.latest import ComfyExtension, io
 from . import routes
 from .apply_fastercache import ApplyFasterCache
 from .apply_pab import ApplyPAB
+from .attention_backend import AttentionBackendNode
 from .deepcache_unet import DeepCacheUNet
 from .method_node import MethodNode
+from .precision import PrecisionNode
 from .smoothcache_calibrate import SmoothCacheCalibrate
 from .smoothcache_curves import SmoothCacheCurves
 from .smoothcache_export import SmoothCacheExport
@@ -32,6 +34,8 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     StepCacheReport,
     StepCacheCompare,
     StepCacheCompareRuns,
+    AttentionBackendNode,
+    PrecisionNode,
 )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from comfy_api.latest import io
 
+from .. import speed
 from ..cache_core.patching import attached
 from . import inputs, picture
 
@@ -46,13 +48,17 @@ class StepCacheReport(io.ComfyNode):
     def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
         cls, model: io.Model.Type, latent: dict[str, Any]
     ) -> io.NodeOutput:
+        told = list(speed.told_by(model))
+        numbers: dict[str, Any] = {"settings": told} if told else {}
         if attached(model):
             report = inputs.report_of(model, NAME, "the last Step Cache node")
-            text, data = report.to_text(), report.to_json()
+            text = "\n".join([report.to_text(), *told])
+            numbers = {**report.to_dict(), **numbers}
             drawn = picture.draw_run(report)
         else:
             # Somebody may have bypassed the method to see the plain picture: that must not be lost.
-            text, data, drawn = NOTHING, "null", picture.draw_words(NOTHING)
-        drawn = picture.to_image(drawn)
+            text = "\n".join(told) or NOTHING
+            drawn = picture.draw_words(text)
+        data = json.dumps(numbers or None, indent=2)
         shown = {"text": (text,), "stepcache_report": (data,)}
-        return io.NodeOutput(latent, text, data, drawn, ui=shown)
+        return io.NodeOutput(latent, text, data, picture.to_image(drawn), ui=shown)

@@ -29,7 +29,7 @@ from bump_version import version_of  # noqa: E402
 from demonstration import server  # noqa: E402
 
 VERSION = version_of(ROOT)
-RUN = {"nodes", "cache_core", "web", "locales", "workflows", "calibrations"}
+RUN = {"nodes", "cache_core", "speed", "web", "locales", "workflows", "calibrations"}
 """Folders that the pack reads when it runs, or that ComfyUI reads for it."""
 READ = {"docs"}
 """Folders for people."""

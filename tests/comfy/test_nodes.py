@@ -60,6 +60,8 @@ PROMISED = {
         "seed": 0, "steps": 20, "cfg": 8.0, "sampler_name": None, "scheduler": None,
         "denoise": 1.0, "shown": 0,
     },
+    "StepCacheAttentionBackend": {"model": None, "backend": "auto"},
+    "StepCachePrecision": {"model": None, "products": "TF32", "sums": "as it is"},
 }  # fmt: skip
 """Input names and defaults. Saved workflows depend on them: they are added to, never changed."""
 

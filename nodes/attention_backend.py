@@ -1,0 +1,48 @@
+"""Node "Attention Backend"."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from .. import speed
+from ..speed.attention import AUTO, BACKENDS
+from . import inputs
+
+
+class AttentionBackendNode(io.ComfyNode):
+    """Sets which of PyTorch's backends computes attention."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StepCacheAttentionBackend",
+            display_name=speed.AttentionBackend.name,
+            category=inputs.CATEGORY,
+            description=(
+                "Which of PyTorch's backends computes attention while this model samples. Sage "
+                "attention and other packages, chosen when ComfyUI was started, stay. Step Cache "
+                "Report tells which one really ran."
+            ),
+            inputs=[
+                io.Model.Input("model"),
+                io.Combo.Input(
+                    "backend",
+                    options=[AUTO, *BACKENDS],
+                    default=AUTO,
+                    tooltip=(
+                        "auto: PyTorch chooses for every shape. flash: fastest and least memory, "
+                        "without masks on most GPUs. memory-efficient: with masks too. cuDNN: "
+                        "newer NVIDIA GPUs. math: the plain formula, slow, for comparing. What the "
+                        "device cannot do is refused before sampling; where single shapes do not "
+                        "fit, PyTorch chooses for them."
+                    ),
+                ),
+            ],
+            outputs=[io.Model.Output()],
+        )
+
+    @classmethod
+    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls, model: io.Model.Type, backend: str
+    ) -> io.NodeOutput:
+        return io.NodeOutput(speed.apply(model, speed.AttentionBackend(backend)))

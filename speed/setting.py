@@ -1,0 +1,155 @@
+"""Settings on a clone of a model: in force while it samples, and put back whatever happens."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar
+
+import torch
+from comfy.patcher_extension import WrappersMP
+
+from ..cache_core.errors import ConfigError, UnsupportedModelError
+from ..cache_core.patching.model_call import ModelCall
+
+KEY = "stepcache_speed"
+"""Under this key stand our wrappers, and in ``transformer_options`` the settings."""
+
+RUN_KEY = "stepcache_speed_run"
+"""Under this key stand those who watch the run that is going on."""
+
+
+class Watch:
+    """One run in which a setting is in force; this one has nothing to look at or to tell."""
+
+    def call(self, compute: Callable[[], Any]) -> Any:
+        """Run one call of the model."""
+        return compute()
+
+    def lines(self) -> list[str]:
+        """What to tell of the run, for a person."""
+        return []
+
+
+class Setting(ABC):
+    """Something that makes runs of a model faster. Subclasses are frozen dataclasses."""
+
+    __slots__ = ()
+
+    name: ClassVar[str]
+    """That of its node."""
+
+    @abstractmethod
+    def scope(self, guider: Any) -> AbstractContextManager[Watch]:
+        """In force inside of the block; left, everything is as it was.
+
+        Args:
+            guider: the host's guider, whose options are those of this run.
+
+        Raises:
+            ConfigError: the device or the model cannot do it; nothing was sampled yet.
+        """
+
+
+@dataclass(slots=True)
+class Told:
+    """Holds what settings said of the last run, so that a node can read it after sampling."""
+
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything set on one clone. Never edited: setting once more makes a new one.
+
+    Args:
+        all: in the order of their nodes.
+        told: of the last run; shared by all clones of the clone.
+    """
+
+    all: tuple[Setting, ...]
+    told: Told = field(default_factory=Told)
+
+
+def apply(model: Any, setting: Setting) -> Any:
+    """A clone of the model that samples with the setting.
+
+    Args:
+        model: the host's ``ModelPatcher``; it is not changed.
+        setting: the setting.
+
+    Raises:
+        ConfigError: the model carries such a setting already.
+        UnsupportedModelError: the input holds no diffusion network.
+    """
+    if not hasattr(getattr(model, "model", None), "diffusion_model"):
+        raise UnsupportedModelError(
+            f"{setting.name}: the input is a {type(model).__name__}, which holds no diffusion "
+            f"network; expected the MODEL output of a loader. Connect that one"
+        )
+    earlier = settings_of(model)
+    if any(each.name == setting.name for each in earlier):
+        raise ConfigError(
+            f"{setting.name}: this model already carries a {setting.name} node, and only one of "
+            f"them could be in force: remove one"
+        )
+    clone = model.clone()
+    # The clone's options are copies of their own, two levels deep; the parent keeps its own.
+    clone.model_options["transformer_options"][KEY] = Settings((*earlier, setting))
+    if not earlier:
+        clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, KEY, _outer_sample)
+        clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, KEY, _apply_model)
+    return clone
+
+
+def settings_of(model: Any) -> tuple[Setting, ...]:
+    """The settings on a host ``ModelPatcher``, in the order of their nodes."""
+    settings = _settings(model.model_options)
+    return settings.all if settings is not None else ()
+
+
+def told_by(model: Any) -> tuple[str, ...]:
+    """What the settings said of the model's last run; nothing before one."""
+    settings = _settings(model.model_options)
+    return settings.told.lines if settings is not None else ()
+
+
+def computes_in(patcher: Any) -> torch.dtype:
+    """The numbers in which the host lets the network of a ``ModelPatcher`` compute."""
+    return patcher.get_model_object("manual_cast_dtype") or patcher.model.get_dtype()
+
+
+def plain(dtype: torch.dtype) -> str:
+    """A sort of numbers as people call it."""
+    return str(dtype).removeprefix("torch.")
+
+
+def _settings(model_options: Any) -> Settings | None:
+    return model_options.get("transformer_options", {}).get(KEY)
+
+
+def _outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
+    """OUTER_SAMPLE: everything is in force before the model is loaded, until the run is over."""
+    guider = executor.class_obj
+    options: dict[str, Any] = guider.model_options["transformer_options"]
+    settings: Settings = options[KEY]
+    with ExitStack() as stack:
+        watches = [stack.enter_context(setting.scope(guider)) for setting in settings.all]
+        options[RUN_KEY] = watches
+        try:
+            return executor(*args, **kwargs)
+        finally:
+            options.pop(RUN_KEY, None)
+            settings.told.lines = tuple(line for watch in watches for line in watch.lines())
+
+
+def _apply_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
+    """APPLY_MODEL: one call of the model, at which settings may look."""
+    watches: list[Watch] = ModelCall(args, kwargs).options.get(RUN_KEY, [])
+    compute = partial(executor, *args, **kwargs)
+    for watch in watches:
+        compute = partial(watch.call, compute)
+    return compute()
