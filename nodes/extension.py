@@ -9,6 +9,7 @@ from .apply_fastercache import ApplyFasterCache
 from .apply_pab import ApplyPAB
 from .attention_backend import AttentionBackendNode
 from .deepcache_unet import DeepCacheUNet
+from .fused_projections import FusedProjectionsNode
 from .method_node import MethodNode
 from .precision import PrecisionNode
 from .smoothcache_calibrate import SmoothCacheCalibrate
@@ -36,6 +37,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     StepCacheCompareRuns,
     AttentionBackendNode,
     PrecisionNode,
+    FusedProjectionsNode,
 )
 
 

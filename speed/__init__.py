@@ -1,11 +1,13 @@
 """What makes a run fast besides caching: settings on a clone, in force for the length of a run."""
 
 from .attention import AttentionBackend
+from .fusing import FusedProjections
 from .precision import Precision, facts_on
 from .setting import Setting, apply, settings_of, told_by
 
 __all__ = [
     "AttentionBackend",
+    "FusedProjections",
     "Precision",
     "Setting",
     "apply",

@@ -67,7 +67,7 @@ class _Counting(Watch):
         self._setting, self._patcher = setting, patcher
         self._dtypes: Counter[torch.dtype] | None = None
 
-    def call(self, compute: Callable[[], Any]) -> Any:
+    def call(self, compute: Callable[[], Any], model: Any) -> Any:
         # What is compiled must not be listened to: it would be compiled once more.
         if self._dtypes is not None or "torch_compile_kwargs" in self._patcher.model_options:
             return compute()

@@ -19,7 +19,14 @@ KERNELS = {
 """Beginnings of the operators that scaled dot-product attention is made of, and what they are."""
 ATTENTION = "aten.scaled_dot_product_attention"
 PRODUCTS = ("aten.bmm", "aten.baddbmm", "aten.matmul")
-MATRIX_WORK = ("aten.addmm", "aten.mm", *PRODUCTS, "aten.convolution", "aten._scaled_mm")
+MATRIX_WORK = (
+    "aten.linear",
+    "aten.addmm",
+    "aten.mm",
+    *PRODUCTS,
+    "aten.convolution",
+    "aten._scaled_mm",
+)
 """Operators in which a network spends its time."""
 
 

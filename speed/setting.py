@@ -25,8 +25,8 @@ RUN_KEY = "stepcache_speed_run"
 class Watch:
     """One run in which a setting is in force; this one has nothing to look at or to tell."""
 
-    def call(self, compute: Callable[[], Any]) -> Any:
-        """Run one call of the model."""
+    def call(self, compute: Callable[[], Any], model: Any) -> Any:
+        """Run one call of the model, the host's base model that holds the network."""
         return compute()
 
     def lines(self) -> list[str]:
@@ -41,6 +41,17 @@ class Setting(ABC):
 
     name: ClassVar[str]
     """That of its node."""
+
+    def check(self, model: Any) -> None:
+        """Refuse a model that the setting makes no sense on.
+
+        Args:
+            model: the host's ``ModelPatcher``.
+
+        Raises:
+            StepCacheError: the reason, and what to do.
+        """
+        return
 
     @abstractmethod
     def scope(self, guider: Any) -> AbstractContextManager[Watch]:
@@ -83,7 +94,8 @@ def apply(model: Any, setting: Setting) -> Any:
 
     Raises:
         ConfigError: the model carries such a setting already.
-        UnsupportedModelError: the input holds no diffusion network.
+        UnsupportedModelError: the input holds no diffusion network, or one that the setting makes
+            no sense on.
     """
     if not hasattr(getattr(model, "model", None), "diffusion_model"):
         raise UnsupportedModelError(
@@ -96,6 +108,7 @@ def apply(model: Any, setting: Setting) -> Any:
             f"{setting.name}: this model already carries a {setting.name} node, and only one of "
             f"them could be in force: remove one"
         )
+    setting.check(model)
     clone = model.clone()
     # The clone's options are copies of their own, two levels deep; the parent keeps its own.
     clone.model_options["transformer_options"][KEY] = Settings((*earlier, setting))
@@ -151,5 +164,5 @@ def _apply_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     watches: list[Watch] = ModelCall(args, kwargs).options.get(RUN_KEY, [])
     compute = partial(executor, *args, **kwargs)
     for watch in watches:
-        compute = partial(watch.call, compute)
+        compute = partial(watch.call, compute, executor.class_obj)
     return compute()

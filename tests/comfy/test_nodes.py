@@ -62,6 +62,7 @@ PROMISED = {
     },
     "StepCacheAttentionBackend": {"model": None, "backend": "auto"},
     "StepCachePrecision": {"model": None, "products": "TF32", "sums": "as it is"},
+    "StepCacheFusedProjections": {"model": None},
 }  # fmt: skip
 """Input names and defaults. Saved workflows depend on them: they are added to, never changed."""
 

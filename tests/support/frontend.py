@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import server_queue
 from setup.browser import find_browser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,6 +80,9 @@ class FrontEnd:
         self.page.goto(self.address, wait_until="domcontentloaded", timeout=START_MS)
         ready = "window.app?.graph && window.app.extensionManager && window.app.canvas"
         self.page.wait_for_function(ready, timeout=START_MS)
+        # What was open before, or the first graph of all, comes a moment later.
+        opened = "window.app.extensionManager.workflow.activeWorkflow?.activeState"
+        self.page.wait_for_function(opened, timeout=START_MS)
         self.page.wait_for_selector(".comfy-vue-side-bar-container, .side-tool-bar-container",
                                     state="attached", timeout=START_MS)  # fmt: skip
         self.page.evaluate(
@@ -95,7 +99,7 @@ class FrontEnd:
     def clear(self) -> None:
         """An empty graph, nothing that still runs, and no memory of what was said before."""
         self.page.keyboard.press("Escape")
-        self.stop()
+        server_queue.stop(self.address)
         self.page.evaluate(
             """async () => {
                 const { workflow } = window.app.extensionManager;
@@ -109,39 +113,21 @@ class FrontEnd:
         )
         self.forget()
 
-    def stop(self) -> None:
-        """Take back what is queued, interrupt what runs, and wait until nothing does.
-
-        What an earlier test left running would report on nodes of the same numbers.
-        """
-        self.page.evaluate(
-            """async () => {
-                const { api } = window.app;
-                const send = (route, body) => api.fetchApi(route, {
-                    method: "POST",
-                    headers: { "Content-Type": "application/json" },
-                    body: JSON.stringify(body),
-                });
-                const isBusy = async () => {
-                    const queue = await (await api.fetchApi("/queue")).json();
-                    return queue.queue_running.length + queue.queue_pending.length > 0;
-                };
-                while (await isBusy()) {
-                    await send("/queue", { clear: true });
-                    await send("/interrupt", {});
-                    await new Promise((done) => setTimeout(done, 50));
-                }
-            }"""
-        )
-
     def load(self, workflow: str | dict[str, Any]) -> None:
         """Open a workflow: the name of one of ours, or its data."""
         data = workflow if isinstance(workflow, dict) else read_workflow(workflow)
         self.page.evaluate("(data) => window.app.loadGraphData(data)", data)
 
-    def show(self, workflow: str | dict[str, Any]) -> None:
-        """Open a workflow, and wait until every strip in it shows a plan."""
+    def show(self, workflow: str | dict[str, Any], node_type: str | None = None) -> None:
+        """Open a workflow, and wait until every strip in it shows a plan.
+
+        Args:
+            workflow: the name of one of ours, or its data.
+            node_type: what to look at, the first of our nodes unless given; in Nodes 2.0 nodes
+                out of sight have no elements.
+        """
         self.load(workflow)
+        self.look_at(node_type)
         self.wait_for(self.is_drawn)
 
     def drop(self, file: Path) -> None:
@@ -166,12 +152,13 @@ class FrontEnd:
             [name, value],
         )
 
-    def look_at(self, node_type: str, scale: float = 1.0) -> None:
+    def look_at(self, node_type: str | None, scale: float = 1.0) -> None:
         """Move the canvas until a node stands in the upper left, and wait until it is drawn."""
         self.page.evaluate(
             """async ([type, scale]) => {
                 const { canvas, graph } = window.app;
-                const node = graph._nodes.find((each) => each.type === type);
+                const isIt = ({ type: own }) => type ? own === type : own.startsWith("StepCache");
+                const node = graph._nodes.find(isIt);
                 canvas.ds.scale = scale;
                 canvas.ds.offset[0] = 400 / scale - node.pos[0];
                 canvas.ds.offset[1] = 160 / scale - node.pos[1];
@@ -241,9 +228,19 @@ class FrontEnd:
         while True:
             found = is_so()
             if found or time.monotonic() > end:
-                assert found, f"not so after {seconds} s; strips: {self.strips()}"
+                assert found, f"not so after {seconds} s; strips: {self.strips()}, {self._seen()}"
                 return found
             self.page.wait_for_timeout(20)
+
+    def _seen(self) -> dict[str, Any]:
+        """Where the canvas stands, and what is on it."""
+        return self.page.evaluate(
+            """() => {
+                const { canvas, graph } = window.app;
+                const { scale, offset } = canvas.ds;
+                return { scale, offset: [...offset], nodes: graph._nodes.map((n) => n.type) };
+            }"""
+        )
 
     def queue(self, seed: int | None = None) -> None:
         """Press Run, by default with a seed of its own: the server draws nothing twice."""

@@ -21,8 +21,7 @@ ROUNDING = 2.0
 @pytest.fixture
 def themed(ui: FrontEnd) -> Iterator[FrontEnd]:
     """A strip on which everything can be seen; afterwards the colours are dark again."""
-    ui.show("dit_pab")
-    ui.look_at(PAB)
+    ui.show("dit_pab", PAB)
     ui.page.evaluate(
         """(detail) => window.app.api.dispatchEvent(
             new CustomEvent("stepcache.run", { detail }))""",
@@ -125,8 +124,7 @@ def test_looks_differ_in_height_not_only_in_colour(ui: FrontEnd) -> None:
 
 
 def test_a_screen_reader_is_told_the_plan_and_what_changes(ui: FrontEnd) -> None:
-    ui.show("dit_pab")
-    ui.look_at(PAB)
+    ui.show("dit_pab", PAB)
     pictures = ui.page.get_by_role("img", name=re.compile("^self-attention: "))
     assert pictures.count() == 1
     spoken = pictures.get_attribute("aria-label")
@@ -154,8 +152,7 @@ def test_it_is_whole_at_200_percent_of_the_browser(ui: FrontEnd) -> None:
             {"width": 800, "height": 500, "deviceScaleFactor": 2, "mobile": False},
         )
         assert ui.page.evaluate("() => [innerWidth, devicePixelRatio]") == [800, 2]
-        ui.show("dit_pab")
-        ui.look_at(PAB)
+        ui.show("dit_pab", PAB)
         _assert_whole(ui, 1.0)
     finally:
         ui.page.set_viewport_size({"width": 1600, "height": 1000})

@@ -17,8 +17,7 @@ def keys(ui: FrontEnd) -> Iterator[Any]:
     """The keyboard, before the workflow of PAB; the older renderer paints what has no focus."""
     if not ui.is_vue:
         pytest.skip("widgets that are painted on the canvas cannot be reached with Tab")
-    ui.show("dit_pab")
-    ui.look_at(PAB)
+    ui.show("dit_pab", PAB)
     yield ui.page.keyboard
 
 

@@ -34,8 +34,7 @@ def step_up_often(*where: Any) -> None:
 def test_a_number_is_moved(
     ui: FrontEnd, name: str, move: Callable[..., None], low: float, high: float
 ) -> None:
-    ui.show("dit_pab")
-    ui.look_at(PAB)
+    ui.show("dit_pab", PAB)
     before = ui.strip()["cells"]
     move(ui, PAB, name)
     ui.wait_for(lambda: ui.strip()["cells"] != before)
@@ -43,8 +42,7 @@ def test_a_number_is_moved(
 
 
 def test_an_option_is_chosen(ui: FrontEnd) -> None:
-    ui.show("dit_smoothcache")
-    ui.look_at(SMOOTHCACHE)
+    ui.show("dit_smoothcache", SMOOTHCACHE)
     before, old = ui.strip()["cells"], ui.value(SMOOTHCACHE, "schedule")
     other = next(each for each in _options(ui, "schedule") if each != old)
     choose(ui, SMOOTHCACHE, "schedule", other)

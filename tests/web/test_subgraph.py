@@ -44,8 +44,7 @@ def test_a_run_is_shown_when_its_subgraph_is_opened_afterwards(ui: FrontEnd) -> 
                 canvas.setGraph(rootGraph._nodes.find((each) => each.subgraph).subgraph);
             }"""
         )
-        ui.wait_for(lambda: "MiB" in ui.strip()["below"])
-        assert ui.strip()["planned"] > 0, "the plan stands beside what was done"
-        ui.wait_for(lambda: ui.strip()["room"] >= 0)
+        ui.wait_for(lambda: "MiB" in ui.strip()["below"] and ui.strip()["room"] >= 0)
+        assert ui.strip()["above"].startswith("30 steps")
     finally:
         ui.page.evaluate(OUT_AGAIN)
