@@ -20,8 +20,8 @@ class FusedProjectionsNode(io.ComfyNode):
             description=(
                 "Computes the queries, keys and values of attention by one product instead of "
                 "three while this model samples; the picture stays the same up to rounding. The "
-                "weights in question are kept a second time for as long as it samples. Step Cache Report "
-                "tells what was fused, and what was not, and why."
+                "weights in question are kept a second time for as long as it samples. Step Cache "
+                "Report tells what was fused, and what was not, and why."
             ),
             inputs=[io.Model.Input("model")],
             outputs=[io.Model.Output()],
