@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -136,9 +136,8 @@ class _Attending(Watch):
 
     def attend(self, host: Attend, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Stands in for the host's function; what another node put there goes first."""
-        if self._other is not None:
-            return self._other(lambda *a, **k: self._attend(host, *a, **k), *args, **kwargs)
-        return self._attend(host, *args, **kwargs)
+        ours = wraps(host)(partial(self._attend, host))
+        return self._other(ours, *args, **kwargs) if self._other else ours(*args, **kwargs)
 
     def _attend(
         self,
@@ -174,24 +173,21 @@ class _Attending(Watch):
 
     def lines(self) -> list[str]:
         name = f"{self._setting.name} ({self._setting.backend})"
-        lines: list[str] = []
-        for asked, calls in self._calls.items():
-            if isinstance(asked, str):
-                lines.append(
-                    f"{name}: {asked.removeprefix('attention_')} attention stayed, {calls} calls"
-                )
-                continue
-            if asked in self._refused:
-                what = f"{self._refused[asked]}, because {self._setting.backend} cannot do it"
-            else:
-                what = self._ran.get(asked, "unknown")
-            lines.append(f"{name}: {asked}: {what}, {calls} calls")
+        lines = [f"{name}: {self._told(asked)}, {n} calls" for asked, n in self._calls.items()]
         if self._other is not None:
             lines.append(f"{name}: another node takes attention over first; the rest is ours")
         return lines or [
             f"{name}: no attention of this model came by, or it ran inside of compiled code, "
             f"where nothing is counted"
         ]
+
+    def _told(self, asked: Asked | str) -> str:
+        if isinstance(asked, str):
+            return f"{asked.removeprefix('attention_')} attention stayed"
+        if asked in self._refused:
+            other = self._refused[asked]
+            return f"{asked}: {other}, because {self._setting.backend} cannot do it"
+        return f"{asked}: {self._ran.get(asked, 'unknown')}"
 
 
 def _attention(

@@ -99,6 +99,7 @@ def test_another_nodes_attention_goes_first_and_stays() -> None:
     sample(patched, "sd15")
     told = speed.told_by(patched)
     assert len(asked) == sum(map(calls_in, told[:-1])) > 0
+    assert set(asked) == {host_attention.optimized_attention.__name__}, "as the host calls it"
     assert told[-1].endswith("another node takes attention over first; the rest is ours")
     assert patched.model_options["transformer_options"][OVERRIDE] is others
 
