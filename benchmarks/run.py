@@ -36,6 +36,7 @@ from stepcache.cache_core.methods import (  # noqa: E402
 from stepcache.cache_core.patching import attach, last_report  # noqa: E402
 from stepcache.cache_core.schedules import PercentRange  # noqa: E402
 from stepcache.cache_core.sites import SiteKind  # noqa: E402
+from stepcache.speed import AttentionBackend, FusedProjections, apply, told_by  # noqa: E402
 
 WHOLE_RUN = PercentRange(0.0, 1.0)
 WAN_LAYERS = 2
@@ -162,6 +163,36 @@ def calibrate(pairs: int) -> list[dict[str, Any]]:
     return rows
 
 
+def settings(pairs: int) -> list[dict[str, Any]]:
+    """Settings of PyTorch alone: plain ÷ set seconds, and how far the pictures lie apart."""
+    wide = [(b.name, b.model, partial(b.sample, steps=4)) for b in (models.sd15(), models.wan())]
+    trained = [
+        (f"{name}, 8 at once", toys.load(name), partial(_drawn, name, 8))
+        for name in ("shapes_dit", "shapes_unet")
+    ]
+    every = (AttentionBackend("flash"), AttentionBackend("math"), FusedProjections())
+    rows: list[dict[str, Any]] = []
+    for name, model, sample in [*wide, *trained]:
+        plain = sample(model)
+        for setting in every:
+            print(f"  {name}: {setting}", flush=True)
+            patched = apply(model, setting)
+            apart = float((sample(patched) - plain).abs().max() / plain.abs().max())
+            ratio = measure.paired(
+                lambda m=model, s=sample: s(m), lambda p=patched, s=sample: s(p), pairs
+            )
+            rows.append(
+                {
+                    "model": name,
+                    "setting": str(setting),
+                    "speedup": ratio.to_dict(),
+                    "greatest_difference": apart,
+                    "told": told_by(patched)[:1],
+                }
+            )
+    return rows
+
+
 def _drawn(name: str, batch: int, model: Any) -> torch.Tensor:
     return toys.sample(model, name, steps=30, batch=batch, cfg=2.0)
 
@@ -197,6 +228,7 @@ BENCHMARKS = {
     "tgate": (tgate, 5),
     "smoothcache": (smoothcache, 5),
     "calibrate": (calibrate, 5),
+    "settings": (settings, 5),
 }
 """What is timed, and in how many pairs unless asked otherwise."""
 
