@@ -30,7 +30,7 @@ class AttentionBackendNode(io.ComfyNode):
                     options=[AUTO, *BACKENDS],
                     default=AUTO,
                     tooltip=(
-                        "auto: PyTorch chooses for every shape. flash: fastest and least memory, "
+                        "auto: PyTorch chooses for every shape. flash: keeps no whole table, "
                         "without masks on most GPUs. memory-efficient: with masks too. cuDNN: "
                         "newer NVIDIA GPUs. math: the plain formula, slow, for comparing. What the "
                         "device cannot do is refused before sampling; where single shapes do not "

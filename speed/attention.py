@@ -15,11 +15,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from ..cache_core.errors import ConfigError
+from ..cache_core.patching.attention import OVERRIDE
+from ..cache_core.patching.module_swap import Swap
 from .seeing import seen
-from .setting import Setting, Watch, computes_in, plain
-
-OVERRIDE = "optimized_attention_override"
-"""Key under which the host lets others take over scaled dot-product attention."""
+from .setting import Setting, Watch, computes_in, plain, require_one_of
 
 AUTO = "auto"
 BACKENDS = {
@@ -61,28 +60,17 @@ class AttentionBackend(Setting):
     backend: str = AUTO
 
     def __post_init__(self) -> None:
-        if self.backend != AUTO and self.backend not in BACKENDS:
-            known = ", ".join((AUTO, *BACKENDS))
-            raise ConfigError(
-                f"{self.name}: there is no backend {self.backend!r}; expected one of {known}. "
-                f"Choose one from the list"
-            )
+        require_one_of((AUTO, *BACKENDS), self.backend, f"{self.name}: there is no backend")
 
     @contextmanager
     def scope(self, guider: Any) -> Generator[Watch]:
         patcher = guider.model_patcher
         self._check(torch.device(patcher.load_device), computes_in(patcher))
         options: dict[str, Any] = guider.model_options["transformer_options"]
-        has_other, other = OVERRIDE in options, options.get(OVERRIDE)
-        watch = _Attending(self, other)
-        options[OVERRIDE] = watch.attend
-        try:
+        watch = _Attending(self, options.get(OVERRIDE))
+        with Swap() as swap:
+            swap.set(options, OVERRIDE, watch.attend)
             yield watch
-        finally:
-            if has_other:
-                options[OVERRIDE] = other
-            else:
-                del options[OVERRIDE]
 
     def selected(self) -> AbstractContextManager[Any]:
         """PyTorch uses only this backend inside of the block."""

@@ -10,9 +10,8 @@ from typing import Any, ClassVar
 
 import torch
 
-from ..cache_core.errors import ConfigError
 from .seeing import seen
-from .setting import Setting, Watch, computes_in, plain
+from .setting import Setting, Watch, computes_in, plain, require_one_of
 
 UNCHANGED = "as it is"
 PRODUCTS = {"float32 in full": "highest", "TF32": "high", "bfloat16": "medium"}
@@ -43,12 +42,7 @@ class Precision(Setting):
 
     def __post_init__(self) -> None:
         for value, known in ((self.products, PRODUCTS), (self.sums, SUMS)):
-            if value != UNCHANGED and value not in known:
-                expected = ", ".join((UNCHANGED, *known))
-                raise ConfigError(
-                    f"{self.name}: there is no precision {value!r}; expected one of {expected}. "
-                    f"Choose one from the list"
-                )
+            require_one_of((UNCHANGED, *known), value, f"{self.name}: there is no precision")
 
     @contextmanager
     def scope(self, guider: Any) -> Generator[Watch]:
@@ -113,7 +107,7 @@ def _advice(
     if device.type == "cpu":
         if computes in HALF:
             yield (
-                f"on this processor ({torch.backends.cpu.get_cpu_capability()}) float32 is often "
+                f"on this processor ({torch.backends.cpu.get_cpu_capability()}) float32 may be "
                 f"faster than {plain(computes)}: start ComfyUI with --fp32-unet and compare"
             )
         return
@@ -122,11 +116,11 @@ def _advice(
     capability = torch.cuda.get_device_capability(device)
     if computes is torch.float32:
         better = "bfloat16 (--bf16-unet)" if capability >= (8, 0) else "float16 (--fp16-unet)"
-        yield f"this device multiplies {better} several times as fast as float32"
+        yield f"this device has faster hardware for {better} than for float32"
     if capability >= (8, 9) and not any(dtype in sizes for dtype in FP8):
         yield (
-            "this device multiplies 8-bit numbers faster still: weight_dtype fp8_e4m3fn_fast in "
-            "Load Diffusion Model, at some cost in quality"
+            "this device has hardware for 8-bit numbers: weight_dtype fp8_e4m3fn_fast in Load "
+            "Diffusion Model may be faster still, and is less exact"
         )
 
 

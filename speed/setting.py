@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import torch
 from comfy.patcher_extension import WrappersMP
 
-from ..cache_core.errors import ConfigError, UnsupportedModelError
+from ..cache_core.errors import ConfigError
+from ..cache_core.patching import network_of
 from ..cache_core.patching.model_call import ModelCall
 
 KEY = "stepcache_speed"
@@ -97,11 +98,7 @@ def apply(model: Any, setting: Setting) -> Any:
         UnsupportedModelError: the input holds no diffusion network, or one that the setting makes
             no sense on.
     """
-    if not hasattr(getattr(model, "model", None), "diffusion_model"):
-        raise UnsupportedModelError(
-            f"{setting.name}: the input is a {type(model).__name__}, which holds no diffusion "
-            f"network; expected the MODEL output of a loader. Connect that one"
-        )
+    network_of(model, setting.name)
     earlier = settings_of(model)
     if any(each.name == setting.name for each in earlier):
         raise ConfigError(
@@ -128,6 +125,21 @@ def told_by(model: Any) -> tuple[str, ...]:
     """What the settings said of the model's last run; nothing before one."""
     settings = _settings(model.model_options)
     return settings.told.lines if settings is not None else ()
+
+
+def require_one_of(known: Sequence[str], value: str, problem: str) -> None:
+    """Refuse what is not in a list.
+
+    Args:
+        problem: beginning of the message, with the name of the node.
+
+    Raises:
+        ConfigError: the value is none of those that are known.
+    """
+    if value not in known:
+        raise ConfigError(
+            f"{problem} {value!r}; expected one of {', '.join(known)}. Choose one from the list"
+        )
 
 
 def computes_in(patcher: Any) -> torch.dtype:

@@ -99,7 +99,13 @@ class Chooser:
                 what was calibrated.
         """
         if wish.by in ("speedup", "quality"):
-            return _wished(self._searched(timeline, wish.parts, wish.lookahead, wish.by), wish)
+            costs = self.calibration.costs
+            if not (costs.seconds or costs.flops):
+                raise ConfigError(
+                    f"the calibration does not say what layers cost, so that no {wish.by} can be "
+                    f"searched for; choose by alpha, or calibrate again"
+                )
+            return _wished(self._searched(timeline, wish.parts, wish.lookahead), wish)
         measured, notes = self._resampled(timeline)
         lookahead = wish.lookahead
         if wish.by == "saved":
@@ -114,18 +120,11 @@ class Chooser:
         prediction = predict(measured, rules_of(rows), timeline)
         return Chosen(rows, wish.value, lookahead, prediction, notes)
 
-    def _search(
-        self, timeline: Timeline, parts: Parts, lookahead: int, by: By
-    ) -> tuple[Chosen, ...]:
+    def _search(self, timeline: Timeline, parts: Parts, lookahead: int) -> tuple[Chosen, ...]:
         """Every schedule that a threshold could give, with what it would do."""
         measured, notes = self._resampled(timeline)
         table = measured.table
-        places = _places(measured, Wish(by, 1.0, lookahead, parts))
-        if not (measured.costs.seconds or measured.costs.flops):
-            raise ConfigError(
-                f"the calibration does not say what layers cost, so that no {by} can be searched "
-                f"for; choose by alpha, or calibrate again"
-            )
+        places = _places(measured, Wish("speedup", 1.0, lookahead, parts))
         changes = {place: table.rows[place] for place in places}
         # Shorter hops at a higher threshold are as fast, and often nearer to the plain run. So are
         # layers that all reuse in the same steps: in the others everything is computed, and right.

@@ -1,6 +1,6 @@
 """How a site becomes real inside ComfyUI. The only room of the core that knows the host."""
 
-from .attach import attach, detached
+from .attach import attach, detached, network_of
 from .installation import Listener, attached, last_calibration, last_report
 from .sampling_scale import timeline_of
 
@@ -11,5 +11,6 @@ __all__ = [
     "detached",
     "last_calibration",
     "last_report",
+    "network_of",
     "timeline_of",
 ]

@@ -49,7 +49,7 @@ def attach(model: Any, method: RuleSource, listener: Listener | None = None) -> 
             already.
         ConfigError: a parameter does not fit this model.
     """
-    network = _network_of(model, method)
+    network = network_of(model, method.name)
     previous = installation_of(model)
     methods = (*(previous.methods if previous else ()), method)
     if method.study is not None or (previous is not None and previous.study is not None):
@@ -131,8 +131,12 @@ def _on_fused_layers(assigned: Mapping[Site, Rule], access: Mapping[Site, Access
             yield FUSED
 
 
-def _network_of(model: Any, method: RuleSource) -> nn.Module:
+def network_of(model: Any, node: str) -> nn.Module:
     """The diffusion network in a host's patcher.
+
+    Args:
+        model: what should be the host's ``ModelPatcher``.
+        node: the node that asks.
 
     Raises:
         UnsupportedModelError: there is none.
@@ -141,6 +145,6 @@ def _network_of(model: Any, method: RuleSource) -> nn.Module:
     if isinstance(network, nn.Module) and hasattr(model, "model_options"):
         return network
     raise UnsupportedModelError(
-        f"{method.name}: the input is a {type(model).__name__}, which holds no diffusion network; "
+        f"{node}: the input is a {type(model).__name__}, which holds no diffusion network; "
         f"expected the MODEL output of a checkpoint or diffusion model loader. Connect that one"
     )

@@ -24,7 +24,8 @@ ROUNDING = 2e-3
 WHOLE = PercentRange(0.0, 1.0)
 NAMED_IN_EVERY_WAY = (
     "sd15", "sdxl", "svd", "wan_i2v", "auraflow", "hidream", "qwen", "boogu", "krea2",
-    "kandinsky5", "ace_step", "cosmos_predict2", "ltxav", "cogvideox", "shapes_dit", "shapes_unet",
+    "kandinsky5", "ace_step", "cosmos_predict2", "ltxv", "ltxav", "cogvideox", "shapes_dit",
+    "shapes_unet",
 )  # fmt: skip
 
 
