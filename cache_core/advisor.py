@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import ClassVar
 
 from .approximators import Constant
-from .calibration import Calibration, Chooser, ModelFacts, Place, Prediction, Wish, predict
+from .calibration import (
+    Calibration,
+    Chooser,
+    Forecast,
+    ModelFacts,
+    Place,
+    Prediction,
+    Wish,
+    predict,
+)
 from .calibration.choose import MOST_SEARCHES
 from .calibration.groups import branch_of
 from .clock import Timeline
@@ -112,6 +121,7 @@ class Advisor:
     def __init__(self, calibration: Calibration) -> None:
         self.chooser = Chooser(calibration)
         self._settings = lru_cache(MOST_SEARCHES)(self._predicted)
+        self._methods = cache(self._list)
 
     @property
     def calibration(self) -> Calibration:
@@ -163,6 +173,14 @@ class Advisor:
 
     def _predicted(self, timeline: Timeline) -> tuple[_Candidate, ...]:
         """All settings whose schedule does not depend on the wished speedup."""
+        forecast = Forecast(self.calibration, timeline)
+        return tuple(
+            _Candidate(name, method, forecast.predict(rules))
+            for name, method, rules in self._methods()
+        )
+
+    def _list(self) -> list[tuple[str, Method, tuple[Rule, ...]]]:
+        """Names and rules of all settings that act on what was measured."""
         calibration = self.calibration
         known = set(calibration.kinds)
         methods = (
@@ -171,11 +189,11 @@ class Advisor:
             *_fastercache(known),
             *_tgate(known, calibration.table.steps),
         )
-        return tuple(
-            _Candidate(_name(method), method, predict(calibration, method.rules(), timeline))
+        return [
+            (_name(method), method, method.rules())
             for method in methods
             if _is_known(method, calibration)
-        )
+        ]
 
 
 def advise(calibration: Calibration, timeline: Timeline, speedup: float, label: str) -> Advice:

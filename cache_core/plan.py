@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 
 from .clock import Timeline
 from .schedules import Schedule
@@ -28,6 +29,8 @@ class Plan:
     def computing_at(self, steps: Iterable[int]) -> Plan:
         """The same plan, except that these steps compute."""
         computing = frozenset(steps)
+        if not any(self.reuse[step] for step in computing):
+            return self
         return Plan(tuple(r and step not in computing for step, r in enumerate(self.reuse)))
 
     def with_branches(self, guidance: Plan) -> Plan:
@@ -57,6 +60,12 @@ class Plan:
         while self.reuse[step]:
             step -= 1
         return step
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """`source` of every step."""
+        computed = (0 if reuse else step for step, reuse in enumerate(self.reuse))
+        return tuple(accumulate(computed, max))
 
     def is_needed_after(self, step: int, needs: int = 1) -> bool:
         """Whether what `step` computes may still be reused.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from .approximators import Approximator
 from .clock import Timeline
@@ -84,15 +85,23 @@ def _refuse_layers_in_blocks(assigned: Mapping[Site, Rule]) -> None:
             )
 
 
-def plans_of(rules: Iterable[Rule], timeline: Timeline) -> dict[Rule, Plan]:
+def plans_of(
+    rules: Iterable[Rule], timeline: Timeline, planned: Callable[[Schedule], Plan] | None = None
+) -> dict[Rule, Plan]:
     """What every rule will do in a run, each with regard to the others.
+
+    Args:
+        rules: the rules.
+        timeline: the run.
+        planned: `Plan.of` in this run, for who asks often and remembers.
 
     Raises:
         ConfigError: a schedule does not fit this run.
     """
+    planned = planned or partial(Plan.of, timeline=timeline)
     plans = {
         # As many outputs as are combined have to be computed before the first reuse.
-        rule: Plan.of(rule.when, timeline).computing_at(range(rule.what.needs))
+        rule: planned(rule.when).computing_at(range(rule.what.needs))
         for rule in rules
     }
     whole = frozenset[int]().union(*(rule.whole_steps for rule in plans))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -18,7 +19,7 @@ from ..schedules import Mask
 from ..sites import SiteKind, SiteSelector
 from .calibration import Calibration
 from .groups import LAYERS
-from .prediction import Prediction, predict
+from .prediction import Forecast, Prediction, predict
 from .scan import scan
 from .table import ErrorTable, Lags, Place
 
@@ -129,13 +130,16 @@ class Chooser:
         # Shorter hops at a higher threshold are as fast, and often nearer to the plain run. So are
         # layers that all reuse in the same steps: in the others everything is computed, and right.
         in_step = dict.fromkeys(places, table.mean(places))
+        forecast = Forecast(measured, timeline)
         found: dict[Rows, tuple[float, int]] = {}
         hops = range(1, min(lookahead, table.lookahead) + 1)
         for lags, hop in product((changes, in_step), hops):
+            scans = {row: _scanner(row, table.steps, hop) for row in set(lags.values())}
             for alpha in _thresholds(lags, hop, SEARCHED_ROWS // (2 * len(hops))):
-                found.setdefault(_rows(lags, table.steps, alpha, hop), (alpha, hop))
+                rows = tuple((p.kind, p.index, scans[row](alpha)) for p, row in lags.items())
+                found.setdefault(rows, (alpha, hop))
         return tuple(
-            Chosen(rows, alpha, hop, predict(measured, rules_of(rows), timeline), notes)
+            Chosen(rows, alpha, hop, forecast.predict(rules_of(rows)), notes)
             for rows, (alpha, hop) in found.items()
         )
 
@@ -155,6 +159,20 @@ def _rows(changes: Mapping[Place, Lags], steps: int, alpha: float, lookahead: in
         (place.kind, place.index, scan(lags, steps, alpha, lookahead))
         for place, lags in changes.items()
     )
+
+
+def _scanner(lags: Lags, steps: int, lookahead: int) -> Callable[[float], tuple[bool, ...]]:
+    """`scan` for any threshold; between two errors it finds the same."""
+    errors = sorted({error for row in lags[:lookahead] for error in row})
+    found: dict[int, tuple[bool, ...]] = {}
+
+    def scanned(alpha: float) -> tuple[bool, ...]:
+        within = bisect_right(errors, alpha)
+        if within not in found:
+            found[within] = scan(lags, steps, alpha, lookahead)
+        return found[within]
+
+    return scanned
 
 
 def scheduled(calibration: Calibration) -> Calibration:

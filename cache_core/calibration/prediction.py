@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from ..approximators import Approximator, Extrapolate, Reuse
 from ..clock import Timeline
 from ..plan import Plan
 from ..rules import Rule, plans_of
-from ..sites import Part, SiteKind
+from ..schedules import Schedule
+from ..sites import SiteKind, SiteSelector
 from .calibration import Calibration
 from .groups import LAYERS, deep_group, places_of
 from .table import ErrorTable, Place
@@ -44,90 +45,156 @@ class Prediction:
         return f"{self.speedup:.2f}× faster{flops}, {100 * self.error:.1f} % error per step"
 
 
-def predict(calibration: Calibration, rules: Iterable[Rule], timeline: Timeline) -> Prediction:
-    """What rules will save and lose in a run.
+class Forecast:
+    """Predictions for one run. What settings have in common is reckoned once.
 
-    Layers that are not in the calibration count as computed.
+    Args:
+        calibration: what was measured.
+        timeline: the run.
+
+    Raises:
+        ConfigError: the run lies outside of what was calibrated.
+    """
+
+    def __init__(self, calibration: Calibration, timeline: Timeline) -> None:
+        self._calibration, self._timeline = calibration, timeline
+        self._table = calibration.table.at(timeline.sigmas)
+        self._planned = cache(self._plan_of)
+        self._course = cache(self._course_of)
+        self._group = cache(self._group_of)
+
+    def predict(self, rules: Iterable[Rule]) -> Prediction:
+        """What rules will save and lose. Layers that are not in the calibration count as computed.
+
+        Raises:
+            ConfigError: a schedule does not fit the run.
+        """
+        plans = plans_of(rules, self._timeline, self._planned)
+        found = (
+            self._course(rule.where, rule.what, plan)
+            for rule, plan in plans.items()
+            if not rule.when.never_reuses
+        )
+        courses = [course for course in found if course is not None]
+        costs, steps = self._calibration.costs, self._timeline.steps
+        flops = _cost(courses, "flops", steps) if costs.flops else None
+        seconds = _cost(courses, "seconds", steps) if costs.seconds else flops
+        return Prediction(
+            speedup=1 / seconds if seconds else 1.0,
+            flop_bound=1 / flops if flops else None,
+            error=math.fsum(self._errors(courses)) / steps,
+            table=self._table,
+        )
+
+    def _errors(self, courses: Sequence[_Course]) -> list[float]:
+        """Relative error of the network's output; independent parts add up as squares.
+
+        A layer that computes while others reuse computes from what they return, and what it stores
+        is as wrong. Layers that take turns so never store anything right.
+        """
+        has_feed_forward = any(course.place.kind is SiteKind.FEED_FORWARD for course in courses)
+        layers = "layers" if has_feed_forward else "attention"
+        parts = [(course, *self._group(course.place, layers)) for course in courses]
+        weights = {name: weight for _, name, _, weight in parts}
+        stored = [0.0] * self._timeline.steps
+        errors: list[float] = []
+        for step in range(self._timeline.steps):
+            changes: dict[str, float] = {}
+            for course, name, kinds, _ in parts:
+                source = course.sources[step]
+                if source < step:
+                    missed = course.missed[step]
+                    if name == layers:
+                        missed += stored[source]
+                    # The change of a group is the mean over its kinds.
+                    changes[name] = changes.get(name, 0.0) + course.part / kinds * missed
+            stored[step] = changes.get(layers, 0.0)
+            errors.append(math.hypot(*(weights[name] * c for name, c in changes.items())))
+        return errors
+
+    def _plan_of(self, schedule: Schedule) -> Plan:
+        return Plan.of(schedule, self._timeline)
+
+    def _group_of(self, place: Place, layers: str) -> tuple[str, int, float]:
+        """What is reused together with a place, of how many kinds it is, and its influence."""
+        name = str(place.kind)
+        if place.kind in LAYERS:
+            name = layers
+        elif place.kind is SiteKind.DEEP_BRANCH and place.index is not None:
+            name = deep_group(place.index)
+        kinds = max(len(places_of(name, self._table)), 1)
+        return name, kinds, self._calibration.influence_of(name)
+
+    def _course_of(self, where: SiteSelector, what: Approximator, plan: Plan) -> _Course | None:
+        """What a plan means for some sites; None where nothing is known of them."""
+        place = _place_of(where, self._table)
+        if place is None:
+            return None
+        sources = plan.sources
+        missed = tuple(
+            _missed(self._table, place, what, Reuse(self._timeline.clock(step), plan))
+            if plan.reuse[step]
+            else 0.0
+            for step in range(len(sources))
+        )
+        part = _part_of(where, self._calibration)
+        kind, costs = place.kind, self._calibration.costs
+        index = None
+        if kind is SiteKind.DEEP_BRANCH:
+            (index,) = where.indices or (0,)
+        saved = {
+            name: shares.get((kind, index), 0.0) * part
+            for name, shares in (("flops", costs.flops), ("seconds", costs.seconds))
+        }
+        return _Course(place, sources, missed, part, saved)
+
+
+def predict(calibration: Calibration, rules: Iterable[Rule], timeline: Timeline) -> Prediction:
+    """As `Forecast.predict`, of a run that is asked about once.
 
     Raises:
         ConfigError: a schedule does not fit the run, or the run not the calibration.
     """
-    table = calibration.table.at(timeline.sigmas)
-    plans = {
-        rule: plan
-        for rule, plan in plans_of(rules, timeline).items()
-        if not rule.when.never_reuses and _place_of(rule, table) is not None
-    }
-    errors = _step_errors(calibration, table, plans, timeline)
-    costs = calibration.costs
-    flops = _cost(costs.flops, calibration, plans, timeline.steps) if costs.flops else None
-    seconds = _cost(costs.seconds, calibration, plans, timeline.steps) if costs.seconds else flops
-    return Prediction(
-        speedup=1 / seconds if seconds else 1.0,
-        flop_bound=1 / flops if flops else None,
-        error=math.fsum(errors) / timeline.steps,
-        table=table,
-    )
+    return Forecast(calibration, timeline).predict(rules)
 
 
-def _cost(
-    shares: Mapping[Part, float],
-    calibration: Calibration,
-    plans: Mapping[Rule, Plan],
-    steps: int,
-) -> float:
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """Some sites over a run.
+
+    Args:
+        place: the row of the table about its sites.
+        sources: by step the newest one that computed.
+        missed: by step how far what is returned lies from what would have been computed.
+        part: share of the kind's sites.
+        saved: share of an evaluation's "flops" and "seconds".
+    """
+
+    place: Place
+    sources: tuple[int, ...]
+    missed: tuple[float, ...]
+    part: float
+    saved: Mapping[str, float]
+
+
+def _cost(courses: Sequence[_Course], what: str, steps: int) -> float:
     """The run's cost, 1 where nothing is reused."""
     total = 0.0
     for step in range(steps):
         layers = deep = 0.0
         branches = 1.0
-        for rule, plan in plans.items():
-            if not plan.reuse[step]:
+        for course in courses:
+            if course.sources[step] == step:
                 continue
-            kind = rule.where.kind
-            if kind is SiteKind.GUIDANCE:
+            if course.place.kind is SiteKind.GUIDANCE:
                 branches = 0.5
-            elif kind is SiteKind.DEEP_BRANCH:
-                (index,) = rule.where.indices or (0,)
-                deep = shares.get((kind, index), 0.0)
+            elif course.place.kind is SiteKind.DEEP_BRANCH:
+                deep = course.saved[what]
             else:
-                layers += shares.get((kind, None), 0.0) * _part_of(rule, calibration)
+                layers += course.saved[what]
         # What is left of the layers outside of the deep branch is not known apart.
         total += branches * (1 - deep) * max(1 - layers, 0.0)
     return total / steps
-
-
-def _step_errors(
-    calibration: Calibration, table: ErrorTable, plans: Mapping[Rule, Plan], timeline: Timeline
-) -> list[float]:
-    """Relative error of the network's output; independent parts add up as squares.
-
-    A layer that computes while others reuse computes from what they return, and what it stores is
-    as wrong. Layers that take turns so never store anything right.
-    """
-    has_feed_forward = any(rule.where.kind is SiteKind.FEED_FORWARD for rule in plans)
-    layers = "layers" if has_feed_forward else "attention"
-    stored: list[float] = []
-    errors: list[float] = []
-    for step in range(timeline.steps):
-        changes: dict[str, float] = defaultdict(float)
-        for rule, plan in plans.items():
-            place = _place_of(rule, table)
-            if place is None or not plan.reuse[step]:
-                continue
-            name, missed = str(place.kind), 0.0
-            if place.kind in LAYERS:
-                name, missed = layers, stored[plan.source(step)]
-            elif place.kind is SiteKind.DEEP_BRANCH and place.index is not None:
-                name = deep_group(place.index)
-            missed += _missed(table, place, rule.what, Reuse(timeline.clock(step), plan))
-            # The change of a group is the mean over its kinds.
-            kinds = max(len(places_of(name, table)), 1)
-            changes[name] += _part_of(rule, calibration) / kinds * missed
-        stored.append(changes[layers])
-        influenced = (calibration.influence_of(n) * c for n, c in changes.items())
-        errors.append(math.sqrt(math.fsum(error**2 for error in influenced)))
-    return errors
 
 
 def _missed(table: ErrorTable, place: Place, what: Approximator, reuse: Reuse) -> float:
@@ -151,9 +218,9 @@ def _missed(table: ErrorTable, place: Place, what: Approximator, reuse: Reuse) -
     return math.sqrt(max(change**2 + (weight * last) ** 2 - 2 * weight * product, 0.0))
 
 
-def _place_of(rule: Rule, table: ErrorTable) -> Place | None:
-    """The row about a rule's sites: their own, if it is about one, or that of their kind."""
-    kind, indices = rule.where.kind, rule.where.indices
+def _place_of(where: SiteSelector, table: ErrorTable) -> Place | None:
+    """The row about some sites: their own, if it is about one, or that of their kind."""
+    kind, indices = where.kind, where.indices
     if indices is not None and len(indices) == 1:
         (index,) = indices
         if Place(kind, index) in table.rows:
@@ -161,9 +228,9 @@ def _place_of(rule: Rule, table: ErrorTable) -> Place | None:
     return Place(kind) if Place(kind) in table.rows else None
 
 
-def _part_of(rule: Rule, calibration: Calibration) -> float:
+def _part_of(where: SiteSelector, calibration: Calibration) -> float:
     """The share of a kind's sites that a rule is about."""
-    where, count = rule.where, calibration.model.layers.get(rule.where.kind, 0)
+    count = calibration.model.layers.get(where.kind, 0)
     if where.kind is SiteKind.DEEP_BRANCH or not count:
         return 1.0
     chosen = len(where.indices) if where.indices is not None else count
