@@ -58,6 +58,18 @@ def copy(value: Value) -> Value:
     return None if value is None else value.detach().clone()
 
 
+def add_to(value: Value, other: Value) -> Value:
+    """The sum of two values of one structure, in the memory of the first where that has room.
+
+    Of None and anything the sum is None: a stream that a block leaves out.
+    """
+    if isinstance(value, tuple) and isinstance(other, tuple):
+        return tuple(add_to(v, o) for v, o in zip(value, other, strict=True))
+    if isinstance(value, torch.Tensor) and isinstance(other, torch.Tensor):
+        return value.add_(other) if value.dtype == other.dtype else value + other
+    return None
+
+
 def is_alike(one: Value, other: Value) -> bool:
     """Whether two values have the same structure and shapes, and can be combined."""
     if isinstance(one, tuple) and isinstance(other, tuple):

@@ -69,13 +69,15 @@ class Costs:
 
     Args:
         flops: by part; empty where they could not be counted.
-        seconds: by part, measured in the calibrating run.
+        seconds: by part, measured in the calibrating run: what reusing it saves.
         device: what it ran on.
+        keeping: by part, seconds that keeping what it computed adds.
     """
 
     flops: Mapping[Part, float] = field(default_factory=dict[Part, float])
     seconds: Mapping[Part, float] = field(default_factory=dict[Part, float])
     device: str = ""
+    keeping: Mapping[Part, float] = field(default_factory=dict[Part, float])
 
 
 @dataclass(frozen=True, slots=True)

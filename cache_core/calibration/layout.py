@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import ConfigError
-from ..sites import SiteKind, name_of
-from .calibration import Calibration, Costs
+from ..sites import Part, SiteKind, name_of
+from .calibration import Calibration
 from .checks import Misfit
 from .schema import FORMAT, FORMAT_KEY, calibration_of
 from .table import Lags, Place
@@ -83,7 +83,12 @@ def _rounded(calibration: Calibration) -> Calibration:
     return replace(
         calibration,
         table=replace(table, rows=rows),
-        costs=Costs(_short(costs.flops), _short(costs.seconds), costs.device),
+        costs=replace(
+            costs,
+            flops=_short(costs.flops),
+            seconds=_short(costs.seconds),
+            keeping=_short(costs.keeping),
+        ),
         influence=_short(calibration.influence),
     )
 
@@ -138,8 +143,9 @@ def _document(calibration: Calibration) -> dict[str, Any]:
         "errors": [_errors(place, lags) for place, lags in table.rows.items()],
         "costs": {
             "device": costs.device,
-            "flops": {name_of(part): float(share) for part, share in costs.flops.items()},
-            "seconds": {name_of(part): float(share) for part, share in costs.seconds.items()},
+            "flops": _named(costs.flops),
+            "seconds": _named(costs.seconds),
+            "keeping": _named(costs.keeping),
         },
         "influence": {name: float(value) for name, value in calibration.influence.items()},
         "alpha": float(calibration.alpha),
@@ -150,6 +156,10 @@ def _document(calibration: Calibration) -> dict[str, Any]:
         },
         "whole": calibration.is_whole,
     }
+
+
+def _named(shares: Mapping[Part, float]) -> dict[str, float]:
+    return {name_of(part): float(share) for part, share in shares.items()}
 
 
 def _errors(place: Place, lags: Lags) -> dict[str, Any]:

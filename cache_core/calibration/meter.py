@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,6 +63,7 @@ class Meter:
         self.all_flops = 0
         self.seconds: dict[Part, float] = defaultdict(float)
         self.answers: dict[Part, float] = defaultdict(float)
+        self.keeping: dict[Part, float] = defaultdict(float)
         self.is_timing = False
         self._events: list[tuple[dict[Part, float], Part, Any, Any]] = []
         self._counter: FlopCounter | None = None
@@ -101,9 +102,9 @@ class Meter:
         return self._timed(self.seconds, part) if self.is_timing else None
 
     @contextmanager
-    def rehearsing(self, part: Part) -> Generator[None]:
-        """What happens inside is what it takes to answer for a part from memory."""
-        stop = self._timed(self.answers, part)
+    def rehearsing(self, part: Part, is_kept: bool = False) -> Generator[None]:
+        """What happens inside is what it takes to answer for a part from memory, or to keep it."""
+        stop = self._timed(self.keeping if is_kept else self.answers, part)
         try:
             yield
         finally:
@@ -148,8 +149,17 @@ class Meter:
         Returns:
             Shares of `total`.
         """
-        if not math.isfinite(total) or total <= 0:
-            return {}
         self._read()
         saved = {part: n - evaluations * self.answers[part] for part, n in self.seconds.items()}
-        return {part: min(max(each / total, 0.0), 1.0) for part, each in saved.items()}
+        return _shares(saved, total)
+
+    def keeping_shares(self, total: float, evaluations: int) -> dict[Part, float]:
+        """What keeping what a part computed adds to an evaluation; arguments as before."""
+        self._read()
+        return _shares({part: evaluations * n for part, n in self.keeping.items()}, total)
+
+
+def _shares(seconds: Mapping[Part, float], total: float) -> dict[Part, float]:
+    if not math.isfinite(total) or total <= 0:
+        return {}
+    return {part: min(max(each / total, 0.0), 1.0) for part, each in seconds.items()}

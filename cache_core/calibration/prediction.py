@@ -78,7 +78,9 @@ class Forecast:
         courses = [course for course in found if course is not None]
         costs, steps = self._calibration.costs, self._timeline.steps
         flops = _cost(courses, "flops", steps) if costs.flops else None
-        seconds = _cost(courses, "seconds", steps) if costs.seconds else flops
+        seconds = flops
+        if costs.seconds:
+            seconds = _cost(courses, "seconds", steps) + _keeping(courses, steps)
         return Prediction(
             speedup=1 / seconds if seconds else 1.0,
             flop_bound=1 / flops if flops else None,
@@ -142,11 +144,12 @@ class Forecast:
         index = None
         if kind is SiteKind.DEEP_BRANCH:
             (index,) = where.indices or (0,)
-        saved = {
-            name: shares.get((kind, index), 0.0) * part
-            for name, shares in (("flops", costs.flops), ("seconds", costs.seconds))
-        }
-        return _Course(place, sources, missed, part, saved)
+        found = (("flops", costs.flops), ("seconds", costs.seconds), ("keeping", costs.keeping))
+        shares = {name: shares.get((kind, index), 0.0) * part for name, shares in found}
+        kept = frozenset(
+            step for step in set(sources) if plan.is_needed_after(step, what.remembers)
+        )
+        return _Course(place, sources, kept, missed, part, shares)
 
 
 def predict(calibration: Calibration, rules: Iterable[Rule], timeline: Timeline) -> Prediction:
@@ -165,16 +168,18 @@ class _Course:
     Args:
         place: the row of the table about its sites.
         sources: by step the newest one that computed.
+        kept: steps of which what is computed is kept.
         missed: by step how far what is returned lies from what would have been computed.
         part: share of the kind's sites.
-        saved: share of an evaluation's "flops" and "seconds".
+        shares: of an evaluation: "flops" and "seconds" that reuse saves, and those of "keeping".
     """
 
     place: Place
     sources: tuple[int, ...]
+    kept: frozenset[int]
     missed: tuple[float, ...]
     part: float
-    saved: Mapping[str, float]
+    shares: Mapping[str, float]
 
 
 def _cost(courses: Sequence[_Course], what: str, steps: int) -> float:
@@ -189,12 +194,31 @@ def _cost(courses: Sequence[_Course], what: str, steps: int) -> float:
             if course.place.kind is SiteKind.GUIDANCE:
                 branches = 0.5
             elif course.place.kind is SiteKind.DEEP_BRANCH:
-                deep = course.saved[what]
+                deep = course.shares[what]
             else:
-                layers += course.saved[what]
+                layers += course.shares[what]
         # What is left of the layers outside of the deep branch is not known apart.
         total += branches * (1 - deep) * max(1 - layers, 0.0)
     return total / steps
+
+
+def _keeping(courses: Sequence[_Course], steps: int) -> float:
+    """What keeping adds to the cost of the run; of half a batch it is half as much."""
+    single = {
+        step
+        for course in courses
+        if course.place.kind is SiteKind.GUIDANCE
+        for step, source in enumerate(course.sources)
+        if source < step
+    }
+    return (
+        math.fsum(
+            course.shares["keeping"] * (0.5 if step in single else 1.0)
+            for course in courses
+            for step in course.kept
+        )
+        / steps
+    )
 
 
 def _missed(table: ErrorTable, place: Place, what: Approximator, reuse: Reuse) -> float:

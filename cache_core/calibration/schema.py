@@ -89,7 +89,9 @@ SCHEMA: Check = object_of(
     },
     {
         "tool": text(),
-        "costs": object_of({}, {"device": text(), "flops": _SHARES, "seconds": _SHARES}),
+        "costs": object_of(
+            {}, {"device": text(), "flops": _SHARES, "seconds": _SHARES, "keeping": _SHARES}
+        ),
         "influence": table_of(
             lambda key: key if is_text(key) else None,
             "groups of sites, each one line",
@@ -128,7 +130,7 @@ def calibration_of(found: Any) -> Calibration:
         samples=facts["samples"],
         runs=facts["runs"],
         average=facts["average"],
-        costs=Costs(costs.get("flops", {}), costs.get("seconds", {}), costs.get("device", "")),
+        costs=Costs(**costs),
         influence=facts.get("influence", {}),
         alpha=facts["alpha"],
         lookahead=facts["lookahead"],

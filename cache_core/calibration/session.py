@@ -14,7 +14,7 @@ from ..rules import Rule
 from ..session import Decision, Session
 from ..sites import Site, SiteKind, part_of
 from ..streams import StreamKey
-from ..values import Value, is_value, join, nbytes
+from ..values import Value, add_to, copy, is_value, join, nbytes
 from .meter import Meter
 from .recorder import Recorder
 
@@ -135,13 +135,22 @@ class CalibratingSession(Session):
                 self._rehearse(site, output, len(streams))
 
     def _rehearse(self, site: Site, output: Value, streams: int) -> None:
-        """In one evaluation, do what answering from memory would: it takes time, too."""
+        """In one evaluation, do what answering from memory and keeping would: they take time."""
         if self._rehearsal is None:
             self._rehearsal = self.clock.evaluation
         if self.clock.evaluation == self._rehearsal:
             stored = self._divide(site, output, streams)
-            with self._meter.rehearsing(part_of(site)):
-                join(stored)
+            is_block, part = site.kind is SiteKind.BLOCK, part_of(site)
+            with self._meter.rehearsing(part):
+                value = join(stored)
+                if is_block:
+                    add_to(value, output)
+            with self._meter.rehearsing(part, is_kept=True):
+                for each in stored:
+                    copy(each)
+                if is_block:
+                    # What a block adds is a difference.
+                    add_to(value, output)
 
 
 class WatchingSession(Session):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..values import Value, copy
+from ..values import Value, add_to, copy
 from .families import Added
 from .module_swap import Answer, Compute
 from .question import Question
@@ -24,7 +24,7 @@ def answer_added(question: Question, access: Added, block: nn.Module) -> Answer:
         given = _given(order, args, kwargs, access.streams)
         decision = question.decide(*(given if isinstance(given, tuple) else (given,)))
         if decision.reuse:
-            return _plus(given, question.recall())
+            return add_to(question.recall(), given)
         is_kept = question.is_kept
         before = copy(given) if is_kept and access.writes_in_place else given
         output = question.compute(compute, *args, **kwargs)
@@ -50,14 +50,6 @@ def _given(
         position = order.index(name) if name in order else place
         found.append(kwargs[name] if name in kwargs else args[position])
     return found[0] if len(names) == 1 else tuple(found)
-
-
-def _plus(given: Value, added: Value) -> Value:
-    if isinstance(given, tuple) and isinstance(added, tuple):
-        return tuple(_plus(g, a) for g, a in zip(given, added, strict=True))
-    if isinstance(given, torch.Tensor) and isinstance(added, torch.Tensor):
-        return given + added
-    return None
 
 
 def _added(output: Value, given: Value) -> Value:

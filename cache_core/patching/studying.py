@@ -269,12 +269,12 @@ class Studying:
         ):
             seconds[step] = seconds.get(step, 0.0) - (after - own)
         is_timed = {step: step > 0 and step not in self._groups for step in seconds}
+        total = sum(each for step, each in seconds.items() if is_timed[step])
+        evaluations = sum(is_timed[step] for step, _ in self._own)
         return Costs(
             flops=self._meter.flop_shares(),
-            seconds=self._meter.second_shares(
-                sum(each for step, each in seconds.items() if is_timed[step]),
-                sum(is_timed[step] for step, _ in self._own),
-            ),
+            seconds=self._meter.second_shares(total, evaluations),
+            keeping=self._meter.keeping_shares(total, evaluations),
             device=device_name(self._meter.device),
         )
 

@@ -170,8 +170,18 @@ def test_what_an_answer_takes_is_not_saved() -> None:
     assert meter.second_shares(1.0, 1000) == {SELF: 0.0}, "an answer that takes longer saves none"
 
 
+def test_what_keeping_takes_is_told_apart() -> None:
+    meter = Meter(CPU)
+    with meter.rehearsing(SELF, is_kept=True):
+        time.sleep(0.02)
+    assert 0.02 <= meter.keeping[SELF] < 0.2
+    assert not meter.answers
+    assert meter.keeping_shares(2.0, 4)[SELF] == pytest.approx(2 * meter.keeping[SELF])
+
+
 @pytest.mark.parametrize("total", [0.0, -1.0, float("nan"), float("inf")])
 def test_without_seconds_there_are_no_shares(total: float) -> None:
     meter = Meter(CPU)
-    meter.seconds[SELF] = 1.0
+    meter.seconds[SELF] = meter.keeping[SELF] = 1.0
     assert meter.second_shares(total, 1) == {}
+    assert meter.keeping_shares(total, 1) == {}

@@ -214,6 +214,20 @@ def test_an_influence_that_was_not_measured_counts_in_full() -> None:
     assert found.error == pytest.approx(0.1 / 4)
 
 
+def test_keeping_what_is_computed_takes_time_where_a_later_step_reuses_it() -> None:
+    costs = replace(CALIBRATION.costs, keeping={(SELF, None): 0.04, (GUIDANCE, None): 0.02})
+    calibration = replace(CALIBRATION, costs=costs)
+    # Step 2 is kept too: a sampler may go back by one step.
+    check(
+        predict(calibration, [rule(SELF, mask("1011"))], LINE),
+        [1.04, 0.6, 1.04, 1], [1, 0.7, 1, 1], [0, 0.8 * 0.1, 0, 0],
+    )  # fmt: skip
+    check(predict(calibration, [rule(SELF, mask("1111"))], LINE), [1] * 4, [1] * 4, [0] * 4)
+    one_branch = [rule(SELF, mask("1101")), rule(GUIDANCE, mask("1001"), CopyBranch())]
+    found = predict(calibration, one_branch, LINE)
+    assert found.speedup == pytest.approx(4 / (1 + 0.52 + 0.5 * 0.6 + 1.04)), "half of a batch"
+
+
 def test_without_seconds_the_operations_say_what_is_saved() -> None:
     rules = [rule(SELF, mask("1011"))]
     found = predict(replace(CALIBRATION, costs=Costs(CALIBRATION.costs.flops)), rules, LINE)
