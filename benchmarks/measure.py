@@ -13,12 +13,20 @@ import torch
 
 @dataclass(frozen=True)
 class Ratio:
-    """plain ÷ patched seconds over several pairs."""
+    """plain ÷ patched seconds over several pairs.
+
+    Args:
+        plain_seconds, patched_seconds: medians.
+        first_seconds: of the patched warm-up, in which things may be compiled or copied.
+    """
 
     median: float
     lowest: float
     highest: float
     pairs: int
+    plain_seconds: float
+    patched_seconds: float
+    first_seconds: float
 
     def to_dict(self) -> dict[str, Any]:
         return {key: round(value, 4) for key, value in asdict(self).items()}
@@ -27,14 +35,19 @@ class Ratio:
 def paired(plain: Callable[[], Any], patched: Callable[[], Any], pairs: int) -> Ratio:
     """Time both in turn, the order swapped from pair to pair, after one warm-up of each."""
     plain()
-    patched()
+    first = _seconds(patched)
     ratios: list[float] = []
+    taken: dict[Callable[[], Any], list[float]] = {plain: [], patched: []}
     for pair in range(pairs):
         order = (plain, patched) if pair % 2 == 0 else (patched, plain)
-        seconds = {run: _seconds(run) for run in order}
-        ratios.append(seconds[plain] / seconds[patched])
+        for run in order:
+            taken[run].append(_seconds(run))
+        ratios.append(taken[plain][-1] / taken[patched][-1])
         print(f"    pair {pair + 1}/{pairs}: {ratios[-1]:.3f}", flush=True)
-    return Ratio(statistics.median(ratios), min(ratios), max(ratios), pairs)
+    return Ratio(
+        statistics.median(ratios), min(ratios), max(ratios), pairs,
+        statistics.median(taken[plain]), statistics.median(taken[patched]), first,
+    )  # fmt: skip
 
 
 def added_milliseconds(

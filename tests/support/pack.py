@@ -14,9 +14,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def load() -> None:
-    """Make ``stepcache`` (the pack) and ``demo`` importable."""
+    """Make ``stepcache`` (the pack), ``demo`` and ``benchmarks`` importable."""
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
-    for name, folder in (("stepcache", ROOT), ("demo", ROOT / "demo")):
+    folders = {"stepcache": ROOT} | {name: ROOT / name for name in ("demo", "benchmarks")}
+    for name, folder in folders.items():
         if name not in sys.modules:
             _load_package(name, folder)
 

@@ -1,31 +1,19 @@
-"""Runs the benchmarks and writes their results. See README.md beside this file."""
+"""Full width against the arithmetic that is saved: `python -m benchmarks arithmetic`."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "support")]
-
-import host  # noqa: E402
-import pack  # noqa: E402
-
-pack.load()
-host.boot(cpu=False)
-
-import measure  # noqa: E402
-import models  # noqa: E402
-import observe  # noqa: E402
-import torch  # noqa: E402
-import toys  # noqa: E402
-from stepcache.cache_core.calibration import Study  # noqa: E402
-from stepcache.cache_core.methods import (  # noqa: E402
+import observe
+import torch
+import toys
+from setup.stamps import write_atomically
+from stepcache.cache_core.calibration import Study
+from stepcache.cache_core.methods import (
     PAB,
     Calibrate,
     DeepCache,
@@ -33,11 +21,15 @@ from stepcache.cache_core.methods import (  # noqa: E402
     SmoothCache,
     TGate,
 )
-from stepcache.cache_core.patching import attach, last_report  # noqa: E402
-from stepcache.cache_core.schedules import PercentRange  # noqa: E402
-from stepcache.cache_core.sites import SiteKind  # noqa: E402
-from stepcache.speed import AttentionBackend, FusedProjections, apply, told_by  # noqa: E402
+from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.schedules import PercentRange
+from stepcache.cache_core.sites import SiteKind
+from stepcache.speed import AttentionBackend, FusedProjections, apply, told_by
 
+from . import measure, models
+from .record import BenchmarkError
+
+RESULTS = Path(__file__).resolve().parent / "results"
 WHOLE_RUN = PercentRange(0.0, 1.0)
 WAN_LAYERS = 2
 WAN_LAYER_BYTES = 2 * 256 * 1536 * 4
@@ -233,11 +225,21 @@ BENCHMARKS = {
 """What is timed, and in how many pairs unless asked otherwise."""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(BENCHMARKS))
-    parser.add_argument("--pairs", type=int, help="timed pairs per row")
-    arguments = parser.parse_args()
+def run(names: list[str], pairs: int | None) -> None:
+    """Time benchmarks and write their results.
+
+    Args:
+        names: of `BENCHMARKS`.
+        pairs: timed pairs per row, instead of each benchmark's own number.
+
+    Raises:
+        BenchmarkError: there is no such benchmark.
+    """
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        raise BenchmarkError(
+            f"there is no benchmark {', '.join(unknown)}; expected some of {', '.join(BENCHMARKS)}"
+        )
     machine = {
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU",
         "threads": torch.get_num_threads(),
@@ -245,15 +247,10 @@ def main() -> None:
         "system": platform.system(),
         "architecture": platform.machine(),
     }
-    (HERE / "results").mkdir(exist_ok=True)
-    for name in arguments.names or BENCHMARKS:
+    for name in names:
         print(name, flush=True)
-        benchmark, pairs = BENCHMARKS[name]
-        result = {"machine": machine, "rows": benchmark(arguments.pairs or pairs)}
-        path = HERE / "results" / f"{name}.json"
-        path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        benchmark, own_pairs = BENCHMARKS[name]
+        result = {"machine": machine, "rows": benchmark(pairs or own_pairs)}
+        path = RESULTS / f"{name}.json"
+        write_atomically(path, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
         print(json.dumps(result["rows"], indent=2, ensure_ascii=False), flush=True)
-
-
-if __name__ == "__main__":
-    main()

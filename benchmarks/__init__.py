@@ -1,0 +1,1 @@
+"""What is timed: `python -m benchmarks` from the project's root. See README.md beside this file."""
