@@ -7,15 +7,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from . import compare, matrix, page, tables
+from .record import BenchmarkError, Record
+
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 PROJECT = HERE.parent
-# Last: scripts/test.py and scripts/demo.py must not hide what has the same name.
-sys.path.append(str(PROJECT / "scripts"))
-
-from . import compare, matrix, page, tables  # noqa: E402
-from .record import BenchmarkError, Record  # noqa: E402
-
 REFUSED = 2
 INTERRUPTED = 130
 """Exit statuses, as shells have them."""

@@ -153,7 +153,7 @@ class Cell:
 
 
 def stack(recipe: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """The parts of a recipe, one more each time, in the order of its workflow."""
+    """The parts of a recipe, one more each time."""
     parts: tuple[str, ...] = ()
     before, behind = (
         [(name,) for name, setting in SETTINGS.items() if setting.in_recipes == place]

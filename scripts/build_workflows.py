@@ -29,10 +29,12 @@ from workflow_methods import (
 )
 from workflow_parts import CONDITIONING, LATENT, Start, compared, compared_runs, decode, sample
 from workflow_picture_models import PICTURE_MODELS
+from workflow_recipes import RECIPES
 from workflow_video_models import VIDEO_MODELS
 
 WORKFLOWS = Path(__file__).resolve().parent.parent / "workflows"
 CAPTION = "a large red circle left of a small blue square on a grey ground"
+PUBLISHED = PICTURE_MODELS | VIDEO_MODELS | RECIPES
 PROMPT = "a lighthouse on a cliff at sunset, oil painting, detailed"
 NEGATIVE = "blurry, low quality"
 
@@ -145,7 +147,7 @@ def build() -> dict[str, str]:
         "checkpoint_smoothcache": _checkpoint(SMOOTHCACHE),
         "checkpoint_calibrate": _checkpoint(CALIBRATE_YOURS),
         "checkpoint_advisor": _checkpoint(ADVISOR_OF_YOURS),
-        **{name: graph_of(model) for name, model in (PICTURE_MODELS | VIDEO_MODELS).items()},
+        **{name: graph_of(model) for name, model in PUBLISHED.items()},
     }
     return {name: graph.to_json() for name, graph in graphs.items()}
 

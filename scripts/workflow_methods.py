@@ -50,6 +50,27 @@ class Method:
     has_strip: bool = True
 
 
+ATTENTION = Method(
+    "StepCacheAttentionBackend",
+    "Attention Backend",
+    ["auto"],
+    "**Attention Backend** lets PyTorch choose what computes attention; the picture stays the same "
+    "up to rounding.\n"
+    "\n- a backend by name: to find out what one of them gains"
+    "\n- sage attention, chosen when ComfyUI was started, stays",
+    has_strip=False,
+)
+PRECISION = Method(
+    "StepCachePrecision",
+    "Precision",
+    ["TF32", "as it is"],
+    "**Precision** multiplies float32 numbers in TF32 on GPUs that have it. Weights in half "
+    "precision are multiplied as they are.\n"
+    "\n- sums *reduced*: a little faster with half precision on NVIDIA GPUs"
+    "\n- the text on the node says what would be faster on this device",
+    (MODEL, TEXT),
+    has_strip=False,
+)
 STRIPS = "\n- the strip on the node shows which steps compute (tall) and reuse (low)"
 DEEPCACHE = Method(
     "StepCacheDeepCacheUNet",

@@ -35,10 +35,11 @@ from stepcache.nodes.picture.letters import Letters  # noqa: E402
 from stepcache.nodes.picture.parts import in_words  # noqa: E402
 from stepcache.nodes.preview import assumed_timeline  # noqa: E402
 from workflow_picture_models import PICTURE_MODELS  # noqa: E402
+from workflow_recipes import RECIPES  # noqa: E402
 from workflow_video_models import VIDEO_MODELS  # noqa: E402
 
 WORKFLOWS = ROOT / "workflows"
-MODELS = PICTURE_MODELS | VIDEO_MODELS
+MODELS = PICTURE_MODELS | VIDEO_MODELS | RECIPES
 DIT = ("self_attention", "cross_attention", "feed_forward", "guidance")
 UNET = (*DIT, "deep_branch")
 OTHERS = {"compare_dit": ("The demo's DiT", DIT), "compare_checkpoint": ("Your checkpoint", UNET)}
@@ -46,8 +47,10 @@ OTHERS = {"compare_dit": ("The demo's DiT", DIT), "compare_checkpoint": ("Your c
 PREFIX, YOURS = "checkpoint_", "compare_checkpoint"
 STEPS = {"KSampler": 2, "StepCacheCompareRuns": 2, "BasicScheduler": 1, "LTXVScheduler": 0}
 """Which of the saved widgets of a node is the number of steps."""
-NAMED = frozenset({"StepCacheCalibrate", "StepCacheCompare", "StepCacheCompareRuns"})
-"""Nodes that plan nothing, and are what their workflow is about."""
+NAMED = frozenset({"StepCacheCalibrate", "StepCacheCompare", "StepCacheCompareRuns"}) | {
+    method.kind for model in RECIPES.values() for method in model.methods
+}
+"""Nodes that are what their workflow is about, whether they plan anything or not."""
 MANY = 64
 """Layers of each kind: as many as any setting here counts."""
 
@@ -138,7 +141,7 @@ def draw(card: Card) -> Image.Image:
     canvas.box((0, 0, SIDE, SIDE), BACKGROUND)
     canvas.text((MARGIN, 24), letters.fitted(card.title, LARGE, room), LARGE, TITLE, bold=True)
     y = 86.0
-    for line in letters.wrapped(" + ".join(card.methods), MIDDLE, room, 2):
+    for line in letters.wrapped(" + ".join(card.methods), MIDDLE, room, 3):
         canvas.text((MARGIN, y), line, MIDDLE, DETAIL)
         y += MIDDLE + 8
     y, above = y + GAP, SMALL + 6

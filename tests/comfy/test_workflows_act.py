@@ -13,7 +13,7 @@ import torch
 import toys
 import workflow_thumbnails
 from demonstration.prompts import Prompt, nodes_of, to_prompt
-from stepcache.nodes.extension import with_strips
+from stepcache import speed
 
 TOYS = {
     "sd15_deepcache": "sd15",
@@ -26,6 +26,9 @@ TOYS = {
     "hunyuan_video_pab": "hunyuan_video",
     "ltxv_pab": "ltxv",
     "cogvideox_fastercache": "cogvideox",
+    "sdxl_stack": "sdxl",
+    "flux_stack": "flux",
+    "wan_stack": "wan",
 }
 """The tiny model of each workflow."""
 UNEVEN = {"ltxv_pab"}
@@ -53,10 +56,13 @@ def test_a_run_reuses_what_the_picture_shows(name: str, definitions: dict[str, A
     (reader,) = nodes_of(prompt, frozenset({"StepCacheReport"}))
     assert prompt[reader]["inputs"]["model"] == prompt[number]["inputs"]["model"]
     report = json.loads(_node("StepCacheReport").execute(patched, latent).result[2])
+    told = report.get("settings", [])
 
     card = workflow_thumbnails.card_of(name)
     assert passed == [method.kind for method in shipped.MODELS[name].methods]
     assert report["steps"] == card.steps
+    for setting in speed.settings_of(patched):
+        assert any(line.startswith(setting.name) for line in told), setting.name
     for kind, shown in card.strips.items():
         done = report["kinds"][kind]["strip"]
         assert "R" in done
@@ -75,7 +81,7 @@ def _patched(prompt: Prompt, link: list[Any], model: Any) -> tuple[Any, list[str
     if "model" not in inputs:
         return model, []
     model, passed = _patched(prompt, inputs.pop("model"), model)
-    if kind not in with_strips():
+    if not kind.startswith("StepCache"):
         return model, passed
     return _node(kind).execute(model=model, **inputs).result[0], [*passed, kind]
 

@@ -19,11 +19,12 @@ import pytest
 sys.path.append(str(pack.ROOT / "scripts"))
 
 from workflow_picture_models import PICTURE_MODELS
+from workflow_recipes import RECIPES
 from workflow_video_models import VIDEO_MODELS
 
 FOLDER = pack.ROOT / "workflows"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
-MODELS = PICTURE_MODELS | VIDEO_MODELS
+MODELS = PICTURE_MODELS | VIDEO_MODELS | RECIPES
 """Those for published models, by the name of the workflow."""
 YOUR_CHECKPOINT = "choose-a-checkpoint.safetensors"
 """What stands in workflows that are for any checkpoint."""
