@@ -48,7 +48,7 @@ def _line(key: str, first: Row, second: Row) -> list[str]:
     ratio = b["median"] / a["median"]
     found: list[str] = []
     if not lowest <= 1 <= highest:
-        found.append(f"{'faster' if ratio > 1 else 'slower'}, {ratio:.3f} of the speed-up")
+        found.append(f"{'faster' if ratio > 1 else 'slower'}: {ratio:.3f} × the first speedup")
     if first["is_bit_identical"] != second["is_bit_identical"]:
         found.append("bit-identical now" if second["is_bit_identical"] else "not identical now")
     return [

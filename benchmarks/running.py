@@ -166,6 +166,8 @@ def _tidy() -> None:
     comfy.model_management.unload_all_models()
     gc.collect()
     comfy.model_management.soft_empty_cache()
+    # PyTorch compiles a function for a limited number of models only.
+    torch.compiler.reset()
 
 
 def _processor() -> str:

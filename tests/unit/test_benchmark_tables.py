@@ -146,7 +146,7 @@ def test_equal_files_have_not_changed(record: Record, later: Record) -> None:
 
 @pytest.mark.parametrize(
     ("median", "verdict"),
-    [(1.1, None), (0.9, None), (1.5, "faster, 1.500"), (0.5, "slower, 0.500")],
+    [(1.1, None), (0.9, None), (1.5, "faster: 1.500"), (0.5, "slower: 0.500")],
 )
 def test_what_is_beyond_both_spreads_has_changed(
     median: float, verdict: str | None, record: Record, later: Record, cell: matrix.Cell
@@ -155,7 +155,7 @@ def test_what_is_beyond_both_spreads_has_changed(
     text = compare.text_of(record, later)
     assert f", {1 if verdict else 0} changed" in text
     if verdict:
-        assert f"\n* {cell.key}: {verdict} of the speed-up" in text
+        assert f"\n* {cell.key}: {verdict} × the first speedup" in text
 
 
 def test_a_ratio_of_ratios_has_its_spread(record: Record, later: Record, cell: matrix.Cell) -> None:
