@@ -7,13 +7,14 @@ from .record import Record, Row, differences
 
 HEAD = ("cell", "first", "second", "second ÷ first", "range", "verdict")
 SAME = "within the spread"
+UNKNOWN = "a single pair has no spread"
 
 
 def text_of(first: Record, second: Record) -> str:
     """Both files cell by cell: ratios of their speedups, and what changed beyond their spread."""
     both = [key for key in first.cells if key in second.cells]
     lines = [_line(key, first.cells[key], second.cells[key]) for key in both]
-    changed = [line for line in lines if line[-1] != SAME]
+    changed = [line for line in lines if line[-1] not in (SAME, UNKNOWN)]
     parts = [_conditions(first, second)]
     if lines:
         parts.append(markdown(HEAD, lines))
@@ -47,13 +48,14 @@ def _line(key: str, first: Row, second: Row) -> list[str]:
     lowest, highest = b["lowest"] / a["highest"], b["highest"] / a["lowest"]
     ratio = b["median"] / a["median"]
     found: list[str] = []
-    if not lowest <= 1 <= highest:
+    has_spread = min(a["pairs"], b["pairs"]) > 1
+    if has_spread and not lowest <= 1 <= highest:
         found.append(f"{'faster' if ratio > 1 else 'slower'}: {ratio:.3f} × the first speedup")
     if first["is_bit_identical"] != second["is_bit_identical"]:
         found.append("bit-identical now" if second["is_bit_identical"] else "not identical now")
     return [
         key, _speed(first), _speed(second), f"{ratio:.3f}", f"{lowest:.3f} to {highest:.3f}",
-        "; ".join(found) or SAME,
+        "; ".join(found) or (SAME if has_spread else UNKNOWN),
     ]  # fmt: skip
 
 

@@ -15,6 +15,8 @@ from stepcache.cache_core.patching import last_report
 from stepcache.nodes.extension import with_strips
 from workflow_recipes import RECIPES
 
+FUSED = ("StepCacheFusedProjections", {})
+"""One setting more than recipes have; Flux was made with fused ones, and refuses it."""
 TOYS = {"sdxl_stack": "sdxl", "flux_stack": "flux", "wan_stack": "wan"}
 """The tiny model of each recipe."""
 STEPS = 6
@@ -69,6 +71,8 @@ def test_any_order_draws_the_same_picture(name: str, definitions: dict[str, Any]
     toy = TOYS[name]
     parts = nodes_of(to_prompt(shipped.read(name), definitions))
     assert len(parts) >= 3
+    if toy != "flux":
+        parts.append(FUSED)
     cfg = 1.0 if toy == "flux" else 3.0
 
     def run(ordered: Any) -> tuple[torch.Tensor, Any]:

@@ -158,6 +158,12 @@ def test_what_is_beyond_both_spreads_has_changed(
         assert f"\n* {cell.key}: {verdict} × the first speedup" in text
 
 
+def test_a_single_pair_proves_no_change(record: Record, later: Record, cell: matrix.Cell) -> None:
+    later.cells[cell.key]["speedup"] = speedup(1.5, 0.0, pairs=1)
+    text = compare.text_of(record, later)
+    assert text.endswith(", 0 changed") and "| a single pair has no spread |" in text
+
+
 def test_a_ratio_of_ratios_has_its_spread(record: Record, later: Record, cell: matrix.Cell) -> None:
     later.cells[cell.key]["speedup"] = speedup(2.0)
     # 1.9 to 2.1 over 0.9 to 1.1.
