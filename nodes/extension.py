@@ -9,6 +9,7 @@ from .apply_fastercache import ApplyFasterCache
 from .apply_pab import ApplyPAB
 from .attention_backend import AttentionBackendNode
 from .deepcache_unet import DeepCacheUNet
+from .dynamic_int8 import DynamicInt8Node
 from .fused_projections import FusedProjectionsNode
 from .method_node import MethodNode
 from .precision import PrecisionNode
@@ -38,6 +39,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     AttentionBackendNode,
     PrecisionNode,
     FusedProjectionsNode,
+    DynamicInt8Node,
 )
 
 

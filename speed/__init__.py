@@ -2,11 +2,13 @@
 
 from .attention import AttentionBackend
 from .fusing import FusedProjections
+from .int8 import DynamicInt8
 from .precision import Precision, facts_on
 from .setting import Setting, apply, settings_of, told_by
 
 __all__ = [
     "AttentionBackend",
+    "DynamicInt8",
     "FusedProjections",
     "Precision",
     "Setting",

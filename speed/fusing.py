@@ -16,7 +16,8 @@ from torch.nn.functional import linear
 
 from ..cache_core.errors import ConfigError, UnsupportedModelError
 from ..cache_core.patching.module_swap import Swap
-from .setting import Setting, Watch
+from .setting import Setting, Watch, is_compiled
+from .weights import HOOKED, MOVED, hindrance_of, is_moved
 
 TRIPLES = (
     ("to_q", "to_k", "to_v"), ("q", "k", "v"), ("q_proj", "k_proj", "v_proj"),
@@ -27,13 +28,11 @@ TRIPLES = (
 )  # fmt: skip
 """What the host's models call their projections; queries, where there are any, come first."""
 
-FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 SPARE = 2
 """So many times the memory of the fused weights has to be free before they are made."""
 
 NOT_ALIKE = "they are not called with one and the same tensor"
 NO_ROOM = "there is too little free memory"
-HOOKED = "the strength of a LoRA changes during the run"
 
 Forward = Callable[..., torch.Tensor]
 
@@ -49,7 +48,7 @@ class FusedProjections(Setting):
     name: ClassVar[str] = "Fused Projections"
 
     def check(self, model: Any) -> None:
-        if "torch_compile_kwargs" in model.model_options:
+        if is_compiled(model.model_options):
             raise ConfigError(
                 f"{self.name}: the model goes through TorchCompileModel, which fuses what can be "
                 f"fused by itself; expected a model that is not compiled. Take one of the two out"
@@ -217,15 +216,9 @@ class _Group:
 def _hindrance(linears: Sequence[nn.Linear]) -> str | None:
     """Why the weights cannot be laid side by side, in words; None if they can."""
     for layer in linears:
-        own: Any = layer
-        if "forward" in layer.__dict__:
-            return "another node answers for them"
-        if getattr(own, "weight_function", ()) or getattr(own, "bias_function", ()):
-            return "a LoRA is added to them whenever they are used"
-        if getattr(own, "comfy_cast_weights", False):
-            return "their weights are moved or converted whenever they are used"
-        if type(own.weight.data) is not torch.Tensor or own.weight.dtype not in FLOATS:
-            return "their weights are quantized"
+        reason = MOVED if is_moved(layer) else hindrance_of(layer)
+        if reason is not None:
+            return reason
     alike = {
         (layer.weight.device, layer.weight.dtype, layer.weight.shape[1], layer.bias is None)
         for layer in linears

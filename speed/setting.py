@@ -26,6 +26,14 @@ RUN_KEY = "stepcache_speed_run"
 class Watch:
     """One run in which a setting is in force; this one has nothing to look at or to tell."""
 
+    def begin(self) -> None:
+        """All settings are in force, and nothing was sampled yet.
+
+        Raises:
+            ConfigError: the run makes no sense with the setting.
+        """
+        return
+
     def call(self, compute: Callable[[], Any], model: Any) -> Any:
         """Run one call of the model, the host's base model that holds the network."""
         return compute()
@@ -117,7 +125,12 @@ def apply(model: Any, setting: Setting) -> Any:
 
 def settings_of(model: Any) -> tuple[Setting, ...]:
     """The settings on a host ``ModelPatcher``, in the order of their nodes."""
-    settings = _settings(model.model_options)
+    return settings_in(model.model_options)
+
+
+def settings_in(model_options: Any) -> tuple[Setting, ...]:
+    """The settings in the options of a model or a guider, in the order of their nodes."""
+    settings = _settings(model_options)
     return settings.all if settings is not None else ()
 
 
@@ -147,6 +160,11 @@ def computes_in(patcher: Any) -> torch.dtype:
     return patcher.get_model_object("manual_cast_dtype") or patcher.model.get_dtype()
 
 
+def is_compiled(model_options: Any) -> bool:
+    """Whether the host compiles the model when it is called."""
+    return "torch_compile_kwargs" in model_options
+
+
 def plain(dtype: torch.dtype) -> str:
     """A sort of numbers as people call it."""
     return str(dtype).removeprefix("torch.")
@@ -163,6 +181,8 @@ def _outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     settings: Settings = options[KEY]
     with ExitStack() as stack:
         watches = [stack.enter_context(setting.scope(guider)) for setting in settings.all]
+        for watch in watches:
+            watch.begin()
         options[RUN_KEY] = watches
         try:
             return executor(*args, **kwargs)

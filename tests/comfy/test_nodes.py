@@ -63,6 +63,9 @@ PROMISED = {
     "StepCacheAttentionBackend": {"model": None, "backend": "auto"},
     "StepCachePrecision": {"model": None, "products": "TF32", "sums": "as it is"},
     "StepCacheFusedProjections": {"model": None},
+    "StepCacheDynamicInt8": {
+        "model": None, "least_width": 512, "without_gain": "stop with a message",
+    },
 }  # fmt: skip
 """Input names and defaults. Saved workflows depend on them: they are added to, never changed."""
 

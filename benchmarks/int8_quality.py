@@ -1,0 +1,64 @@
+"""What Dynamic Int8 changes in pictures: two trained models, held-out captions, an exact judge.
+
+Asked and timed as in quality.py. See README.md beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from quality import HERE, machine
+from quality_records import rows_of, write_json
+from quality_runs import Patch, Subject, score
+from quality_settings import NODE_WINDOW
+from stepcache import speed
+from stepcache.cache_core.methods import PAB
+from stepcache.cache_core.patching import attach
+from stepcache.speed.int8 import ANYWAY
+
+RESULT = HERE / "results" / "int8.json"
+LEAST_WIDTH = 16
+"""The models are narrow (32 to 768): with this, every layer that may be is in int8."""
+METHOD = (
+    "As results/quality.json says, in float32. Every linear layer of attention and feed-forward "
+    f"that is asked about 32 tokens or more is in int8 (least_width {LEAST_WIDTH}); these models "
+    "are too narrow to gain by it, so the rows are about pictures, not about speed."
+)
+INT8 = speed.DynamicInt8(LEAST_WIDTH, ANYWAY)
+BROADCAST = PAB(2, 4, 6, NODE_WINDOW)
+PATCHES: dict[str, tuple[str, Patch]] = {
+    "Dynamic Int8": (str(INT8), lambda model: speed.apply(model, INT8)),
+    "PAB": (BROADCAST.describe(), lambda model: attach(model, BROADCAST)),
+    "Dynamic Int8 and PAB": (
+        f"{INT8}, {BROADCAST.describe()}",
+        lambda model: attach(speed.apply(model, INT8), BROADCAST),
+    ),
+}
+"""What is scored, with its parameters in words."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=500, help="captions per setting")
+    parser.add_argument("--batch", type=int, default=25, help="captions sampled at once")
+    parser.add_argument("--pair-every", type=int, default=4, help="time every n-th batch in a pair")
+    parser.add_argument("--threads", type=int, help="of the processor; otherwise all")
+    parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "int8")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    for model in ("dit", "unet"):
+        subject = Subject(model, "float32", arguments.work, arguments.batch)
+        for name, (parameters, patch) in PATCHES.items():
+            print(f"{model}: {name}", flush=True)
+            record = subject.record(name, "", parameters)
+            score(subject, record, patch, arguments.count, arguments.pair_every)
+    rows = rows_of(arguments.work / "records")
+    write_json(RESULT, {"machine": machine(), "method": METHOD, "rows": rows})
+    print(f"wrote {RESULT}")
+
+
+if __name__ == "__main__":
+    main()
