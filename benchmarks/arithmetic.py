@@ -24,7 +24,8 @@ from stepcache.cache_core.methods import (
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.sites import SiteKind
-from stepcache.speed import AttentionBackend, FusedProjections, apply, told_by
+from stepcache.speed import AttentionBackend, DynamicInt8, FusedProjections, apply, told_by
+from stepcache.speed.int8 import ANYWAY
 
 from . import measure, models
 from .record import BenchmarkError
@@ -163,8 +164,21 @@ def settings(pairs: int) -> list[dict[str, Any]]:
         for name in ("shapes_dit", "shapes_unet")
     ]
     every = (AttentionBackend("flash"), AttentionBackend("math"), FusedProjections())
+    return _set_beside_plain([*wide, *trained], every, 1, pairs)
+
+
+def int8(pairs: int) -> list[dict[str, Any]]:
+    """Dynamic Int8 alone on the models that are wide enough, as `settings`; and by itself."""
+    wide = [(b.name, b.model, partial(b.sample, steps=4)) for b in (models.sd15(), models.wan())]
+    return _set_beside_plain(wide, (DynamicInt8(without_gain=ANYWAY),), 2, pairs)
+
+
+def _set_beside_plain(
+    subjects: list[tuple[str, Any, Any]], every: tuple[Any, ...], lines: int, pairs: int
+) -> list[dict[str, Any]]:
+    """A row for every setting on every model, with the first lines of what was told."""
     rows: list[dict[str, Any]] = []
-    for name, model, sample in [*wide, *trained]:
+    for name, model, sample in subjects:
         plain = sample(model)
         for setting in every:
             print(f"  {name}: {setting}", flush=True)
@@ -179,7 +193,7 @@ def settings(pairs: int) -> list[dict[str, Any]]:
                     "setting": str(setting),
                     "speedup": ratio.to_dict(),
                     "greatest_difference": apart,
-                    "told": told_by(patched)[:1],
+                    "told": told_by(patched)[:lines],
                 }
             )
     return rows
@@ -221,6 +235,7 @@ BENCHMARKS = {
     "smoothcache": (smoothcache, 5),
     "calibrate": (calibrate, 5),
     "settings": (settings, 5),
+    "int8_speed": (int8, 5),
 }
 """What is timed, and in how many pairs unless asked otherwise."""
 
