@@ -121,6 +121,7 @@ class _Multiplying(Watch):
         self._layers: WeakKeyDictionary[nn.Module, list[Int8Layer]] = WeakKeyDictionary()
         self._left: Counter[str] = Counter()
         self._gain: Gain | None = None
+        self._hooked = 0
 
     def begin(self) -> None:
         name = self._setting.name
@@ -154,11 +155,12 @@ class _Multiplying(Watch):
     def call(self, compute: Callable[[], Any], model: Any) -> Any:
         patcher = model.current_patcher
         if getattr(patcher, "current_hooks", None) is not None:
-            self._left[HOOKED] = 1
+            self._hooked += 1
             return compute()
         network: nn.Module = model.diffusion_model
         if network not in self._layers:
-            self._layers[network] = self._found(network, patcher.load_device)
+            device = getattr(patcher, "load_device", self._patcher.load_device)
+            self._layers[network] = self._found(network, device)
         with Swap() as swap:
             for layer in self._layers[network]:
                 layer.swap(swap)
@@ -174,6 +176,8 @@ class _Multiplying(Watch):
         if not weights:
             first = f"{name}: nothing could be computed in int8, the model ran as it is"
         lines = [first, f"{name}: int8 by itself was {self._gain}"]
+        if self._hooked:
+            lines.append(f"{name}: {self._hooked} calls ran as they are: {HOOKED}")
         return lines + [f"{name}: {n} left as they are: {why}" for why, n in left.items()]
 
     def forget(self) -> None:
@@ -191,9 +195,9 @@ class _Multiplying(Watch):
 
     def _found(self, network: nn.Module, device: torch.device) -> list[Int8Layer]:
         """The layers of a network that is loaded, when it is met for the first time."""
+        compiled = set(compiled_in(network))
         network = getattr(network, "_orig_mod", network)
         chosen = set(linears_of(network).values())
-        compiled = set(compiled_in(network))
         fused = {layer for group in projections_of(network) for layer in group}
         layers: list[Int8Layer] = []
         for module in (each for each in network.modules() if isinstance(each, nn.Linear)):
