@@ -26,8 +26,8 @@ from frontend import FrontEnd, open_browser  # noqa: E402
 RESULT = ROOT / "benchmarks" / "results" / "strip_answers.json"
 METHOD = (
     "Milliseconds from a widget's callback until the strip's elements in the page change: the "
-    "question, the server's answer over HTTP, and drawing. steps: the same for the sampler's number "
-    "of steps, from the moment the page sees it, within 300 ms."
+    "question, the server's answer over HTTP, and drawing. steps: the same for the number of "
+    "the sampler's steps, from the moment the page sees it, within 300 ms."
 )
 BY_SPEEDUP = {"schedule": "shapes dit, 30 steps.json", "choose_by": "speedup"}
 
