@@ -1,6 +1,7 @@
 """What makes a run fast besides caching: settings on a clone, in force for the length of a run."""
 
 from .attention import AttentionBackend
+from .compiling import RegionalCompile
 from .fusing import FusedProjections
 from .int8 import DynamicInt8
 from .precision import Precision, facts_on
@@ -11,6 +12,7 @@ __all__ = [
     "DynamicInt8",
     "FusedProjections",
     "Precision",
+    "RegionalCompile",
     "Setting",
     "apply",
     "facts_on",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ from comfy.patcher_extension import WrappersMP
 from ..cache_core.errors import ConfigError
 from ..cache_core.patching import network_of
 from ..cache_core.patching.model_call import ModelCall
+from ..cache_core.patching.module_swap import Swap
 
 KEY = "stepcache_speed"
 """Under this key stand our wrappers, and in ``transformer_options`` the settings."""
@@ -51,6 +52,9 @@ class Setting(ABC):
     name: ClassVar[str]
     """That of its node."""
 
+    beside: ClassVar[Mapping[str, str]] = {}
+    """Names of settings that cannot stand beside it, and why, in words."""
+
     def check(self, model: Any) -> None:
         """Refuse a model that the setting makes no sense on.
 
@@ -61,6 +65,10 @@ class Setting(ABC):
             StepCacheError: the reason, and what to do.
         """
         return
+
+    def clone(self, model: Any) -> Any:
+        """A clone of the host's ``ModelPatcher`` that the setting can work on."""
+        return model.clone()
 
     @abstractmethod
     def scope(self, guider: Any) -> AbstractContextManager[Watch]:
@@ -102,7 +110,7 @@ def apply(model: Any, setting: Setting) -> Any:
         setting: the setting.
 
     Raises:
-        ConfigError: the model carries such a setting already.
+        ConfigError: the model carries such a setting already, or one that cannot stand beside it.
         UnsupportedModelError: the input holds no diffusion network, or one that the setting makes
             no sense on.
     """
@@ -113,8 +121,15 @@ def apply(model: Any, setting: Setting) -> Any:
             f"{setting.name}: this model already carries a {setting.name} node, and only one of "
             f"them could be in force: remove one"
         )
+    for each in earlier:
+        reason = setting.beside.get(each.name) or each.beside.get(setting.name)
+        if reason is not None:
+            raise ConfigError(
+                f"{setting.name}: this model also carries a {each.name} node, and {reason}. Take "
+                f"one of the two out"
+            )
     setting.check(model)
-    clone = model.clone()
+    clone = setting.clone(model)
     # The clone's options are copies of their own, two levels deep; the parent keeps its own.
     clone.model_options["transformer_options"][KEY] = Settings((*earlier, setting))
     if not earlier:
@@ -179,7 +194,12 @@ def _outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     guider = executor.class_obj
     options: dict[str, Any] = guider.model_options["transformer_options"]
     settings: Settings = options[KEY]
-    with ExitStack() as stack:
+    with Swap() as stack:
+        # Outside of all others, whatever the order of the nodes: who stands in for modules inside
+        # of them, such as a cache, finds in their place what stands there by these settings.
+        wrappers = options["wrappers"]
+        others = wrappers[WrappersMP.APPLY_MODEL]
+        stack.set(wrappers, WrappersMP.APPLY_MODEL, {KEY: others[KEY], **others})
         watches = [stack.enter_context(setting.scope(guider)) for setting in settings.all]
         for watch in watches:
             watch.begin()

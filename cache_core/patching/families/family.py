@@ -41,6 +41,7 @@ class Family:
         models: what is published of it, for the table of supported models.
         model_classes: qualified names of the host's classes; subclasses are recognised too.
         layers: the table. One module may stand in several lines, with different kinds.
+        repeated: paths of modules in repeated blocks that hold no layer of the table.
         has_guidance: whether two branches of classifier-free guidance may be told apart in it.
         has_deep_branch: whether it is a UNet with input_blocks, middle_block and output_blocks.
         takes_one_branch: whether a network of this host can be asked for one branch alone.
@@ -55,6 +56,7 @@ class Family:
     model_classes: tuple[str, ...]
     models: str = ""
     layers: tuple[Layer, ...] = ()
+    repeated: tuple[str, ...] = ()
     has_deep_branch: bool = False
     has_guidance: bool = True
     takes_one_branch: Callable[[nn.Module], bool] = _always

@@ -25,5 +25,7 @@ UNET = Family(
         Layer(r".*\.time_stack\.\d+\.ff", SiteKind.FEED_FORWARD),
         Layer(r".*\.(transformer_blocks|time_stack)\.\d+", SiteKind.BLOCK, Added(("x",))),
     ),
+    # Convolutions between the levels' attention.
+    repeated=(r".*\.in_layers",),
     has_deep_branch=True,
 )

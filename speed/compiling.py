@@ -1,0 +1,326 @@
+"""The repeated blocks of a network, compiled once for all of their kind, while a model samples."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+
+from ..cache_core.errors import ConfigError, UnsupportedModelError
+from ..cache_core.patching.attention import OVERRIDE
+from ..cache_core.patching.facts import is_compiled
+from ..cache_core.patching.families import family_of
+from ..cache_core.patching.installation import KEY as CACHES
+from ..cache_core.patching.installation import Installation
+from ..cache_core.patching.module_swap import Swap
+from ..cache_core.patching.repeated import repeated_modules
+from . import compiler
+from .attention import attended_anew
+from .fusing import FusedProjections
+from .setting import Setting, Watch, require_one_of
+
+Forward = Callable[..., Any]
+Options = Mapping[str, Any]
+
+COMPILED_WHOLE = "torch_compile_kwargs"
+"""Where the host's TorchCompileModel leaves its mark in a model's options."""
+
+OUTSIDE = frozenset({
+    "double_block", "emb_patch", "forward_timestep_embed_patch", "input_block_patch",
+    "input_block_patch_after_skip", "middle_block_after_patch", "noise_refiner",
+    "output_block_patch", "post_input",
+})  # fmt: skip
+"""Patches that the host calls before, between and behind blocks."""
+
+AROUND = "dit"
+"""The table of replacements that stand around blocks; others stand in them."""
+
+PLACE = ("block", "block_index")
+"""Which block it is: read in blocks for the sake of patches alone, and another one every time."""
+
+ASKED = "stepcache_asked"
+"""Under this key a compiled block hands the options on that it was really given."""
+
+ANSWERED = "another node answers for layers of them"
+PATCHED = "another node's patches are called in them"
+LISTENED = "something listened to their operators, as Precision does in the first evaluation"
+QUANTIZED = "their weights are quantized"
+ADDED = "a LoRA is added to their weights whenever they are used"
+DIVIDED = (
+    "their attention divides its work by the memory that is free; start ComfyUI with "
+    "--use-pytorch-cross-attention"
+)
+MOVED = "their weights are moved whenever they are used"
+
+
+@dataclass(frozen=True, slots=True)
+class RegionalCompile(Setting):
+    """Blocks of a known family run as compiled code, one for all blocks of a class.
+
+    Args:
+        dynamic: whether sizes are left open, one of "auto" (from the second size on), "on", "off".
+        backend: what PyTorch compiles with.
+        failed: classes that PyTorch could not compile, and why; they are not tried again.
+
+    Raises:
+        ConfigError: there is no such choice.
+    """
+
+    name: ClassVar[str] = "Regional Compile"
+    beside: ClassVar[Mapping[str, str]] = {
+        FusedProjections.name: "compiled blocks would be compiled anew for what it fuses"
+    }
+
+    dynamic: str = "auto"
+    backend: str = field(default=compiler.INDUCTOR, repr=False)
+    failed: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        require_one_of(
+            tuple(compiler.DYNAMIC), self.dynamic, f"{self.name}: there is no choice of dynamic"
+        )
+
+    def check(self, model: Any) -> None:
+        self._refuse_compiled(model.model_options)
+        network: nn.Module = model.model.diffusion_model
+        family = family_of(network)
+        if family is None or not repeated_modules(family, network, {}, False):
+            raise UnsupportedModelError(
+                f"{self.name}: {type(network).__name__} is no network whose repeated blocks this "
+                f"node knows. Take this node out; ComfyUI's TorchCompileModel compiles any model "
+                f"as a whole"
+            )
+
+    def clone(self, model: Any) -> Any:
+        # Memory that the host gives and takes while a model runs cannot be compiled; its own
+        # TorchCompileModel leaves it out in the same way.
+        has_choice = "disable_dynamic" in inspect.signature(model.clone).parameters
+        return model.clone(disable_dynamic=True) if has_choice else model.clone()
+
+    @contextmanager
+    def scope(self, guider: Any) -> Generator[Watch]:
+        self._refuse_compiled(guider.model_options)
+        options: Options = guider.model_options["transformer_options"]
+        device = torch.device(guider.model_patcher.load_device)
+        caches: Installation | None = options.get(CACHES)
+        if caches is not None and caches.study is not None:
+            yield Plain(self, "what a layer costs is measured in this run")
+            return
+        reason = compiler.hindrance(device) if self.backend == compiler.INDUCTOR else None
+        if reason is not None:
+            yield Plain(self, reason)
+            return
+        with ExitStack() as stack:
+            stack.enter_context(compiler.set_for_run(self.dynamic))
+            yield _Compiling(self, device, caches, is_patched(options))
+
+    def _refuse_compiled(self, model_options: Options) -> None:
+        if COMPILED_WHOLE in model_options:
+            raise ConfigError(
+                f"{self.name}: the model also goes through TorchCompileModel, which compiles it as "
+                f"a whole; expected a model that is not compiled. Take one of the two out"
+            )
+
+
+class Plain(Watch):
+    """A run in which nothing is compiled, and why."""
+
+    def __init__(self, setting: RegionalCompile, reason: str) -> None:
+        self._setting, self._reason = setting, reason
+
+    def lines(self) -> list[str]:
+        return [f"{self._setting.name}: nothing was compiled: {self._reason}"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Region:
+    """A module that is compiled by itself.
+
+    Args:
+        kind: the name of its class.
+        plain: its forward.
+        inside: the attributes of every module in it, where others leave their forwards.
+    """
+
+    module: nn.Module
+    kind: str
+    plain: Forward
+    inside: tuple[dict[str, Any], ...]
+
+
+class _Compiling(Watch):
+    """The compiled blocks of one run, by network."""
+
+    def __init__(
+        self,
+        setting: RegionalCompile,
+        device: torch.device,
+        caches: Installation | None,
+        has_patches: bool,
+    ) -> None:
+        self._setting, self._device = setting, device
+        self._claimed = caches.access if caches is not None else {}
+        self._has_patches = has_patches
+        self._log = compiler.Log()
+        self._forwards: WeakKeyDictionary[nn.Module, dict[nn.Module, Forward]]
+        self._forwards = WeakKeyDictionary()
+        self._compiled: dict[type[nn.Module], Forward] = {}
+        self._sizes: Counter[str] = Counter()
+        self._plain: Counter[tuple[str, str]] = Counter()
+        self._again: Counter[tuple[str, str]] = Counter()
+        self._breaks: Counter[tuple[str, str]] = Counter()
+        self._times, self._seconds = 0, 0.0
+
+    def call(self, compute: Callable[[], Any], model: Any) -> Any:
+        network: nn.Module = model.diffusion_model
+        if network not in self._forwards:
+            self._forwards[network] = self._found(network)
+        with Swap() as swap:
+            for module, forward in self._forwards[network].items():
+                swap.set(module.__dict__, "forward", forward)
+            return compute()
+
+    def _found(self, network: nn.Module) -> dict[nn.Module, Forward]:
+        """What stands in for the forwards of a network's regions."""
+        family = family_of(network)
+        if family is None:
+            self._plain[type(network).__name__, "this node does not know the network"] += 1
+            return {}
+        if is_compiled(network):
+            self._plain[type(network).__name__, "another node has compiled parts of it"] += 1
+            return {}
+        found: dict[nn.Module, Forward] = {}
+        modules = repeated_modules(family, network, self._claimed, self._has_patches)
+        for module in modules.values():
+            kind = type(module).__name__
+            reason = _hindrance(module, self._device)
+            if reason is not None:
+                self._plain[kind, reason] += 1
+                continue
+            inside = tuple(each.__dict__ for each in module.modules() if each is not module)
+            found[module] = self._standing_in(_Region(module, kind, module.forward, inside))
+            self._sizes[kind] += 1
+        return found
+
+    def _standing_in(self, region: _Region) -> Forward:
+        kind = type(region.module)
+        if kind not in self._compiled:
+            setting = self._setting
+            self._compiled[kind] = compiler.compiled(
+                kind.forward, setting.backend, setting.dynamic
+            )
+        compute = self._compiled[kind]
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            options = _options(args, kwargs)
+            reason = self._why_plain(region, options)
+            if reason is not None:
+                self._plain[region.kind, reason] += 1
+                return region.plain(*args, **kwargs)
+            if options is not None:
+                same = _unchanging(options)
+                args = tuple(same if value is options else value for value in args)
+                kwargs = {k: same if value is options else value for k, value in kwargs.items()}
+            tried, began = self._log.tried, perf_counter()
+            try:
+                return compute(region.module, *args, **kwargs)
+            finally:
+                if self._log.tried != tried:
+                    self._note(region.kind, perf_counter() - began)
+
+        return forward
+
+    def _why_plain(self, region: _Region, options: Options | None) -> str | None:
+        if region.kind in self._setting.failed:
+            return self._setting.failed[region.kind]
+        if any("forward" in attributes for attributes in region.inside):
+            return ANSWERED
+        if options is not None and is_patched(options):
+            return PATCHED
+        return LISTENED if compiler.is_listened_to() else None
+
+    def _note(self, kind: str, seconds: float) -> None:
+        """Write down what PyTorch compiled in a call that took so long."""
+        self._seconds += seconds
+        for compilation in self._log.compilations():
+            self._times += 1
+            if compilation.failure is not None:
+                self._setting.failed[kind] = f"torch.compile failed: {compilation.failure}"
+            elif compilation.again is not None:
+                self._again[kind, compilation.again] += 1
+        for each in self._log.breaks():
+            self._breaks[kind, each.place] += 1
+            if each.is_by_memory:
+                self._setting.failed[kind] = DIVIDED
+
+    def lines(self) -> list[str]:
+        name = f"{self._setting.name} (dynamic {self._setting.dynamic})"
+        sizes = ", ".join(f"{n} {kind}" for kind, n in self._sizes.items()) or "nothing"
+        did = f"compiled {self._times} times, {self._seconds:.1f} s"
+        lines = [f"{name}: {sizes}; {did if self._times else 'all were compiled before'}"]
+        tables = (
+            (self._again, "{kind}: compiled anew, because {why}"),
+            (self._breaks, "{kind}: broken in two at {why}"),
+            (self._plain, "{kind}: ran as it is {n} times: {why}"),
+        )
+        for table, words in tables:
+            for (kind, why), n in table.items():
+                lines.append(f"{name}: {words.format(kind=kind, why=why, n=n)}")
+        return lines
+
+
+def is_patched(options: Options) -> bool:
+    """Whether other nodes' patches are called inside of blocks."""
+    patches, replaced = options.get("patches", {}), options.get("patches_replace", {})
+    return any(patches[name] for name in patches.keys() - OUTSIDE) or any(
+        table for name, table in replaced.items() if name != AROUND
+    )
+
+
+def _options(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Options | None:
+    """The host's options among the arguments of a module."""
+    found = (v for v in (*args, *kwargs.values()) if isinstance(v, dict) and "cond_or_uncond" in v)
+    return next(found, None)
+
+
+def _unchanging(options: Options) -> dict[str, Any]:
+    """What a block reads of its options, without what differs from block to block.
+
+    What it reads besides is guarded by PyTorch: another value there is compiled anew.
+    """
+    left_out = (*PLACE, "patches", "patches_replace", OVERRIDE)
+    kept = {name: value for name, value in options.items() if name not in left_out}
+    if OVERRIDE in options:
+        # May be another one in every call, and has to see which block it is in.
+        return {**kept, OVERRIDE: compiler.untraced(_attended), ASKED: options}
+    return {**kept, OVERRIDE: attended_anew}
+
+
+def _attended(
+    host: Forward, *args: Any, transformer_options: Options, **kwargs: Any
+) -> torch.Tensor:
+    asked: Options = transformer_options[ASKED]
+    return asked[OVERRIDE](host, *args, transformer_options=asked, **kwargs)
+
+
+def _hindrance(module: nn.Module, device: torch.device) -> str | None:
+    """Why a module is not compiled, in words; None if it is."""
+    if "forward" in module.__dict__:
+        return ANSWERED
+    for each in module.modules():
+        if getattr(each, "weight_function", ()) or getattr(each, "bias_function", ()):
+            return ADDED
+        for weight in each.parameters(recurse=False):
+            if type(weight.data) is not torch.Tensor:
+                return QUANTIZED
+            if weight.device.type != device.type:
+                return MOVED
+    return None
