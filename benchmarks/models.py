@@ -108,6 +108,14 @@ def wan_small(device: Device = None) -> Bench:
     return Bench("Wan-type DiT, width 512", model, (1, 16, 1, 32, 32), (128, 4096))
 
 
+def wan_of(layers: int, width: int) -> Bench:
+    """Wan's layout with many narrow layers, one picture of 256 × 256: what is paid by the layer."""
+    model = _patcher(_wan(width, 4 * width, width // 64, layers))
+    return Bench(
+        f"Wan-type DiT, {layers} layers, width {width}", model, (1, 16, 1, 32, 32), (64, 4096)
+    )
+
+
 def wan_14b(device: Device = None) -> Bench:
     """Wan 2.1 text-to-video as published: 14 B parameters, bf16, 33 frames of 832 × 480."""
     model = _patcher(_wan(5120, 13824, 40, 40), torch.bfloat16, device)

@@ -13,6 +13,7 @@ from .dynamic_int8 import DynamicInt8Node
 from .fused_projections import FusedProjectionsNode
 from .method_node import MethodNode
 from .precision import PrecisionNode
+from .regional_compile import RegionalCompileNode
 from .smoothcache_calibrate import SmoothCacheCalibrate
 from .smoothcache_curves import SmoothCacheCurves
 from .smoothcache_export import SmoothCacheExport
@@ -40,6 +41,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     PrecisionNode,
     FusedProjectionsNode,
     DynamicInt8Node,
+    RegionalCompileNode,
 )
 
 

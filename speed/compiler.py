@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
 import torch
@@ -82,7 +81,7 @@ def set_for_run(dynamic: str) -> Generator[None]:
         yield
 
 
-def compiled(forward: Forward, backend: str, dynamic: str) -> Forward:
+def compiled(forward: Forward, backend: str | Forward, dynamic: str) -> Forward:
     """The forward of a class, compiled when it is called.
 
     PyTorch keeps what it compiled with the code of the forward: all blocks of a class share it, and
@@ -91,9 +90,9 @@ def compiled(forward: Forward, backend: str, dynamic: str) -> Forward:
     return torch.compile(forward, backend=backend, dynamic=DYNAMIC[dynamic])
 
 
-def is_kept(code: CodeType) -> bool:
-    """Whether PyTorch has anything compiled from this code; not, where it once failed to."""
-    return bool(torch._C._dynamo.eval_frame._debug_get_cache_entry_list(code))
+def forget(forward: Forward) -> None:
+    """Drop what was compiled of a forward, and that PyTorch is not to try it any more."""
+    _dynamo().reset_code(forward.__code__)
 
 
 def is_listened_to() -> bool:
@@ -174,15 +173,21 @@ class Log:
 
 def _compilation(metric: Any) -> Compilation:
     failed = metric.fail_type is not None and metric.fail_type not in SOFT
-    reason = _first_line(metric.fail_reason or "") or metric.fail_type
+    # PyTorch names the backend first, and in the next line what it said.
+    reason = " ".join((metric.fail_reason or metric.fail_type or "").split("\n")[:2])
     again = metric.recompile_reason
-    return Compilation(_first_line(again) if again else None, reason if failed else None)
+    return Compilation(_without_number(again) if again else None, reason if failed else None)
 
 
 def _break(reason: Any) -> Break:
     frame = reason.user_stack[-1]
     place = f"{Path(frame.filename).name}:{frame.lineno}: {_first_line(reason.reason)}"
     return Break(place, any(each.name in DIVIDING for each in reason.user_stack))
+
+
+def _without_number(reason: str) -> str:
+    """A reason without that of the guard before it, and advice on settings behind it."""
+    return _first_line(reason).split(": ", 1)[-1].split(". Guard failed on")[0]
 
 
 def _first_line(text: str) -> str:

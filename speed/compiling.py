@@ -80,7 +80,7 @@ class RegionalCompile(Setting):
     }
 
     dynamic: str = "auto"
-    backend: str = field(default=compiler.INDUCTOR, repr=False)
+    backend: str | Forward = field(default=compiler.INDUCTOR, repr=False)
     failed: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -120,7 +120,9 @@ class RegionalCompile(Setting):
             return
         with ExitStack() as stack:
             stack.enter_context(compiler.set_for_run(self.dynamic))
-            yield _Compiling(self, device, caches, is_patched(options))
+            watch = _Compiling(self, device, caches, is_patched(options))
+            stack.callback(watch.forget_failures)
+            yield watch
 
     def _refuse_compiled(self, model_options: Options) -> None:
         if COMPILED_WHOLE in model_options:
@@ -175,8 +177,8 @@ class _Compiling(Watch):
         self._compiled: dict[type[nn.Module], Forward] = {}
         self._sizes: Counter[str] = Counter()
         self._plain: Counter[tuple[str, str]] = Counter()
-        self._again: Counter[tuple[str, str]] = Counter()
-        self._breaks: Counter[tuple[str, str]] = Counter()
+        self._again: dict[tuple[str, str], None] = {}
+        self._breaks: dict[tuple[str, str], None] = {}
         self._times, self._seconds = 0, 0.0
 
     def call(self, compute: Callable[[], Any], model: Any) -> Any:
@@ -255,26 +257,32 @@ class _Compiling(Watch):
             if compilation.failure is not None:
                 self._setting.failed[kind] = f"torch.compile failed: {compilation.failure}"
             elif compilation.again is not None:
-                self._again[kind, compilation.again] += 1
+                self._again[kind, compilation.again] = None
         for each in self._log.breaks():
-            self._breaks[kind, each.place] += 1
+            self._breaks[kind, each.place] = None
             if each.is_by_memory:
                 self._setting.failed[kind] = DIVIDED
+
+    def forget_failures(self) -> None:
+        """Let whoever compiles these classes next find out for themselves."""
+        for kind in self._compiled:
+            if kind.__name__ in self._setting.failed:
+                compiler.forget(kind.forward)
 
     def lines(self) -> list[str]:
         name = f"{self._setting.name} (dynamic {self._setting.dynamic})"
         sizes = ", ".join(f"{n} {kind}" for kind, n in self._sizes.items()) or "nothing"
         did = f"compiled {self._times} times, {self._seconds:.1f} s"
-        lines = [f"{name}: {sizes}; {did if self._times else 'all were compiled before'}"]
-        tables = (
-            (self._again, "{kind}: compiled anew, because {why}"),
-            (self._breaks, "{kind}: broken in two at {why}"),
-            (self._plain, "{kind}: ran as it is {n} times: {why}"),
-        )
-        for table, words in tables:
-            for (kind, why), n in table.items():
-                lines.append(f"{name}: {words.format(kind=kind, why=why, n=n)}")
-        return lines
+        lines = [f"{name}: {sizes}; {did if self._times else 'nothing had to be compiled'}"]
+        for kind in self._sizes:
+            reasons = [why for one, why in self._again if one == kind]
+            if reasons:
+                lines.append(f"{name}: {kind}: compiled anew, because {'; '.join(reasons)}")
+        lines += [f"{name}: {kind}: broken in two at {place}" for kind, place in self._breaks]
+        return lines + [
+            f"{name}: {kind}: ran as it is {n} times: {why}"
+            for (kind, why), n in self._plain.items()
+        ]
 
 
 def is_patched(options: Options) -> bool:

@@ -66,6 +66,7 @@ PROMISED = {
     "StepCacheDynamicInt8": {
         "model": None, "least_width": 512, "without_gain": "stop with a message",
     },
+    "StepCacheRegionalCompile": {"model": None, "dynamic": "auto"},
 }  # fmt: skip
 """Input names and defaults. Saved workflows depend on them: they are added to, never changed."""
 

@@ -1,0 +1,119 @@
+"""Regional Compile beside the host's TorchCompileModel: the first run, and the runs after it.
+
+Every variant compiles in a process of its own, with an empty folder for what is compiled; so the
+first run is what a person waits for after ComfyUI was started anew. Attention is PyTorch's for all
+of them, as it is on GPUs: the host's own for processors cannot be compiled.
+
+    python benchmarks/compiling.py [--layers 16] [--width 256] [--pairs 15]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+RESULT = HERE / "results" / "compiling.json"
+VARIANTS = ("TorchCompileModel", "Regional Compile")
+STEPS = 2
+
+
+def measured(variant: str, layers: int, width: int, pairs: int) -> dict[str, Any]:
+    """One variant, in this process: a first run, and later ones beside plain ones."""
+    sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "support")]
+    import host
+    import pack
+
+    pack.load()
+    host.boot(cpu=False)
+    from comfy.cli_args import args
+
+    args.use_pytorch_cross_attention = True
+    import measure
+    import models
+    from stepcache.speed import RegionalCompile, apply, told_by
+
+    bench = models.wan_of(layers, width)
+    run: Callable[[Any], Any] = lambda model: bench.sample(model, STEPS)  # noqa: E731
+    plain = run(bench.model)
+    begun = time.perf_counter()
+    run(bench.model)
+    plain_seconds = time.perf_counter() - begun
+    if variant == "Regional Compile":
+        compiled = apply(bench.model, RegionalCompile())
+    else:
+        compiled = host.applied("nodes_torch_compile", variant, backend="inductor")(bench.model)
+    begun, worked = time.perf_counter(), _processor_seconds()
+    picture = run(compiled)
+    first, worked = time.perf_counter() - begun, _processor_seconds() - worked
+    told = told_by(compiled)
+    ratio = measure.paired(lambda: run(bench.model), lambda: run(compiled), pairs)
+    return {
+        "variant": variant,
+        "first_run_seconds": round(first, 2),
+        "plain_run_seconds": round(plain_seconds, 2),
+        "cost_of_first_run_seconds": round(first - plain_seconds, 2),
+        "processor_seconds_of_first_run": round(worked, 2),
+        "speed": ratio.to_dict(),
+        "difference": float((picture - plain).abs().max() / plain.abs().max()),
+        "told": told,
+    }
+
+
+def _processor_seconds() -> float:
+    """Of this process and the compilers that it called: steadier on a machine with company."""
+    times = os.times()
+    return sum((times.user, times.system, times.children_user, times.children_system))
+
+
+def _in_own_process(variant: str, options: list[str]) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        # One compiler at a time, called by the process itself, so that its work can be added up.
+        own = {"TORCHINDUCTOR_CACHE_DIR": folder, "TORCHINDUCTOR_COMPILE_THREADS": "1"}
+        environment = {**os.environ, **own}
+        command = [sys.executable, __file__, "--variant", variant, *options]
+        answer = subprocess.run(
+            command, env=environment, check=True, stdout=subprocess.PIPE, text=True
+        )
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--layers", type=int, default=16)
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--pairs", type=int, default=15)
+    parser.add_argument("--variant", choices=VARIANTS)
+    given = parser.parse_args()
+    if given.variant:
+        row = measured(given.variant, given.layers, given.width, given.pairs)
+        print(json.dumps(row))
+        return
+    sizes = {"layers": given.layers, "width": given.width, "pairs": given.pairs}
+    options = [word for name, n in sizes.items() for word in (f"--{name}", str(n))]
+    rows = [_in_own_process(variant, options) for variant in VARIANTS]
+    costs = {row["variant"]: row["cost_of_first_run_seconds"] for row in rows}
+    speeds = {row["variant"]: row["speed"]["median"] for row in rows}
+    result = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "model": f"Wan-type DiT, {given.layers} layers, width {given.width}",
+        "steps": STEPS,
+        "rows": rows,
+        "first_run_cost_lower_by": round(costs[VARIANTS[0]] / costs[VARIANTS[1]], 2),
+        "speed_of_theirs": round(speeds[VARIANTS[1]] / speeds[VARIANTS[0]], 3),
+    }
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

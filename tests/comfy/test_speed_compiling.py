@@ -1,0 +1,309 @@
+"""Repeated blocks as compiled code: the picture, the model, other nodes, and what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import host
+import observe
+import pytest
+import runtime_controls
+import runtime_patches
+import runtime_weights
+import torch
+import toys
+from comfy.model_management import InterruptProcessingException
+from stepcache import speed
+from stepcache.cache_core.calibration import Study
+from stepcache.cache_core.errors import ConfigError, UnsupportedModelError
+from stepcache.cache_core.methods import Calibrate
+from stepcache.cache_core.patching import attach
+from stepcache.cache_core.patching.attention import OVERRIDE
+from stepcache.speed import AttentionBackend, FusedProjections, Precision, RegionalCompile
+from torch.fx.experimental import _config as shapes
+
+STEPS = 3
+ROUNDING = 1e-4
+"""Of a few steps in float32, where attention is computed by another function of PyTorch's."""
+FUSED = 2e-3
+"""The same where operations are fused, and add up in another order."""
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    """What is compiled stays with the host's code; every test begins with nothing."""
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+def sample(model: Any, name: str, **options: Any) -> torch.Tensor:
+    return toys.sample(model, name, steps=STEPS, **{**dict(toys.TOYS[name].options), **options})
+
+
+def compiling(model: Any, backend: Any = "eager", dynamic: str = "auto") -> Any:
+    """Traced and guarded as always, without code generation, which costs minutes."""
+    return speed.apply(model, RegionalCompile(dynamic, backend))
+
+
+def tried() -> int:
+    """So many pieces of code PyTorch has tried to compile."""
+    return torch._dynamo.utils.counters["frames"]["total"]
+
+
+def is_near(picture: torch.Tensor, expected: torch.Tensor, rounding: float = ROUNDING) -> bool:
+    return bool((picture - expected).abs().max() <= rounding * expected.abs().max())
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("wan", 2), ("flux", 2), ("sd3", 2), ("qwen", 2), ("ltxav", 1), ("cosmos", 1), ("sd15", 11)],
+)
+def test_the_picture_stays_and_blocks_share_what_is_compiled(name: str, most: int) -> None:
+    """Two where some blocks differ: in the layout of what they are given, or in their parts."""
+    model = toys.load(name)
+    plain, marks = sample(model, name), observe.fingerprint(model)
+    patched = compiling(model)
+    before = tried()
+    picture = sample(patched, name)
+    assert is_near(picture, plain)
+    assert 0 < tried() - before <= most
+    assert not any("broken in two" in line or "as it is" in line for line in speed.told_by(patched))
+    before = tried()
+    assert torch.equal(sample(patched, name), picture)
+    assert tried() == before
+    assert speed.told_by(patched)[0].endswith("; nothing had to be compiled")
+    assert torch.equal(sample(model, name), plain)
+    assert observe.fingerprint(model) == marks
+
+
+def test_by_inductor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    model = toys.load("wan")
+    plain = sample(model, "wan")
+    with torch._inductor.config.patch(compile_threads=1):
+        patched = compiling(model, "inductor", "on")
+        assert is_near(sample(patched, "wan"), plain, FUSED)
+        assert is_near(sample(patched, "wan", size=12), sample(model, "wan", size=12), FUSED)
+    assert speed.told_by(patched)[0].endswith("3 WanAttentionBlock; nothing had to be compiled")
+    assert any(tmp_path.rglob("*.so")), "code was generated"
+
+
+@pytest.mark.parametrize(("dynamic", "more"), [("on", 0), ("auto", 1), ("off", 2)])
+@pytest.mark.parametrize("name", ["wan", "sd15"])
+def test_another_resolution(name: str, dynamic: str, more: int) -> None:
+    model = toys.load(name)
+    patched = compiling(model, dynamic=dynamic)
+    duck = shapes.use_duck_shape
+    sizes = (16, 24, 32) if name == "sd15" else (8, 12, 16)
+    compiled: list[int] = []
+    for size in sizes:
+        before = tried()
+        assert is_near(sample(patched, name, size=size), sample(model, name, size=size))
+        compiled.append(tried() - before)
+    assert compiled[0] > 0
+    if dynamic == "on":
+        assert compiled[1:] == [0, 0]
+    elif dynamic == "auto":
+        assert compiled[1] <= compiled[0] and compiled[2] == 0
+    else:
+        assert compiled[1] > 0 and compiled[2] > 0
+    assert shapes.use_duck_shape is duck is True
+    assert torch._dynamo.config.recompile_limit == 8
+
+
+def test_a_lora_is_in_it_and_is_compiled_at_most_once() -> None:
+    model = toys.load("wan")
+    patched = compiling(model)
+    sample(patched, "wan")
+    changed = runtime_weights.with_lora(model)
+    expected = sample(changed, "wan")
+    assert not is_near(expected, sample(model, "wan"), 0.01)
+    for each in (compiling(changed), runtime_weights.with_lora(patched)):
+        before = tried()
+        assert is_near(sample(each, "wan"), expected)
+        assert tried() - before <= 1
+    before = tried()
+    sample(patched, "wan")
+    assert tried() == before
+
+
+def test_a_resolution_that_changes_in_mid_run() -> None:
+    shrink = host.applied(
+        "nodes_model_downscale", "PatchModelAddDownscale", block_number=3, downscale_factor=2.0,
+        start_percent=0.0, end_percent=0.5, downscale_after_skip=True,
+        downscale_method="bicubic", upscale_method="bicubic",
+    )  # fmt: skip
+    model = shrink(toys.load("sd15"))
+    for dynamic in ("auto", "on"):
+        assert is_near(sample(compiling(model, dynamic=dynamic), "sd15"), sample(model, "sd15"))
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_attention_of_another_setting_is_called_from_compiled_blocks(is_first: bool) -> None:
+    model, setting = toys.load("wan"), AttentionBackend("math")
+    alone = speed.apply(model, setting)
+    expected = sample(alone, "wan")
+    both = compiling(alone) if is_first else speed.apply(compiling(model), setting)
+    assert is_near(sample(both, "wan"), expected)
+    before = tried()
+    sample(both, "wan")
+    assert tried() == before, "another run has another function"
+    told = speed.told_by(both)
+    assert set(speed.told_by(alone)) <= set(told), "nothing passes it by"
+
+
+def test_the_place_of_a_graph_break_is_told() -> None:
+    patched = speed.apply(compiling(toys.load("wan")), AttentionBackend("math"))
+    sample(patched, "wan")
+    (line,) = (line for line in speed.told_by(patched) if "broken in two" in line)
+    assert "WanAttentionBlock: broken in two at attention.py:" in line
+
+
+SETUPS = {
+    "IP-Adapter": ("sd15", runtime_patches._replaced),
+    "queries": ("sd15", runtime_patches._queries),
+    "around blocks": ("flux", runtime_patches._added_to_blocks),
+}
+
+
+@pytest.mark.parametrize("setup", SETUPS)
+def test_patches_of_other_nodes_are_called(setup: str) -> None:
+    name, patch = SETUPS[setup]
+    model = patch(toys.load(name))
+    expected = sample(model, name)
+    patched = compiling(model)
+    assert is_near(sample(patched, name), expected)
+    before = tried()
+    sample(patched, name)
+    assert tried() == before
+    is_inside = any("patches are called in them" in line for line in speed.told_by(patched))
+    assert is_inside == (setup != "around blocks")
+
+
+def test_a_controlnet_is_added_between_blocks() -> None:
+    model = toys.load("sd15")
+    conds = runtime_controls.apply_control(toys.conditioning("sd15"), "sd15", "ControlNet")
+    expected = sample(model, "sd15", conds=conds)
+    assert not is_near(expected, sample(model, "sd15"), 0.01)
+    assert is_near(sample(compiling(model), "sd15", conds=conds), expected)
+
+
+def test_products_are_counted_before_blocks_are_compiled() -> None:
+    model = toys.load("wan")
+    patched = speed.apply(compiling(model), Precision())
+    assert is_near(sample(patched, "wan"), sample(model, "wan"))
+    told = speed.told_by(patched)
+    assert any("of the first evaluation's products 100 % float32" in line for line in told)
+    assert any("ran as it is 3 times: something listened" in line for line in told)
+
+
+@pytest.mark.parametrize("make", [runtime_weights.fp8, runtime_weights.quantised])
+def test_weights_that_are_converted_when_used(make: Any) -> None:
+    model = make("wan_file")
+    expected = sample(model, "wan_file")
+    patched = compiling(model)
+    assert is_near(sample(patched, "wan_file"), expected)
+    print(*speed.told_by(patched), sep="\n")
+
+
+def test_calibrating_and_what_another_node_answers_for_run_as_they_are() -> None:
+    model = toys.load("wan")
+    plain = sample(model, "wan")
+    measured = compiling(attach(model, Calibrate(Study(lambda _: None))))
+    sample(measured, "wan")
+    assert speed.told_by(measured) == (
+        "Regional Compile: nothing was compiled: what a layer costs is measured in this run",
+    )
+    layer, patched = model.model.diffusion_model.blocks[1].ffn, compiling(model)
+    layer.forward = type(layer).forward.__get__(layer)
+    try:
+        assert is_near(sample(patched, "wan"), plain)
+    finally:
+        del layer.forward
+    assert "WanAttentionBlock: ran as it is 3 times: another node answers" in "".join(
+        speed.told_by(patched)
+    )
+
+
+def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch._inductor.config as inductor
+
+    monkeypatch.setattr(inductor.cpp, "cxx", ("no-such-compiler",))
+    model = toys.load("wan")
+    patched = compiling(model, "inductor")
+    assert torch.equal(sample(patched, "wan"), sample(model, "wan"))
+    (line,) = speed.told_by(patched)
+    assert line.startswith("Regional Compile: nothing was compiled: there is no C++ compiler")
+
+
+def test_what_cannot_be_compiled_runs_as_it_is() -> None:
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("no space left")
+
+    model = toys.load("flux")
+    plain = sample(model, "flux")
+    patched = compiling(model, fail)
+    for is_tried in (True, False):
+        picture = sample(patched, "flux")
+        assert is_near(picture, plain) and (is_tried or torch.equal(picture, plain))
+        assert "torch.compile failed: " in speed.told_by(patched)[-1]
+        assert "no space left" in speed.told_by(patched)[-1]
+    assert is_near(sample(compiling(model), "flux"), plain), "another node may try again"
+    assert tried() > 0
+
+
+def test_an_interrupt_while_compiling_leaves_nothing() -> None:
+    def stop(*_: Any) -> Any:
+        raise InterruptProcessingException
+
+    model = toys.load("wan")
+    plain, marks = sample(model, "wan"), observe.fingerprint(model)
+    patched = compiling(model, stop)
+    with pytest.raises(InterruptProcessingException):
+        sample(patched, "wan")
+    assert observe.fingerprint(model) == marks
+    assert speed.told_by(patched)
+    assert torch._dynamo.config.suppress_errors is False
+    assert is_near(sample(compiling(model), "wan"), plain)
+    assert torch.equal(sample(model, "wan"), plain)
+
+
+def test_an_error_of_the_model_is_its_own() -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("in the middle of a block")
+
+    model = toys.load("wan").clone()
+    sample(model, "wan")
+    marks = observe.fingerprint(model)
+    model.model_options["transformer_options"][OVERRIDE] = fail
+    with pytest.raises(ZeroDivisionError, match="^in the middle of a block$"):
+        sample(compiling(model), "wan")
+    assert observe.fingerprint(model) == marks
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_fuses_or_compiles_by_itself_is_refused(is_first: bool) -> None:
+    model = toys.load("wan")
+    with pytest.raises(ConfigError, match=r"also carries a .* node, and compiled blocks would be"):
+        if is_first:
+            compiling(speed.apply(model, FusedProjections()))
+        else:
+            speed.apply(compiling(model), FusedProjections())
+    words = "Regional Compile: the model also goes through TorchCompileModel"
+    with pytest.raises(ConfigError, match=words):
+        if is_first:
+            compiling(runtime_weights.COMPILE(model))
+        else:
+            sample(runtime_weights.COMPILE(compiling(model)), "wan")
+
+
+def test_unknown_networks_and_choices_are_refused() -> None:
+    model = toys.TOYS["wan"].make()
+    model.model.diffusion_model = torch.nn.Linear(2, 2)
+    with pytest.raises(UnsupportedModelError, match=r"Linear is no network whose.*TorchCompileM"):
+        compiling(model)
+    with pytest.raises(ConfigError, match="there is no choice of dynamic 'maybe'; expected one of"):
+        RegionalCompile("maybe")

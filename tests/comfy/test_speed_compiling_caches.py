@@ -1,0 +1,79 @@
+"""Compiled blocks beside every cache: nothing is compiled again, and what is reused not at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import observe
+import pytest
+import torch
+import toys
+from cases import MORE_BUILDERS
+from stepcache import speed
+from stepcache.cache_core.methods import PAB
+from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.schedules import PercentRange
+from stepcache.cache_core.sites import SiteKind
+from stepcache.speed import RegionalCompile
+
+STEPS = 8
+ROUNDING = 1e-4
+"""Of several steps in float32, where attention is computed by another function of PyTorch's."""
+WARM = 4
+"""Steps by which every method below has computed and reused everything."""
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    """What is compiled stays with the host's code; every test begins with nothing."""
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+def tried() -> int:
+    """So many pieces of code PyTorch has tried to compile."""
+    return torch._dynamo.utils.counters["frames"]["total"]
+
+
+def sample(model: Any, name: str, **options: Any) -> torch.Tensor:
+    return toys.sample(model, name, steps=STEPS, **{**dict(toys.TOYS[name].options), **options})
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize(
+    ("name", "methods"),
+    [
+        ("wan", ("PAB",)),
+        ("wan", ("FasterCache",)),
+        ("wan", ("SmoothCache",)),
+        ("wan", ("PAB blocks",)),
+        ("flux", ("PAB",)),
+        ("sd15", ("DeepCache", "PAB")),
+    ],
+)
+def test_nothing_is_compiled_again(name: str, methods: tuple[str, ...], is_first: bool) -> None:
+    model = toys.load(name)
+    setting = RegionalCompile(backend="eager")
+    cached = model
+    patched = speed.apply(model, setting) if is_first else model
+    for method in methods:
+        settings = MORE_BUILDERS[method](name).reusing(STEPS)
+        cached, patched = attach(cached, settings), attach(patched, settings)
+    patched = patched if is_first else speed.apply(patched, setting)
+    expected = sample(cached, name)
+    marks = observe.fingerprint(model)
+    counts = last_report(cached).computed, last_report(cached).reused
+    by_step: list[int] = []
+    picture = sample(patched, name, callback=lambda *_: by_step.append(tried()))
+    assert (picture - expected).abs().max() <= ROUNDING * expected.abs().max()
+    report = last_report(patched)
+    assert (report.computed, report.reused) == counts
+    assert by_step[WARM] == by_step[-1] > 0, "not after every part has run once"
+    before = tried()
+    assert torch.equal(sample(patched, name), picture)
+    assert tried() == before
+    print(name, methods, is_first, *speed.told_by(patched), sep="\n   ")
+    assert observe.fingerprint(model) == marks
