@@ -4,7 +4,7 @@ Every variant compiles in a process of its own, with an empty folder for what is
 first run is what a person waits for after ComfyUI was started anew. Attention is PyTorch's for all
 of them, as it is on GPUs: the host's own for processors cannot be compiled.
 
-    python benchmarks/compiling.py [--layers 16] [--width 256] [--pairs 15]
+    python benchmarks/compiling.py [--layers 30] [--width 256] [--pairs 15]
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def _in_own_process(variant: str, options: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--layers", type=int, default=16)
+    parser.add_argument("--layers", type=int, default=30)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--variant", choices=VARIANTS)

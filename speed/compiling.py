@@ -15,50 +15,31 @@ import torch
 from torch import nn
 
 from ..cache_core.errors import ConfigError, UnsupportedModelError
-from ..cache_core.patching.attention import OVERRIDE
 from ..cache_core.patching.facts import is_compiled
-from ..cache_core.patching.families import family_of
+from ..cache_core.patching.families import Added, family_of
 from ..cache_core.patching.installation import KEY as CACHES
 from ..cache_core.patching.installation import Installation
 from ..cache_core.patching.module_swap import Swap
 from ..cache_core.patching.repeated import repeated_modules
 from . import compiler
-from .attention import attended_anew
 from .fusing import FusedProjections
+from .region import (
+    ANSWERED,
+    DIVIDED,
+    LISTENED,
+    PATCHED,
+    Forward,
+    Options,
+    Region,
+    hindrance,
+    is_patched,
+    options_of,
+    unchanging,
+)
 from .setting import Setting, Watch, require_one_of
-
-Forward = Callable[..., Any]
-Options = Mapping[str, Any]
 
 COMPILED_WHOLE = "torch_compile_kwargs"
 """Where the host's TorchCompileModel leaves its mark in a model's options."""
-
-OUTSIDE = frozenset({
-    "double_block", "emb_patch", "forward_timestep_embed_patch", "input_block_patch",
-    "input_block_patch_after_skip", "middle_block_after_patch", "noise_refiner",
-    "output_block_patch", "post_input",
-})  # fmt: skip
-"""Patches that the host calls before, between and behind blocks."""
-
-AROUND = "dit"
-"""The table of replacements that stand around blocks; others stand in them."""
-
-PLACE = ("block", "block_index")
-"""Which block it is: read in blocks for the sake of patches alone, and another one every time."""
-
-ASKED = "stepcache_asked"
-"""Under this key a compiled block hands the options on that it was really given."""
-
-ANSWERED = "another node answers for layers of them"
-PATCHED = "another node's patches are called in them"
-LISTENED = "something listened to their operators, as Precision does in the first evaluation"
-QUANTIZED = "their weights are quantized"
-ADDED = "a LoRA is added to their weights whenever they are used"
-DIVIDED = (
-    "their attention divides its work by the memory that is free; start ComfyUI with "
-    "--use-pytorch-cross-attention"
-)
-MOVED = "their weights are moved whenever they are used"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,22 +123,6 @@ class Plain(Watch):
         return [f"{self._setting.name}: nothing was compiled: {self._reason}"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Region:
-    """A module that is compiled by itself.
-
-    Args:
-        kind: the name of its class.
-        plain: its forward.
-        inside: the attributes of every module in it, where others leave their forwards.
-    """
-
-    module: nn.Module
-    kind: str
-    plain: Forward
-    inside: tuple[dict[str, Any], ...]
-
-
 class _Compiling(Watch):
     """The compiled blocks of one run, by network."""
 
@@ -201,36 +166,41 @@ class _Compiling(Watch):
             return {}
         found: dict[nn.Module, Forward] = {}
         modules = repeated_modules(family, network, self._claimed, self._has_patches)
-        for module in modules.values():
+        ways = {site.path: access for site, access in family.sites(network).items()}
+        for path, module in modules.items():
             kind = type(module).__name__
-            reason = _hindrance(module, self._device)
+            reason = hindrance(module, self._device)
             if reason is not None:
                 self._plain[kind, reason] += 1
                 continue
             inside = tuple(each.__dict__ for each in module.modules() if each is not module)
-            found[module] = self._standing_in(_Region(module, kind, module.forward, inside))
+            access = ways.get(path)
+            writes = not isinstance(access, Added) or access.writes_in_place
+            region = Region(module, kind, module.forward, inside, writes)
+            found[module] = self._standing_in(region)
             self._sizes[kind] += 1
         return found
 
-    def _standing_in(self, region: _Region) -> Forward:
+    def _standing_in(self, region: Region) -> Forward:
         kind = type(region.module)
         if kind not in self._compiled:
             setting = self._setting
-            self._compiled[kind] = compiler.compiled(
-                kind.forward, setting.backend, setting.dynamic
-            )
+            self._compiled[kind] = compiler.compiled(kind.forward, setting.backend, setting.dynamic)
         compute = self._compiled[kind]
 
         def forward(*args: Any, **kwargs: Any) -> Any:
-            options = _options(args, kwargs)
+            options = options_of(args, kwargs)
             reason = self._why_plain(region, options)
             if reason is not None:
                 self._plain[region.kind, reason] += 1
                 return region.plain(*args, **kwargs)
             if options is not None:
-                same = _unchanging(options)
+                same = unchanging(options)
                 args = tuple(same if value is options else value for value in args)
                 kwargs = {k: same if value is options else value for k, value in kwargs.items()}
+            if not region.writes:
+                # The first block of a row is often given a transposed tensor, the others are not.
+                args = tuple(v.contiguous() if isinstance(v, torch.Tensor) else v for v in args)
             tried, began = self._log.tried, perf_counter()
             try:
                 return compute(region.module, *args, **kwargs)
@@ -240,7 +210,7 @@ class _Compiling(Watch):
 
         return forward
 
-    def _why_plain(self, region: _Region, options: Options | None) -> str | None:
+    def _why_plain(self, region: Region, options: Options | None) -> str | None:
         if region.kind in self._setting.failed:
             return self._setting.failed[region.kind]
         if any("forward" in attributes for attributes in region.inside):
@@ -283,52 +253,3 @@ class _Compiling(Watch):
             f"{name}: {kind}: ran as it is {n} times: {why}"
             for (kind, why), n in self._plain.items()
         ]
-
-
-def is_patched(options: Options) -> bool:
-    """Whether other nodes' patches are called inside of blocks."""
-    patches, replaced = options.get("patches", {}), options.get("patches_replace", {})
-    return any(patches[name] for name in patches.keys() - OUTSIDE) or any(
-        table for name, table in replaced.items() if name != AROUND
-    )
-
-
-def _options(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Options | None:
-    """The host's options among the arguments of a module."""
-    found = (v for v in (*args, *kwargs.values()) if isinstance(v, dict) and "cond_or_uncond" in v)
-    return next(found, None)
-
-
-def _unchanging(options: Options) -> dict[str, Any]:
-    """What a block reads of its options, without what differs from block to block.
-
-    What it reads besides is guarded by PyTorch: another value there is compiled anew.
-    """
-    left_out = (*PLACE, "patches", "patches_replace", OVERRIDE)
-    kept = {name: value for name, value in options.items() if name not in left_out}
-    if OVERRIDE in options:
-        # May be another one in every call, and has to see which block it is in.
-        return {**kept, OVERRIDE: compiler.untraced(_attended), ASKED: options}
-    return {**kept, OVERRIDE: attended_anew}
-
-
-def _attended(
-    host: Forward, *args: Any, transformer_options: Options, **kwargs: Any
-) -> torch.Tensor:
-    asked: Options = transformer_options[ASKED]
-    return asked[OVERRIDE](host, *args, transformer_options=asked, **kwargs)
-
-
-def _hindrance(module: nn.Module, device: torch.device) -> str | None:
-    """Why a module is not compiled, in words; None if it is."""
-    if "forward" in module.__dict__:
-        return ANSWERED
-    for each in module.modules():
-        if getattr(each, "weight_function", ()) or getattr(each, "bias_function", ()):
-            return ADDED
-        for weight in each.parameters(recurse=False):
-            if type(weight.data) is not torch.Tensor:
-                return QUANTIZED
-            if weight.device.type != device.type:
-                return MOVED
-    return None

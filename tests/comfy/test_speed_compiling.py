@@ -59,10 +59,10 @@ def is_near(picture: torch.Tensor, expected: torch.Tensor, rounding: float = ROU
 
 @pytest.mark.parametrize(
     ("name", "most"),
-    [("wan", 2), ("flux", 2), ("sd3", 2), ("qwen", 2), ("ltxav", 1), ("cosmos", 1), ("sd15", 11)],
+    [("wan", 1), ("flux", 2), ("sd3", 2), ("qwen", 2), ("ltxav", 1), ("cosmos", 1), ("sd15", 11)],
 )
 def test_the_picture_stays_and_blocks_share_what_is_compiled(name: str, most: int) -> None:
-    """Two where some blocks differ: in the layout of what they are given, or in their parts."""
+    """Two where there are two classes or the last block lacks a part; more where widths differ."""
     model = toys.load(name)
     plain, marks = sample(model, name), observe.fingerprint(model)
     patched = compiling(model)
@@ -91,26 +91,23 @@ def test_by_inductor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert any(tmp_path.rglob("*.so")), "code was generated"
 
 
-@pytest.mark.parametrize(("dynamic", "more"), [("on", 0), ("auto", 1), ("off", 2)])
-@pytest.mark.parametrize("name", ["wan", "sd15"])
-def test_another_resolution(name: str, dynamic: str, more: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "dynamic"), [("wan", "on"), ("wan", "auto"), ("wan", "off"), ("shapes_unet", "on")]
+)
+def test_another_resolution(name: str, dynamic: str) -> None:
     model = toys.load(name)
     patched = compiling(model, dynamic=dynamic)
-    duck = shapes.use_duck_shape
-    sizes = (16, 24, 32) if name == "sd15" else (8, 12, 16)
     compiled: list[int] = []
-    for size in sizes:
+    for size in (8, 12, 16):
         before = tried()
         assert is_near(sample(patched, name, size=size), sample(model, name, size=size))
         compiled.append(tried() - before)
-    assert compiled[0] > 0
-    if dynamic == "on":
-        assert compiled[1:] == [0, 0]
-    elif dynamic == "auto":
-        assert compiled[1] <= compiled[0] and compiled[2] == 0
-    else:
-        assert compiled[1] > 0 and compiled[2] > 0
-    assert shapes.use_duck_shape is duck is True
+    first, second, third = compiled
+    assert first > 0
+    assert (second > 0, third > 0) == {
+        "on": (False, False), "auto": (True, False), "off": (True, True)
+    }[dynamic]  # fmt: skip
+    assert shapes.use_duck_shape is True
     assert torch._dynamo.config.recompile_limit == 8
 
 
@@ -137,8 +134,7 @@ def test_a_resolution_that_changes_in_mid_run() -> None:
         downscale_method="bicubic", upscale_method="bicubic",
     )  # fmt: skip
     model = shrink(toys.load("sd15"))
-    for dynamic in ("auto", "on"):
-        assert is_near(sample(compiling(model, dynamic=dynamic), "sd15"), sample(model, "sd15"))
+    assert is_near(sample(compiling(model), "sd15"), sample(model, "sd15"))
 
 
 @pytest.mark.parametrize("is_first", [True, False])
@@ -206,7 +202,7 @@ def test_weights_that_are_converted_when_used(make: Any) -> None:
     expected = sample(model, "wan_file")
     patched = compiling(model)
     assert is_near(sample(patched, "wan_file"), expected)
-    print(*speed.told_by(patched), sep="\n")
+    assert "2 WanAttentionBlock; compiled" in speed.told_by(patched)[0]
 
 
 def test_calibrating_and_what_another_node_answers_for_run_as_they_are() -> None:
@@ -279,7 +275,7 @@ def test_an_error_of_the_model_is_its_own() -> None:
     sample(model, "wan")
     marks = observe.fingerprint(model)
     model.model_options["transformer_options"][OVERRIDE] = fail
-    with pytest.raises(ZeroDivisionError, match="^in the middle of a block$"):
+    with pytest.raises(ZeroDivisionError, match="in the middle of a block"):
         sample(compiling(model), "wan")
     assert observe.fingerprint(model) == marks
 

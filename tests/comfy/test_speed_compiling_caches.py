@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,10 +11,7 @@ import torch
 import toys
 from cases import MORE_BUILDERS
 from stepcache import speed
-from stepcache.cache_core.methods import PAB
 from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.schedules import PercentRange
-from stepcache.cache_core.sites import SiteKind
 from stepcache.speed import RegionalCompile
 
 STEPS = 8
@@ -75,5 +71,25 @@ def test_nothing_is_compiled_again(name: str, methods: tuple[str, ...], is_first
     before = tried()
     assert torch.equal(sample(patched, name), picture)
     assert tried() == before
-    print(name, methods, is_first, *speed.told_by(patched), sep="\n   ")
     assert observe.fingerprint(model) == marks
+
+
+def test_what_is_reused_calls_nothing_compiled() -> None:
+    """Every block that is computed is one call of what was compiled, and no other is made."""
+    calls: list[int] = []
+
+    def count(graph: Any, _: Any) -> Any:
+        def call(*args: Any) -> Any:
+            calls.append(1)
+            return graph.forward(*args)
+
+        return call
+
+    model = toys.load("wan")
+    method = MORE_BUILDERS["PAB blocks"]("wan").reusing(STEPS)
+    patched = attach(speed.apply(model, RegionalCompile(backend=count)), method)
+    sample(patched, "wan")
+    report = last_report(patched)
+    assert report.total_reused > 0
+    # cond and uncond share a call.
+    assert 2 * len(calls) == report.total_computed
