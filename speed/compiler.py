@@ -34,7 +34,7 @@ Forward = Callable[..., Any]
 
 def hindrance(device: torch.device) -> str | None:
     """Why nothing can be compiled for a device, in words; None if it can."""
-    if not hasattr(_dynamo().config, "recompile_limit"):
+    if not _is_recent():
         return f"PyTorch {torch.__version__} is too old; update it"
     if device.type == "cpu":
         return _without_compiler()
@@ -47,6 +47,15 @@ def hindrance(device: torch.device) -> str | None:
     if not has_triton():
         return "there is no Triton, which compiles for GPUs (on Windows: triton-windows)"
     return None
+
+
+def _is_recent() -> bool:
+    """Whether torch.compile can be set, and asked what it did, as is done here."""
+    config, utils = _dynamo().config, _dynamo().utils
+    has_reasons = "recompile_reason" in utils.CompilationMetrics.__dataclass_fields__
+    return has_reasons and all(
+        (hasattr(config, "recompile_limit"), hasattr(utils, "graph_break_reasons"))
+    )
 
 
 def _without_compiler() -> str | None:

@@ -84,7 +84,14 @@ class RegionalCompile(Setting):
         # Memory that the host gives and takes while a model runs cannot be compiled; its own
         # TorchCompileModel leaves it out in the same way.
         has_choice = "disable_dynamic" in inspect.signature(model.clone).parameters
-        return model.clone(disable_dynamic=True) if has_choice else model.clone()
+        try:
+            return model.clone(disable_dynamic=True) if has_choice else model.clone()
+        except RuntimeError as error:
+            raise ConfigError(
+                f"{self.name}: the memory of this model changes while it runs, and ComfyUI cannot "
+                f"load it otherwise ({error}); expected a model straight from its loader. Connect "
+                f"that one, or start ComfyUI with --disable-dynamic-vram"
+            ) from error
 
     @contextmanager
     def scope(self, guider: Any) -> Generator[Watch]:

@@ -120,6 +120,14 @@ def test_what_fuses_or_compiles_by_itself_is_refused(is_first: bool) -> None:
             sample(runtime_weights.COMPILE(compiling(model)), "wan")
 
 
+def test_a_model_whose_memory_changes_while_it_runs_is_loaded_otherwise_or_refused() -> None:
+    model = toys.load("wan").clone()
+    model.is_dynamic = lambda: True
+    words = r"Regional Compile: the memory of this model changes.*start ComfyUI with --disable-dyn"
+    with pytest.raises(ConfigError, match=words):
+        compiling(model)
+
+
 def test_unknown_networks_and_choices_are_refused() -> None:
     model = toys.TOYS["wan"].make()
     model.model.diffusion_model = torch.nn.Linear(2, 2)
