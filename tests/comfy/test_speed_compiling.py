@@ -56,7 +56,7 @@ def is_near(picture: torch.Tensor, expected: torch.Tensor, rounding: float = ROU
 
 @pytest.mark.parametrize(
     ("name", "most"),
-    [("wan", 1), ("flux", 2), ("sd3", 2), ("qwen", 2), ("ltxav", 1), ("cosmos", 1), ("sd15", 11)],
+    [("wan", 1), ("flux", 2), ("sd3", 2), ("qwen", 2), ("cosmos", 1), ("sd15", 11)],
 )
 def test_the_picture_stays_and_blocks_share_what_is_compiled(name: str, most: int) -> None:
     """Two where there are two classes or the last block lacks a part; more where widths differ."""
@@ -157,7 +157,6 @@ def test_the_place_of_a_graph_break_is_told() -> None:
 
 SETUPS = {
     "IP-Adapter": ("sd15", runtime_patches._replaced),
-    "queries": ("sd15", runtime_patches._queries),
     "around blocks": ("flux", runtime_patches._added_to_blocks),
 }
 
