@@ -48,6 +48,7 @@ SETTINGS: dict[str, Setting] = {
     "Precision": Setting("Precision", {"products": "TF32"}, "before"),
     "Precision, bfloat16": Setting("Precision", {"products": "bfloat16"}),
     "Fused Projections": Setting("FusedProjections"),
+    "Regional Compile": Setting("RegionalCompile", {"dynamic": "auto"}, "behind"),
     "Dynamic Int8, from 128 wide": Setting("DynamicInt8", {"least_width": 128}),
 }
 """By the name of the row: one line a setting."""

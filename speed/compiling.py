@@ -36,10 +36,7 @@ from .region import (
     options_of,
     unchanging,
 )
-from .setting import Setting, Watch, require_one_of
-
-COMPILED_WHOLE = "torch_compile_kwargs"
-"""Where the host's TorchCompileModel leaves its mark in a model's options."""
+from .setting import Setting, Watch, goes_through_compiler, require_one_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +110,7 @@ class RegionalCompile(Setting):
             yield watch
 
     def _refuse_compiled(self, model_options: Options) -> None:
-        if COMPILED_WHOLE in model_options:
+        if goes_through_compiler(model_options):
             raise ConfigError(
                 f"{self.name}: the model also goes through TorchCompileModel, which compiles it as "
                 f"a whole; expected a model that is not compiled. Take one of the two out"

@@ -16,7 +16,7 @@ from torch.nn.functional import linear
 
 from ..cache_core.errors import ConfigError, UnsupportedModelError
 from ..cache_core.patching.module_swap import Swap
-from .setting import Setting, Watch, is_compiled
+from .setting import Setting, Watch, goes_through_compiler
 from .weights import HOOKED, MOVED, hindrance_of, is_moved
 
 TRIPLES = (
@@ -48,7 +48,7 @@ class FusedProjections(Setting):
     name: ClassVar[str] = "Fused Projections"
 
     def check(self, model: Any) -> None:
-        if is_compiled(model.model_options):
+        if goes_through_compiler(model.model_options):
             raise ConfigError(
                 f"{self.name}: the model goes through TorchCompileModel, which fuses what can be "
                 f"fused by itself; expected a model that is not compiled. Take one of the two out"

@@ -23,7 +23,7 @@ from ..cache_core.patching.module_swap import Swap
 from .fusing import FusedProjections, projections_of
 from .int8_kernel import MOST_APART, Gain, Kernel
 from .int8_layers import Int8Layer, compiled_in, linears_of, size_of
-from .setting import Setting, Watch, computes_in, is_compiled, require_one_of, settings_in
+from .setting import Setting, Watch, computes_in, goes_through_compiler, require_one_of, settings_in
 from .weights import HOOKED, is_quantized
 
 STOP, ANYWAY = "stop with a message", "int8 all the same"
@@ -102,7 +102,7 @@ class DynamicInt8(Setting):
         return min(size_of(layer)) >= self.least_width
 
     def _refuse_compiled(self, model_options: Any) -> None:
-        if is_compiled(model_options):
+        if goes_through_compiler(model_options):
             raise ConfigError(
                 f"{self.name}: the model goes through TorchCompileModel, whose compiled code would "
                 f"be built anew in every call; expected a model that is not compiled. Take one of "

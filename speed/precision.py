@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 
 from .seeing import seen
-from .setting import Setting, Watch, computes_in, is_compiled, plain, require_one_of
+from .setting import Setting, Watch, computes_in, goes_through_compiler, plain, require_one_of
 
 UNCHANGED = "as it is"
 PRODUCTS = {"float32 in full": "highest", "TF32": "high", "bfloat16": "medium"}
@@ -63,7 +63,7 @@ class _Counting(Watch):
 
     def call(self, compute: Callable[[], Any], model: Any) -> Any:
         # What is compiled must not be listened to: it would be compiled once more.
-        if self._dtypes is not None or is_compiled(self._patcher.model_options):
+        if self._dtypes is not None or goes_through_compiler(self._patcher.model_options):
             return compute()
         result, seeing = seen(compute)
         self._dtypes = seeing.dtypes

@@ -175,7 +175,7 @@ def computes_in(patcher: Any) -> torch.dtype:
     return patcher.get_model_object("manual_cast_dtype") or patcher.model.get_dtype()
 
 
-def is_compiled(model_options: Any) -> bool:
+def goes_through_compiler(model_options: Any) -> bool:
     """Whether the host compiles the model when it is called."""
     return "torch_compile_kwargs" in model_options
 
