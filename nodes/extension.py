@@ -18,6 +18,7 @@ from .smoothcache_calibrate import SmoothCacheCalibrate
 from .smoothcache_curves import SmoothCacheCurves
 from .smoothcache_export import SmoothCacheExport
 from .smoothcache_schedule import SmoothCacheSchedule
+from .speed_audit import SpeedAudit
 from .step_cache_advisor import StepCacheAdvisor
 from .step_cache_compare import StepCacheCompare
 from .step_cache_compare_runs import StepCacheCompareRuns
@@ -42,6 +43,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     FusedProjectionsNode,
     DynamicInt8Node,
     RegionalCompileNode,
+    SpeedAudit,
 )
 
 

@@ -1,0 +1,6 @@
+"""One audit of a model: the runs that it takes, what they found, and what to do about it."""
+
+from .audit import Audit, Caching, Recommendation
+from .runs import Sample, audited
+
+__all__ = ["Audit", "Caching", "Recommendation", "Sample", "audited"]

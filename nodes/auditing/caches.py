@@ -1,0 +1,166 @@
+"""What the pack's methods would save, reckoned from the seconds of each kind of layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ...cache_core.calibration import Calibration, Study
+from ...cache_core.clock import Timeline
+from ...cache_core.errors import StepCacheError
+from ...cache_core.estimate import ENOUGH, Observation, Seen
+from ...cache_core.methods import Calibrate, Method
+from ...cache_core.patching import attach, last_calibration, last_report
+from ...cache_core.sites import SiteKind, name_of
+from ..apply_fastercache import ApplyFasterCache
+from ..apply_pab import ApplyPAB
+from ..deepcache_unet import DeepCacheUNet
+from ..desk import Desk
+from ..method_node import MethodNode
+from ..preview import preview
+from ..tgate_gate import TGateGate
+from .audit import Caching
+
+NODES: dict[str, type[MethodNode]] = {
+    node.define_schema().node_id: node
+    for node in (DeepCacheUNet, ApplyPAB, ApplyFasterCache, TGateGate)
+}
+OFFERED: tuple[tuple[str, dict[str, Any]], ...] = (
+    *((node_id, {}) for node_id in NODES),
+    ("StepCacheApplyPAB", {"block": 2}),
+)
+"""Settings that are reckoned: those that a node comes with, and whole blocks, which suit models
+whose attention is fused with other layers."""
+
+NO_STEPS = "a run of one step has nothing to reuse; sample with two or more"
+LEAST_STEPS, MOST_STEPS = 5, 20
+LONG = 2.0
+"""Seconds of measured steps that are enough."""
+WHOLE = frozenset(map(str, (SiteKind.BLOCK, SiteKind.DEEP_BRANCH, SiteKind.GUIDANCE)))
+"""Kinds of sites that contain layers of other kinds."""
+MOST_KINDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What one step is made of.
+
+    Args:
+        calibration: of a few steps; only its costs and layers count.
+        one_branch: seconds of a step with one branch of guidance ÷ of one with both; None where
+            only one ran.
+    """
+
+    calibration: Calibration
+    one_branch: float | None
+
+    @property
+    def observed(self) -> Observation:
+        """As if a run had been seen that reuses each part by itself; a plain step takes 1."""
+        shares = self.calibration.costs.seconds
+        seen = [Seen({}, 1.0, ENOUGH)]
+        seen += [Seen({part: 1.0}, 1.0 - share, ENOUGH) for part, share in shares.items()]
+        if self.one_branch is not None:
+            seen.append(Seen({(SiteKind.GUIDANCE, None): 1.0}, self.one_branch, ENOUGH))
+        return Observation(tuple(seen), {})
+
+    def caching(self, plain: float, seconds: float) -> Caching:
+        """What is still to be saved, of the run that was audited.
+
+        Args:
+            plain: seconds of an evaluation in which everything computes.
+            seconds: of one of the run, in which methods may reuse already; the mean.
+        """
+        shares = {name_of(part): n for part, n in self.calibration.costs.seconds.items()}
+        layers = sum(n for kind, n in shares.items() if kind.split("-")[0] not in WHOLE)
+        most = min(max(layers, *shares.values()), 1.0)
+        # What nobody could leave out takes as long in every run.
+        still = 1.0 - (1.0 - most) * plain / seconds
+        longest = sorted(shares.items(), key=lambda item: -item[1])[:MOST_KINDS]
+        return Caching(dict(longest), min(max(still, 0.0), 1.0))
+
+
+Measure = Callable[[Any, int], object]
+"""Samples so many steps of a model."""
+
+
+def costs_of(
+    plain: Any, measure: Measure, seconds: float | None, one_branch: float | None
+) -> Costs:
+    """Measure what kinds of layers take, in a few steps of a run.
+
+    Args:
+        plain: the model without methods.
+        measure: samples.
+        seconds: of one evaluation, as far as is known.
+
+    Raises:
+        StepCacheError: no layer of this model can be reused, or none could be measured.
+    """
+    wanted = round(LONG / seconds) if seconds else LEAST_STEPS
+    steps = max(min(wanted, MOST_STEPS), LEAST_STEPS)
+    study = Study(deliver=lambda calibration: (calibration, ()), lookahead=1, memory=0)
+    measured = attach(plain, Calibrate(study))
+    measure(measured, steps)
+    calibration = last_calibration(measured)
+    if calibration is None or not calibration.costs.seconds:
+        report = last_report(measured)
+        reason = report.notes[-1] if report is not None and report.notes else "nothing was measured"
+        raise StepCacheError(reason)
+    return Costs(calibration, one_branch)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A method with settings.
+
+    Args:
+        node: the name of its node.
+        setting: the inputs that are not as they come.
+        method: ready to be attached.
+        speedup: seconds of a plain run ÷ seconds with it, as reckoned.
+    """
+
+    node: str
+    setting: str
+    method: Method
+    speedup: float
+
+    @property
+    def name(self) -> str:
+        """The node and what is set on it."""
+        return f"{self.node} ({self.setting})" if self.setting else self.node
+
+
+def offers(costs: Costs, timeline: Timeline, has_two_branches: bool) -> list[Offer]:
+    """What the methods would save in a run, the most first."""
+    return sorted(_offers(costs, timeline, has_two_branches), key=lambda each: -each.speedup)
+
+
+def _offers(costs: Costs, timeline: Timeline, has_two_branches: bool) -> Iterator[Offer]:
+    layers = {str(kind): count for kind, count in costs.calibration.model.layers.items()}
+    observed = costs.observed.to_dict()
+    numbers: Mapping[str, Any] = {name: list(each) for name, each in asdict(timeline).items()}
+    for node_id, given in OFFERED:
+        asked = {
+            "node": node_id, "inputs": given, "steps": timeline.steps, "timeline": numbers,
+            "layers": layers, "observed": observed, "one_branch": not has_two_branches,
+        }  # fmt: skip
+        estimate = preview(NODES, asked, Desk())["estimate"]
+        if estimate is None or estimate["speedup"] is None:
+            continue
+        node = NODES[node_id]
+        inputs = {**_defaults(node), **given}
+        setting = ", ".join(f"{name} {value}" for name, value in given.items())
+        yield Offer(node.define_schema().display_name or "", setting, node.method(**inputs), estimate["speedup"])
+
+
+def _defaults(node: type[MethodNode]) -> dict[str, Any]:
+    """The inputs that a node comes with."""
+    found: dict[str, Any] = {}
+    for item in node.define_schema().inputs:
+        options = item.as_dict()
+        if item.id != "model":
+            found[item.id] = options.get("default", next(iter(options.get("options") or ()), None))
+    return found

@@ -1,0 +1,124 @@
+"""Which settings of PyTorch an audit tries, and what their gain means for a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ... import speed
+from ...cache_core.errors import StepCacheError
+from ...cache_core.report import Report
+from ...cache_core.sites import SiteKind
+from ...speed.attention import AUTO, BACKENDS
+from ...speed.listening import NATIVE_KERNELS, Heard
+from ...speed.setting import Setting
+from ...speed.trying import Tried
+
+ATTENTION = (
+    SiteKind.SELF_ATTENTION, SiteKind.JOINT_ATTENTION, SiteKind.TEMPORAL_ATTENTION,
+    SiteKind.CROSS_ATTENTION,
+)  # fmt: skip
+MOSTLY = 0.8
+"""Share of the rounds that a setting has to win."""
+
+ROUNDING = "The picture changes by rounding"
+LESS_EXACT = "Products are less exact: compare the pictures"
+MEMORY = "The picture changes by rounding; weights in question are kept a second time"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One setting that could be made.
+
+    Args:
+        setting: what is tried.
+        words: the node's inputs.
+        caution: what else it does.
+    """
+
+    setting: Setting
+    words: str
+    caution: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.setting.name} ({self.words})" if self.words else self.setting.name
+
+
+def options_for(model: Any, heard: Heard) -> dict[str, Option]:
+    """What is worth trying on a model, by name: nothing that it carries or that says no to it.
+
+    Args:
+        model: the host's ``ModelPatcher``.
+        heard: of one evaluation.
+    """
+    carried = {setting.name for setting in speed.settings_of(model)}
+    device = torch.device(model.load_device).type
+    found = [*_attention(heard, device), *_precision(heard, device)]
+    found.append(Option(speed.FusedProjections(), "", MEMORY))
+    return {
+        option.name: option
+        for option in found
+        if option.setting.name not in carried and _fits(option.setting, model)
+    }
+
+
+def _attention(heard: Heard, device: str) -> list[Option]:
+    if not heard.attention:
+        return []
+    is_native = all(name in NATIVE_KERNELS for name in heard.attention)
+    able = ["flash"] if device == "cpu" else [name for name in BACKENDS if name != "math"]
+    backends = able if is_native else [AUTO]
+    return [Option(speed.AttentionBackend(each), f"backend {each}", ROUNDING) for each in backends]
+
+
+def _precision(heard: Heard, device: str) -> list[Option]:
+    """Products of float32 numbers alone have a choice."""
+    if "float32" not in heard.dtypes or torch.get_float32_matmul_precision() != "highest":
+        return []
+    products = {"cuda": "TF32", "cpu": "bfloat16"}.get(device)
+    if products is None:
+        return []
+    return [Option(speed.Precision(products), f"products {products}", LESS_EXACT)]
+
+
+def _fits(setting: Setting, model: Any) -> bool:
+    try:
+        setting.check(model)
+    except StepCacheError:
+        return False
+    return True
+
+
+def gain_of(tried: Tried, plain: float, seconds: float, evaluations: int, computed: float) -> float:
+    """What a setting means for a whole run.
+
+    Args:
+        tried: on an evaluation in which everything computes.
+        plain: seconds of that one.
+        seconds: of the run.
+        evaluations: of the run.
+        computed: share of what the setting is about that is computed in it, 0 … 1.
+
+    Returns:
+        Seconds of the run ÷ seconds with the setting.
+    """
+    saved = (1.0 - tried.ratio) * plain * evaluations * computed
+    return seconds / (seconds - saved) if saved < seconds else 1.0
+
+
+def computed_shares(report: Report | None) -> Mapping[bool, float]:
+    """Share of evaluations that methods let compute: of attention (True), and of everything."""
+    if report is None:
+        return {True: 1.0, False: 1.0}
+    whole = _share(report, (SiteKind.BLOCK,)) * _share(report, (SiteKind.DEEP_BRANCH,))
+    return {True: whole * _share(report, ATTENTION), False: whole}
+
+
+def _share(report: Report, kinds: tuple[SiteKind, ...]) -> float:
+    counts = [report.counts_of(str(kind)) for kind in kinds]
+    computed, reused = (sum(column) for column in zip(*counts, strict=True))
+    return computed / (computed + reused) if reused else 1.0

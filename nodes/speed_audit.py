@@ -1,0 +1,119 @@
+"""Node "Speed Audit"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.samplers
+from comfy_api.latest import io, ui
+
+import nodes as host_nodes
+
+from . import auditing, inputs, picture
+
+NAME = "Speed Audit"
+
+Latent = dict[str, Any]
+
+
+class SpeedAudit(io.ComfyNode):
+    """Samples a latent as KSampler does, and finds out where its time goes."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StepCacheSpeedAudit",
+            display_name=NAME,
+            category=inputs.CATEGORY,
+            description=(
+                "Takes the place of KSampler for one run: draws the same picture, finds out "
+                "beside it where the time goes, and says in at most five lines what would make it "
+                "faster on this machine, and by how much."
+            ),
+            inputs=[
+                io.Model.Input(
+                    "model", tooltip="As it goes into KSampler, with everything attached to it."
+                ),
+                io.Conditioning.Input(
+                    "positive", tooltip="As on KSampler: what the picture should show."
+                ),
+                io.Conditioning.Input(
+                    "negative", tooltip="As on KSampler: what it should not show."
+                ),
+                io.Latent.Input("latent_image", tooltip="As on KSampler; its size decides."),
+                io.Int.Input(
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=2**64 - 1,
+                    control_after_generate=True,
+                    tooltip="As on KSampler; it makes no difference to the speed.",
+                ),
+                io.Int.Input(
+                    "steps", default=20, min=1, max=10000,
+                    tooltip="As many as you will use. The audit takes about two to four runs.",
+                ),
+                io.Float.Input(
+                    "cfg", default=8.0, min=0.0, max=100.0, step=0.1, round=0.01,
+                    tooltip="As on KSampler: 1 leaves the negative prompt out.",
+                ),
+                io.Combo.Input(
+                    "sampler_name",
+                    options=comfy.samplers.KSampler.SAMPLERS,
+                    tooltip="As on KSampler; take the one that you will use.",
+                ),
+                io.Combo.Input(
+                    "scheduler",
+                    options=comfy.samplers.KSampler.SCHEDULERS,
+                    tooltip="As on KSampler; take the one that you will use.",
+                ),
+                io.Float.Input(
+                    "denoise", default=1.0, min=0.0, max=1.0, step=0.01,
+                    tooltip="As on KSampler: below 1 keeps more of the latent.",
+                ),
+                io.Boolean.Input(
+                    "measure_cache",
+                    default=True,
+                    tooltip=(
+                        "Sample once more with the cache that promises most, so that its gain is "
+                        "measured. Off: it is reckoned from the seconds of each kind of layer."
+                    ),
+                ),
+            ],
+            outputs=[
+                io.Latent.Output(display_name="latent"),
+                io.String.Output(display_name="text"),
+                io.String.Output(display_name="json"),
+                io.Image.Output(display_name="picture"),
+            ],
+            is_output_node=True,
+        )  # fmt: skip
+
+    @classmethod
+    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
+        cls,
+        model: Any,
+        positive: Any,
+        negative: Any,
+        latent_image: Latent,
+        seed: int,
+        steps: int,
+        cfg: float,
+        sampler_name: str,
+        scheduler: str,
+        denoise: float = 1.0,
+        measure_cache: bool = True,
+    ) -> io.NodeOutput:
+        def sample(
+            which: Any, steps: int, last: int | None = None, sampler: str | None = None
+        ) -> Latent:
+            return host_nodes.common_ksampler(
+                which, seed, steps, cfg, sampler or sampler_name, scheduler, positive, negative,
+                latent_image, denoise=denoise, last_step=last,
+            )[0]  # fmt: skip
+
+        latent, audit = auditing.audited(model, sample, steps, may_draw=measure_cache)
+        text = audit.to_text()
+        drawn = picture.to_image(audit.draw())
+        shown = {**ui.PreviewImage(drawn, cls=cls).as_dict(), "text": (text,)}
+        return io.NodeOutput(latent, text, audit.to_json(), drawn, ui=shown)

@@ -1,0 +1,68 @@
+"""The rows of blocks that a network is made of, known or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from ..cache_core.patching.module_swap import Swap
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """Blocks that a network holds in one list.
+
+    Args:
+        name: path of the list.
+        count: how many there are.
+        modules: those that the network calls.
+    """
+
+    name: str
+    count: int
+    modules: tuple[nn.Module, ...]
+
+
+def rows_of(network: nn.Module) -> tuple[Row, ...]:
+    """Every list of modules in a network, the outermost ones; what is in none is not told apart."""
+    return tuple(_rows(network, ""))
+
+
+def _rows(module: nn.Module, path: str) -> Iterator[Row]:
+    for name, child in module.named_children():
+        where = f"{path}{name}"
+        if isinstance(child, nn.ModuleList | nn.Sequential):
+            # The host calls what a block of a UNet consists of, never the block itself.
+            called = tuple(leaf for block in child for leaf in _called(block))
+            count = len(child) if isinstance(child, nn.ModuleList) else 1
+            yield Row(where, count, called)
+        else:
+            yield from _rows(child, f"{where}.")
+
+
+def _called(block: nn.Module) -> Iterator[nn.Module]:
+    if not isinstance(block, nn.Sequential | nn.ModuleList):
+        yield block
+        return
+    for child in block:
+        yield from _called(child)
+
+
+Around = Callable[[Row], AbstractContextManager[Any]]
+
+
+def watched(swap: Swap, rows: Sequence[Row], around: Around) -> None:
+    """Call every block inside of a context of its row, until the swap ends."""
+    for row in rows:
+        for module in row.modules:
+            swap.set(module.__dict__, "forward", partial(_within, around, row, module.forward))
+
+
+def _within(around: Around, row: Row, forward: Callable[..., Any], *args: Any, **kw: Any) -> Any:
+    with around(row):
+        return forward(*args, **kw)

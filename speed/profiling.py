@@ -1,0 +1,136 @@
+"""Shares of one call of the model, as PyTorch's profiler sees them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from ..cache_core.patching.module_swap import Swap
+from .blocks import Row, rows_of, watched
+from .hearing import Hearing, goes_through_compiler
+from .timing import wait_for
+
+MARK = "stepcache: "
+"""Beginning of the names that mark rows of blocks in the profile."""
+COPY = "Memcpy "
+FROM, TO = "DtoH", "HtoD"
+MOST_OPERATORS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Profiled:
+    """Shares of one call, 0 … 1. Profiling slows a call down, so seconds are not taken from it.
+
+    Args:
+        operators: in PyTorch's operators; on CUDA: in which the device worked.
+        transfer: copying between the device and the CPU.
+        rows: in the blocks of each row, of the operators' time.
+        longest: the operators that took most, of the operators' time.
+        reason: why there is no profile; None if there is.
+    """
+
+    operators: float = 1.0
+    transfer: float = 0.0
+    rows: Mapping[str, float] | None = None
+    longest: Mapping[str, float] | None = None
+    reason: str | None = None
+
+    @property
+    def waiting(self) -> float:
+        """Python's own work; on CUDA only where it leaves the device nothing to do."""
+        return max(1.0 - self.operators - self.transfer, 0.0)
+
+
+class Profiling(Hearing):
+    """Profiles one call of the model: the first of the third evaluation of a run."""
+
+    def __init__(self) -> None:
+        self.profiled = Profiled(reason="the model was not called often enough")
+        self._evaluations = 0
+        self._is_done = False
+
+    def predict_noise(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        self._evaluations += 1
+        return executor(*args, **kwargs)
+
+    def apply_model(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._is_done or self._evaluations != 3:
+            return executor(*args, **kwargs)
+        self._is_done = True
+        model = executor.class_obj
+        is_cuda = torch.cuda.is_available() and model.current_patcher.load_device.type == "cuda"
+        activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if is_cuda else [])]
+        try:
+            recorder = profile(activities=activities)
+            recorder.start()
+        except RuntimeError as error:
+            # There can be one at a time, and somebody else may have begun.
+            self.profiled = Profiled(reason=f"the profiler did not start ({error})")
+            return executor(*args, **kwargs)
+        try:
+            with Swap() as swap:
+                if not goes_through_compiler(model.current_patcher):
+                    watched(swap, rows_of(model.diffusion_model), _marked)
+                started = perf_counter()
+                result = executor(*args, **kwargs)
+                wait_for(is_cuda)
+                seconds = perf_counter() - started
+        finally:
+            recorder.stop()
+        self.profiled = _profiled(recorder.events() or [], seconds, is_cuda)
+        return result
+
+
+def _marked(row: Row) -> record_function:
+    return record_function(f"{MARK}{row.name}")
+
+
+def _profiled(events: Sequence[Any], seconds: float, is_cuda: bool) -> Profiled:
+    """Sum the events of a call up. Times of the profiler are microseconds."""
+    marks = [event for event in events if event.name.startswith(MARK)]
+    works = [event for event in events if not event.name.startswith(MARK)]
+    on_device = [event for event in works if event.device_type is DeviceType.CUDA]
+    longest: Counter[str] = Counter()
+    if is_cuda:
+        copies = [e for e in on_device if e.name.startswith(COPY) and (FROM in e.name or TO in e.name)]
+        kernels = [event for event in on_device if event not in copies]
+        busy = _covered((e.time_range.start, e.time_range.end) for e in kernels)
+        transfer = _covered((e.time_range.start, e.time_range.end) for e in copies)
+        for event in kernels:
+            longest[event.name.split("<")[0].split("(")[0]] += event.time_range.elapsed_us()
+    else:
+        # What an operator calls is recorded as well; own times count every moment once.
+        for event in works:
+            longest[event.name] += event.self_cpu_time_total
+        busy, transfer = longest.total(), 0.0
+    rows: Counter[str] = Counter()
+    for mark in marks:
+        if mark.device_type is DeviceType.CUDA:
+            continue
+        total = mark.device_time_total if is_cuda else mark.cpu_time_total
+        rows[mark.name.removeprefix(MARK)] += total
+    # Python's own work inside of a block belongs to it where the CPU computes.
+    whole = busy if is_cuda else 1e6 * seconds
+    scale = 1e6 * seconds
+    return Profiled(
+        operators=min(busy / scale, 1.0),
+        transfer=min(transfer / scale, 1.0),
+        rows={name: min(time / whole, 1.0) for name, time in rows.most_common()},
+        longest={name: time / busy for name, time in longest.most_common(MOST_OPERATORS)},
+    )
+
+
+def _covered(ranges: Any) -> float:
+    """The length of what ranges cover; what runs at the same time counts once."""
+    total, reached = 0.0, float("-inf")
+    for start, end in sorted(ranges):
+        total += max(end - max(start, reached), 0.0)
+        reached = max(reached, end)
+    return total
