@@ -40,7 +40,7 @@ class SpeedAudit(io.ComfyNode):
                 io.Conditioning.Input(
                     "negative", tooltip="As on KSampler: what it should not show."
                 ),
-                io.Latent.Input("latent_image", tooltip="As on KSampler; its size decides."),
+                io.Latent.Input("latent_image", tooltip="As on KSampler: what it starts from."),
                 io.Int.Input(
                     "seed",
                     default=0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -55,6 +55,13 @@ class _Tally:
         self.seeing = Seeing()
         self.attention: Counter[str] = Counter()
 
+    @property
+    def by(self) -> dict[str, int]:
+        """What computed attention; where the host was not asked for it, PyTorch's own kernels."""
+        if self.attention or self.seeing.attention in (None, "math"):
+            return dict(self.attention)
+        return {str(self.seeing.attention): 1}
+
 
 class Listening(Hearing):
     """Listens to the second evaluation of a run, and to the sampler after it."""
@@ -73,10 +80,10 @@ class Listening(Hearing):
         return Heard(
             dict(self._waiting.found),
             {
-                row.name: (row.count, _named(tally.seeing), dict(tally.attention))
+                row.name: (row.count, _named(tally.seeing), tally.by)
                 for row, tally in self._tallies.items()
             },
-            dict(self._whole.attention),
+            self._whole.by,
             _named(self._whole.seeing),
             self._reason,
         )
@@ -86,9 +93,9 @@ class Listening(Hearing):
         if goes_through_compiler(patcher):
             self._reason = COMPILED
             return executor(*args, **kwargs)
-        self._waiting = Waiting(torch.device(patcher.load_device))
-        with self._waiting, Taking(self._waiting) as taking:
-            del taking
+        device = torch.device(patcher.load_device)
+        self._waiting = Waiting(device)
+        with self._waiting, Taking(self._waiting) if device.type == "cpu" else nullcontext():
             return executor(*args, **kwargs)
 
     def predict_noise(self, executor: Any, *args: Any, **kwargs: Any) -> Any:

@@ -99,7 +99,8 @@ def _profiled(events: Sequence[Any], seconds: float, is_cuda: bool) -> Profiled:
     on_device = [event for event in works if event.device_type is DeviceType.CUDA]
     longest: Counter[str] = Counter()
     if is_cuda:
-        copies = [e for e in on_device if e.name.startswith(COPY) and (FROM in e.name or TO in e.name)]
+        between = (f"{COPY}{FROM}", f"{COPY}{TO}")
+        copies = [event for event in on_device if event.name.startswith(between)]
         kernels = [event for event in on_device if event not in copies]
         busy = _covered((e.time_range.start, e.time_range.end) for e in kernels)
         transfer = _covered((e.time_range.start, e.time_range.end) for e in copies)

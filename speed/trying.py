@@ -29,7 +29,7 @@ LOG = logging.getLogger("stepcache")
 WATCH = "stepcache_trial"
 """Under this key stands the setting that is being tried, in the options of its evaluation."""
 LEAST_ROUNDS, MOST_ROUNDS = 3, 15
-LONG = 1.0
+LONG = 2.0
 """Seconds of plain evaluations that are enough."""
 
 
@@ -152,9 +152,7 @@ def _turn(
 
 
 @contextmanager
-def _in_force(
-    setting: Setting, guider: Any, given: dict[str, Any]
-) -> Generator[dict[str, Any]]:
+def _in_force(setting: Setting, guider: Any, given: dict[str, Any]) -> Generator[dict[str, Any]]:
     options = create_model_options_clone(given)
     run = SimpleNamespace(model_patcher=guider.model_patcher, model_options=options)
     with setting.scope(run) as watch:

@@ -17,6 +17,10 @@ from .. import picture
 AUDIT_VERSION = 1
 """Version of the JSON layout; raised when a key changes its meaning or goes away."""
 
+NAME = "Speed Audit"
+
+LEAST_GAIN = 1.03
+"""Less is within what two runs differ by anyway."""
 MOST_RECOMMENDED = 5
 MOST_WAITS = 8
 LITTLE = 0.01
@@ -25,14 +29,15 @@ LITTLE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One thing to do.
+    """One thing that was tried, and may be worth doing.
 
     Args:
         node: the node that does it.
-        setting: its inputs; empty where the defaults are meant.
+        setting: its inputs; empty where it has none.
         gain: seconds of the run as it is ÷ seconds with it; by itself, without the others.
         how: where the gain is known from.
         caution: what else it does.
+        is_sure: whether it may be recommended, if the gain is worth it.
     """
 
     node: str
@@ -40,6 +45,12 @@ class Recommendation:
     gain: float
     how: str
     caution: str
+    is_sure: bool = True
+
+    @property
+    def name(self) -> str:
+        """The node and what is set on it."""
+        return f"{self.node} ({self.setting})" if self.setting else self.node
 
     def __str__(self) -> str:
         setting = f", {self.setting}" if self.setting else ""
@@ -71,6 +82,7 @@ class Audit:
         device: on which it ran.
         steps: of the audited run.
         attached: nodes of this pack on the model, in words.
+        reuse: seconds if every step had computed everything ÷ seconds; None where nothing reuses.
         timed: the audited run.
         heard: operators of one evaluation.
         profiled: one call of the model.
@@ -84,6 +96,7 @@ class Audit:
     device: str
     steps: int
     attached: tuple[str, ...]
+    reuse: float | None
     timed: Timed
     heard: Heard
     profiled: Profiled
@@ -112,7 +125,8 @@ class Audit:
             f"{self.model} on {self.device}: {self.steps} steps in {timed.seconds:.2f} s, "
             f"{timed.evaluations} evaluations of {each:.3g} s"
         )
-        return f"{words}; with {' + '.join(self.attached)}" if self.attached else words
+        words += f"; with {' + '.join(self.attached)}" if self.attached else ""
+        return f"{words}; reuse makes it {self.reuse:.2f}x as fast" if self.reuse else words
 
     @property
     def advised(self) -> list[str]:
@@ -121,7 +135,7 @@ class Audit:
             return [f"{number}. {each}" for number, each in enumerate(self.advice, start=1)]
         return [
             f"Nothing to recommend: of {len(self.tried)} settings that were tried or reckoned none "
-            f"would save 3 % or more."
+            f"makes this run {100 * (LEAST_GAIN - 1):.0f} % faster."
         ]
 
     def to_text(self) -> str:
@@ -144,8 +158,9 @@ class Audit:
         for name, reason in self.failed.items():
             yield f"not tried: {name}: {reason}"
         yield (
-            "Seconds are of a run in which only clocks were read; shares inside of the model are "
-            "of one call under the profiler, which makes Python slower than it is."
+            "Each gain is by itself: after following one line, audit again. Seconds are of a run in "
+            "which only clocks were read; shares inside of the model are of one call under the "
+            "profiler, which makes Python slower than it is."
         )
 
     @property
@@ -162,7 +177,10 @@ class Audit:
             yield f"blocks: not known, {self.heard.reason}"
             return
         for name, (count, dtypes, attention) in self._shown_rows:
-            words = [f"{100 * self._times[name]:.0f} % of the time", shares(dtypes) or "no products"]
+            words = [
+                f"{100 * self._times[name]:.0f} % of the time",
+                shares(dtypes) or "no products",
+            ]
             words += [f"attention {shares(attention)}"] if attention else []
             yield f"blocks {name} ({count}): {'; '.join(words)}"
         yield (
@@ -176,9 +194,9 @@ class Audit:
             yield f"waits: not known, {self.heard.reason}"
             return
         waits = self.heard.waits
-        verb = "waits" if self.device != "cpu" else "would wait (for a GPU, if there were one)"
+        verb = "waits for the device" if self.device != "cpu" else "would wait for a GPU"
         if not waits:
-            yield f"waits: the program never {verb} during one evaluation and the step after it"
+            yield f"waits: no line {verb} in one evaluation and the sampler's step after it"
         ordered = sorted(waits.items(), key=lambda each: (-each[0].is_in_model, -each[1]))
         for wait, count in ordered[:MOST_WAITS]:
             where = "in the model" if wait.is_in_model else "between its calls"
@@ -202,8 +220,8 @@ class Audit:
         if self.caching.reason:
             return f"caching: {self.caching.reason}"
         return (
-            f"caching: at most {100 * self.caching.still:.0f} % of this run could still be left out "
-            f"by reusing; a plain step is {_percents(self.caching.kinds)} (some contain others)"
+            f"caching: reusing could still leave out at most {100 * self.caching.still:.0f} % of "
+            f"this run; a plain step is {_percents(self.caching.kinds)} (some contain others)"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -215,6 +233,7 @@ class Audit:
             "device": self.device,
             "steps": self.steps,
             "attached": list(self.attached),
+            "reuse": round(self.reuse, 4) if self.reuse is not None else None,
             "seconds": round(timed.seconds, 6),
             "loading_seconds": round(timed.loading, 6),
             "evaluations": timed.evaluations,
@@ -279,7 +298,10 @@ class Audit:
 
 
 def _percents(found: Mapping[str, float]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {100 * n:.0f} %" for name, n in found.items())
+    return ", ".join(
+        f"{name.removeprefix('aten::').replace('_', ' ').strip()} {100 * n:.0f} %"
+        for name, n in found.items()
+    )
 
 
 def _counts(found: Mapping[str, int]) -> str:

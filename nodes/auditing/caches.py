@@ -120,12 +120,14 @@ class Offer:
         setting: the inputs that are not as they come.
         method: ready to be attached.
         speedup: seconds of a plain run ÷ seconds with it, as reckoned.
+        model: a clone of the plain model that samples with it.
     """
 
     node: str
     setting: str
     method: Method
     speedup: float
+    model: Any
 
     @property
     def name(self) -> str:
@@ -133,12 +135,8 @@ class Offer:
         return f"{self.node} ({self.setting})" if self.setting else self.node
 
 
-def offers(costs: Costs, timeline: Timeline, has_two_branches: bool) -> list[Offer]:
-    """What the methods would save in a run, the most first."""
-    return sorted(_offers(costs, timeline, has_two_branches), key=lambda each: -each.speedup)
-
-
-def _offers(costs: Costs, timeline: Timeline, has_two_branches: bool) -> Iterator[Offer]:
+def offers(plain: Any, costs: Costs, timeline: Timeline, has_two_branches: bool) -> Iterator[Offer]:
+    """What the methods that the model takes would save in a run."""
     layers = {str(kind): count for kind, count in costs.calibration.model.layers.items()}
     observed = costs.observed.to_dict()
     numbers: Mapping[str, Any] = {name: list(each) for name, each in asdict(timeline).items()}
@@ -148,12 +146,16 @@ def _offers(costs: Costs, timeline: Timeline, has_two_branches: bool) -> Iterato
             "layers": layers, "observed": observed, "one_branch": not has_two_branches,
         }  # fmt: skip
         estimate = preview(NODES, asked, Desk())["estimate"]
-        if estimate is None or estimate["speedup"] is None:
-            continue
         node = NODES[node_id]
-        inputs = {**_defaults(node), **given}
-        setting = ", ".join(f"{name} {value}" for name, value in given.items())
-        yield Offer(node.define_schema().display_name or "", setting, node.method(**inputs), estimate["speedup"])
+        method = node.method(**{**_defaults(node), **given})
+        try:
+            patched = attach(plain, method)
+        except StepCacheError:
+            continue
+        if estimate is not None and estimate["speedup"] is not None:
+            name = node.define_schema().display_name or node_id
+            setting = ", ".join(f"{key} {value}" for key, value in given.items())
+            yield Offer(name, setting, method, estimate["speedup"], patched)
 
 
 def _defaults(node: type[MethodNode]) -> dict[str, Any]:

@@ -1,8 +1,7 @@
-"""The runs of an audit: three short ones, the audited one, and one with the best cache."""
+"""The runs of an audit: three short ones, the audited one, and some with the best cache."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Protocol
@@ -10,31 +9,28 @@ from typing import Any, Protocol
 import torch
 
 from ... import speed
-from ...cache_core.clock import Timeline
 from ...cache_core.errors import ConfigError, StepCacheError
-from ...cache_core.patching import attach, attached, detached, last_report, timeline_of
+from ...cache_core.patching import attached, detached, last_report, timeline_of
 from ...cache_core.patching.facts import device_name
+from ...cache_core.report import Report
 from ...speed.listening import STEPS, Heard, Listening
 from ...speed.profiling import Profiling
 from ...speed.timing import Timed, Timing
 from ...speed.trying import Trying
 from . import caches, settings
-from .audit import MOST_RECOMMENDED, Audit, Caching, Recommendation
+from .audit import LEAST_GAIN, MOST_RECOMMENDED, NAME, Audit, Caching, Recommendation
 
-NAME = "Speed Audit"
-LEAST_GAIN = 1.03
-"""Less is within what two runs differ by anyway."""
 SHORT = 4
 """Steps of the schedule that short runs begin, at least."""
-LONG, MOST_PAIRS = 6.0, 5
+LONG, MOST_PAIRS = 20.0, 5
 """Seconds of plain runs that are compared with, and how many runs at most."""
 MOST_DRAWN = 2
-"""Caches that are tried by a whole run: the second one if the first does not hold its promise."""
+"""Caches that are tried by whole runs: the second one if the first does not hold its promise."""
 
 QUALITY = (
-    "Reuses what layers returned, so the picture changes: compare with Step Cache Compare Runs"
+    "Reuses what layers returned, so the picture changes: compare with Step Cache Compare Runs."
 )
-INSTEAD = "In place of what reuses now"
+INSTEAD = "In place of what reuses now."
 
 
 class Sample(Protocol):
@@ -44,7 +40,7 @@ class Sample(Protocol):
         model: with which.
         steps: of the whole schedule.
         last: where to stop; None at its end.
-        sampler: None for that of the node.
+        sampler: None for that of the workflow.
     """
 
     def __call__(
@@ -76,44 +72,32 @@ def audited(model: Any, sample: Sample, steps: int, *, may_draw: bool) -> tuple[
     costs, caching = _costs(plain, sample, steps, trying)
 
     latent, timed = _timed(model, sample, steps)
-    run = _Run(model, sample, steps, timed)
+    report = last_report(model) if attached(model) else None
+    tried = settings.gains(options, trying, timed, report)
     if costs is not None and trying.plain is not None:
-        caching = costs.caching(trying.plain, timed.seconds / timed.evaluations)
-    found = {name: run.gain(options[name], tried, trying.plain) for name, tried in trying.tried.items()}
-    wins = {name for name, tried in trying.tried.items() if tried.wins >= settings.MOSTLY}
-    advice = [
-        Recommendation(
-            options[name].setting.name, options[name].words, gain,
-            f"{trying.tried[name].rounds} evaluations with it beside others without",
-            f"{options[name].caution}.",
-        )
-        for name, gain in found.items() if name in wins
-    ]  # fmt: skip
-    if costs is not None:
-        offered = run.offers(costs)
-        found |= {offer.name: gain for offer, gain in offered}
-        drawn = run.drawn(offered) if may_draw else run.reckoned(offered)
-        for name, each in drawn:
-            found[name] = each.gain
-            advice.append(each)
-    advice = sorted((each for each in advice if each.gain >= LEAST_GAIN), key=lambda a: -a.gain)
-    network = model.model.diffusion_model
+        caching = costs.caching(trying.plain, timed.seconds / max(timed.evaluations, 1))
+        beside = _Beside(model, sample, steps, timed, report)
+        tried += beside.measured(costs) if may_draw else beside.reckoned(costs)
+    best = sorted(tried, key=lambda each: -each.gain)
     return latent, Audit(
-        model=type(network).__name__,
+        model=report.family if report is not None else type(model.model.diffusion_model).__name__,
         device=device_name(torch.device(model.load_device)),
         steps=len(timed.sigmas) - 1,
         attached=(
             *(method.describe() for method in attached(model)),
             *(setting.name for setting in speed.settings_of(model)),
         ),
+        reuse=report.measured_speedup if report is not None else None,
         timed=timed,
         heard=heard,
         profiled=profiling.profiled,
         caching=caching,
-        advice=tuple(advice[:MOST_RECOMMENDED]),
-        tried=dict(sorted(found.items(), key=lambda item: -item[1])),
+        advice=tuple(
+            each for each in best if each.is_sure and each.gain >= LEAST_GAIN
+        )[:MOST_RECOMMENDED],
+        tried={each.name: each.gain for each in best},
         failed=trying.failed,
-    )
+    )  # fmt: skip
 
 
 def _heard(model: Any, plain: Any, sample: Sample, steps: int) -> Heard:
@@ -122,12 +106,11 @@ def _heard(model: Any, plain: Any, sample: Sample, steps: int) -> Heard:
         listening = Listening()
         try:
             sample(listening.on(which), max(steps, SHORT), STEPS)
+            return listening.heard
         except ConfigError:
-            if which is plain:
+            if not attached(which):
                 raise
-        else:
-            break
-    return listening.heard
+    raise AssertionError("a model without methods refuses nothing")
 
 
 def _costs(
@@ -154,74 +137,66 @@ def _timed(model: Any, sample: Sample, steps: int) -> tuple[Any, Timed]:
     if timing.timed is None:
         raise StepCacheError(
             f"{NAME}: the sampler never called the model in {steps} steps, so there is nothing to "
-            f"measure; raise steps or denoise"
+            f"measure; expected a run that draws something. Raise steps or denoise"
         )
     return latent, timing.timed
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    """The audited run, and what others would be beside it."""
+class _Beside:
+    """What other caches would be beside the audited run.
+
+    Args:
+        model: as it was audited.
+        sample, steps: of the run.
+        timed: the run.
+        report: of the run, where methods are attached.
+    """
 
     model: Any
     sample: Sample
     steps: int
     timed: Timed
+    report: Report | None
 
-    def gain(self, option: settings.Option, tried: Any, plain: float | None) -> float:
-        """What a setting would mean for it."""
-        is_attention = isinstance(option.setting, speed.AttentionBackend)
-        report = last_report(self.model) if attached(self.model) else None
-        computed = settings.computed_shares(report)[is_attention]
-        timed = self.timed
-        return settings.gain_of(tried, plain or 0.0, timed.seconds, timed.evaluations, computed)
+    def reckoned(self, costs: caches.Costs) -> list[Recommendation]:
+        """What is expected of every method; the one that promises most may be recommended."""
+        found = self._offers(costs)
+        return [
+            self._words(offer, gain, "reckoned from the seconds of each kind of layer", number == 0)
+            for number, (offer, gain) in enumerate(found)
+        ]
 
-    def offers(self, costs: caches.Costs) -> list[tuple[caches.Offer, float]]:
-        """Methods that are not attached, and how much faster than now they would be."""
-        sigmas = torch.tensor(self.timed.sigmas)
-        timeline: Timeline = timeline_of(self.model.get_model_object("model_sampling"), sigmas)
-        now, present = 1.0, frozenset[str]()
-        if attached(self.model):
-            report = last_report(self.model)
-            now = (report.measured_speedup if report is not None else None) or 1.0
-            present = frozenset(method.describe() for method in attached(self.model))
-        found = caches.offers(costs, timeline, self.timed.has_two_branches)
-        return [(o, o.speedup / now) for o in found if o.method.describe() not in present]
-
-    def reckoned(self, offered: list[tuple[caches.Offer, float]]) -> Iterator[tuple[str, Recommendation]]:
-        """The first that this model takes."""
-        for offer, gain in offered:
-            if self._with(offer) is not None:
-                yield offer.name, self._advice(offer, gain, "reckoned from the seconds of layers")
-                return
-
-    def drawn(self, offered: list[tuple[caches.Offer, float]]) -> Iterator[tuple[str, Recommendation]]:
-        """The first that this model takes and that holds its promise, as measured."""
-        drawn = 0
-        for offer, gain in offered:
-            patched = self._with(offer) if gain >= LEAST_GAIN and drawn < MOST_DRAWN else None
-            if patched is None:
-                continue
-            drawn += 1
-            measured, count = self._measured(patched)
-            runs = f"{count} whole run{'s'[: count > 1]}"
-            advice = self._advice(offer, measured, f"measured in {runs} with it")
-            yield offer.name, advice
+    def measured(self, costs: caches.Costs) -> list[Recommendation]:
+        """The same, after whole runs with that one; with the next, if it breaks its promise."""
+        found = self.reckoned(costs)
+        for number, (offer, gain) in enumerate(self._offers(costs)[:MOST_DRAWN]):
+            if gain < LEAST_GAIN:
+                break
+            measured, count = self._compared(offer.model)
+            how = f"measured in {count} whole run{'s'[: count > 1]} with it"
+            found[number] = self._words(offer, measured, how, measured >= LEAST_GAIN)
             if measured >= LEAST_GAIN:
-                return
+                break
+        return found
 
-    def _with(self, offer: caches.Offer) -> Any | None:
-        try:
-            return attach(detached(self.model), offer.method)
-        except StepCacheError:
-            return None
+    def _offers(self, costs: caches.Costs) -> list[tuple[caches.Offer, float]]:
+        """Methods that are not attached, and how much faster than now they are reckoned to be."""
+        sigmas = torch.tensor(self.timed.sigmas)
+        timeline = timeline_of(self.model.get_model_object("model_sampling"), sigmas)
+        now = (self.report.measured_speedup if self.report is not None else None) or 1.0
+        present = {method.describe() for method in attached(self.model)}
+        plain = detached(self.model)
+        found = caches.offers(plain, costs, timeline, self.timed.has_two_branches)
+        others = [(o, o.speedup / now) for o in found if o.method.describe() not in present]
+        return sorted(others, key=lambda each: -each[1])
 
-    def _advice(self, offer: caches.Offer, gain: float, how: str) -> Recommendation:
-        caution = f"{INSTEAD}. {QUALITY}" if attached(self.model) else QUALITY
+    def _words(self, offer: caches.Offer, gain: float, how: str, is_sure: bool) -> Recommendation:
+        caution = f"{INSTEAD} {QUALITY}" if attached(self.model) else QUALITY
         setting = offer.setting or "as it comes"
-        return Recommendation(offer.node, setting, gain, how, f"{caution}.")
+        return Recommendation(offer.node, setting, gain, how, caution, is_sure)
 
-    def _measured(self, patched: Any) -> tuple[float, int]:
+    def _compared(self, patched: Any) -> tuple[float, int]:
         """Seconds of runs as they are ÷ seconds with another model, by turns; and how often."""
         count = max(min(round(LONG / self.timed.seconds), MOST_PAIRS), 1)
         ratios: list[float] = []

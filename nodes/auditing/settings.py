@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,9 @@ from ...cache_core.sites import SiteKind
 from ...speed.attention import AUTO, BACKENDS
 from ...speed.listening import NATIVE_KERNELS, Heard
 from ...speed.setting import Setting
-from ...speed.trying import Tried
+from ...speed.timing import Timed
+from ...speed.trying import Tried, Trying
+from .audit import Recommendation
 
 ATTENTION = (
     SiteKind.SELF_ATTENTION, SiteKind.JOINT_ATTENTION, SiteKind.TEMPORAL_ATTENTION,
@@ -93,32 +96,45 @@ def _fits(setting: Setting, model: Any) -> bool:
     return True
 
 
-def gain_of(tried: Tried, plain: float, seconds: float, evaluations: int, computed: float) -> float:
-    """What a setting means for a whole run.
+def gains(
+    options: Mapping[str, Option], trying: Trying, timed: Timed, report: Report | None
+) -> list[Recommendation]:
+    """What the settings that were tried mean for a whole run.
 
     Args:
-        tried: on an evaluation in which everything computes.
-        plain: seconds of that one.
-        seconds: of the run.
-        evaluations: of the run.
-        computed: share of what the setting is about that is computed in it, 0 … 1.
-
-    Returns:
-        Seconds of the run ÷ seconds with the setting.
+        options: all of them.
+        trying: on evaluations in which everything computes.
+        timed: the run.
+        report: of the run, where methods reuse in it.
     """
-    saved = (1.0 - tried.ratio) * plain * evaluations * computed
-    return seconds / (seconds - saved) if saved < seconds else 1.0
+    return [
+        Recommendation(
+            node=options[name].setting.name,
+            setting=options[name].words,
+            gain=_gain(options[name].setting, tried, trying.plain or 0.0, timed, report),
+            how=f"{tried.rounds} evaluations with it between others without",
+            caution=f"{options[name].caution}.",
+            is_sure=tried.wins >= MOSTLY,
+        )
+        for name, tried in trying.tried.items()
+    ]
 
 
-def computed_shares(report: Report | None) -> Mapping[bool, float]:
-    """Share of evaluations that methods let compute: of attention (True), and of everything."""
-    if report is None:
-        return {True: 1.0, False: 1.0}
-    whole = _share(report, (SiteKind.BLOCK,)) * _share(report, (SiteKind.DEEP_BRANCH,))
-    return {True: whole * _share(report, ATTENTION), False: whole}
+def _gain(
+    setting: Setting, tried: Tried, plain: float, timed: Timed, report: Report | None
+) -> float:
+    """Seconds of the run ÷ seconds with the setting, where only what computes becomes faster."""
+    computed = 1.0
+    if report is not None:
+        kinds = [(SiteKind.BLOCK,), (SiteKind.DEEP_BRANCH,)]
+        kinds += [ATTENTION] if isinstance(setting, speed.AttentionBackend) else []
+        computed = math.prod(_computed(report, each) for each in kinds)
+    saved = (1.0 - tried.ratio) * plain * timed.evaluations * computed
+    return timed.seconds / (timed.seconds - saved) if saved < timed.seconds else 1.0
 
 
-def _share(report: Report, kinds: tuple[SiteKind, ...]) -> float:
+def _computed(report: Report, kinds: tuple[SiteKind, ...]) -> float:
+    """Which share of what layers of some kinds were asked was computed, 0 … 1."""
     counts = [report.counts_of(str(kind)) for kind in kinds]
     computed, reused = (sum(column) for column in zip(*counts, strict=True))
     return computed / (computed + reused) if reused else 1.0

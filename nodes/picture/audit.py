@@ -43,7 +43,9 @@ def draw_audit(
     room = WIDTH - 2 * MARGIN
 
     def wrapped(lines: Sequence[str]) -> list[str]:
-        return [part for line in lines for part in letters.wrapped(line, TEXT_SIZE, room, MOST_LINES)]
+        return [
+            part for line in lines for part in letters.wrapped(line, TEXT_SIZE, room, MOST_LINES)
+        ]
 
     head, advice, rest = wrapped([headline]), wrapped(advised), wrapped(notes)
     groups = {title: list(each.items())[:MOST_BARS] for title, each in bars.items() if each}
@@ -94,7 +96,9 @@ def _bars(canvas: Canvas, y: float, bars: Sequence[tuple[str, float]]) -> float:
     left, right = MARGIN + NAMES, WIDTH - MARGIN - 70
     for number, (name, share) in enumerate(bars):
         top = y + BESIDE * number
-        words = canvas.letters.fitted(shown(name.replace("_", " ")), SIZE, NAMES - 12)
+        words = canvas.letters.fitted(
+            shown(name.removeprefix("aten::").replace("_", " ")), SIZE, NAMES - 12
+        )
         canvas.text((MARGIN, top + BAR / 2), words, SIZE, INK, "lm")
         canvas.box((left, top, right, top + BAR), GRID)
         end = left + (right - left) * min(max(share, 0.0), 1.0)

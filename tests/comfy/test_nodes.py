@@ -67,6 +67,11 @@ PROMISED = {
         "model": None, "least_width": 512, "without_gain": "stop with a message",
     },
     "StepCacheRegionalCompile": {"model": None, "dynamic": "auto"},
+    "StepCacheSpeedAudit": {
+        "model": None, "positive": None, "negative": None, "latent_image": None, "seed": 0,
+        "steps": 20, "cfg": 8.0, "sampler_name": None, "scheduler": None, "denoise": 1.0,
+        "measure_cache": True,
+    },
 }  # fmt: skip
 """Input names and defaults. Saved workflows depend on them: they are added to, never changed."""
 
