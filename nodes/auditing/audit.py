@@ -158,8 +158,8 @@ class Audit:
         for name, reason in self.failed.items():
             yield f"not tried: {name}: {reason}"
         yield (
-            "Each gain is by itself: after following one line, audit again. Seconds are of a run in "
-            "which only clocks were read; shares inside of the model are of one call under the "
+            "Each gain is by itself: after following one line, audit again. Seconds are of a run "
+            "in which only clocks were read; shares inside of the model are of one call under the "
             "profiler, which makes Python slower than it is."
         )
 

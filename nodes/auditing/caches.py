@@ -147,7 +147,7 @@ def offers(plain: Any, costs: Costs, timeline: Timeline, has_two_branches: bool)
         }  # fmt: skip
         estimate = preview(NODES, asked, Desk())["estimate"]
         node = NODES[node_id]
-        method = node.method(**{**_defaults(node), **given})
+        method = node.method(**{**defaults_of(node), **given})
         try:
             patched = attach(plain, method)
         except StepCacheError:
@@ -158,7 +158,7 @@ def offers(plain: Any, costs: Costs, timeline: Timeline, has_two_branches: bool)
             yield Offer(name, setting, method, estimate["speedup"], patched)
 
 
-def _defaults(node: type[MethodNode]) -> dict[str, Any]:
+def defaults_of(node: type[MethodNode]) -> dict[str, Any]:
     """The inputs that a node comes with."""
     found: dict[str, Any] = {}
     for item in node.define_schema().inputs:

@@ -1,0 +1,242 @@
+"""Node "Speed Audit": the same picture, what stands on it, and what is promised."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+import observe
+import pytest
+import torch
+import toys
+from comfy.model_management import InterruptProcessingException
+from stepcache import speed
+from stepcache.cache_core.clock import Timeline
+from stepcache.cache_core.errors import StepCacheError
+from stepcache.cache_core.methods import PAB
+from stepcache.cache_core.patching import attach, attached, last_report
+from stepcache.cache_core.schedules import PercentRange
+from stepcache.nodes.auditing import caches, runs, settings
+from stepcache.nodes.auditing.audit import Recommendation
+from stepcache.nodes.extension import NODES
+from stepcache.nodes.speed_audit import SpeedAudit
+from stepcache.speed.timing import Timed
+from stepcache.speed.trying import Tried, Trying
+
+STEPS = 4
+WHOLE = PercentRange(0.0, 1.0)
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where previews are written; and few repetitions, as nothing here is about seconds."""
+    monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path))
+    monkeypatch.setattr("stepcache.speed.trying.LEAST_ROUNDS", 1)
+    monkeypatch.setattr("stepcache.speed.trying.MOST_ROUNDS", 1)
+    monkeypatch.setattr("stepcache.nodes.auditing.runs.MOST_PAIRS", 1)
+    monkeypatch.setattr("stepcache.nodes.auditing.caches.MOST_STEPS", 5)
+    monkeypatch.setattr("comfy.utils.PROGRESS_BAR_ENABLED", False)
+
+
+def audit(model: Any, name: str, **inputs: Any) -> Any:
+    positive, negative = toys.conditioning(name)
+    given = {
+        "positive": positive, "negative": negative, "seed": 1, "steps": STEPS, "cfg": 3.0,
+        "latent_image": {"samples": toys.TOYS[name].empty(1, None)}, "sampler_name": "euler",
+        "scheduler": "simple", "measure_cache": False,
+    }  # fmt: skip
+    with torch.inference_mode():
+        return SpeedAudit.execute(model=model, **{**given, **inputs}).result
+
+
+def patched(name: str) -> Any:
+    return attach(speed.apply(toys.load(name), speed.AttentionBackend()), PAB(2, 1, 2, WHOLE))
+
+
+@pytest.mark.parametrize(
+    ("name", "has_nodes", "sampler"),
+    [
+        ("sdxl", False, "euler"),
+        ("wan", True, "dpmpp_2m_sde"),
+        ("flux", False, "heun"),
+    ],
+)
+def test_the_picture_is_that_of_the_sampler(name: str, has_nodes: bool, sampler: str) -> None:
+    model = patched(name) if has_nodes else toys.load(name)
+    expected = toys.sample(model, name, steps=STEPS, sampler=sampler)
+    marks, options = observe.fingerprint(model), set(model.model_options["transformer_options"])
+    latent, text, data, drawn = audit(
+        model, name, sampler_name=sampler, measure_cache=name != "flux"
+    )
+    assert torch.equal(latent["samples"], expected)
+    assert torch.equal(toys.sample(model, name, steps=STEPS, sampler=sampler), expected)
+    assert observe.fingerprint(model) == marks
+    assert set(model.model_options["transformer_options"]) == options
+    found = json.loads(data)
+    assert found["version"] == 1 and found["steps"] == STEPS
+    assert sum(found["parts"].values()) == pytest.approx(1.0, abs=1e-3)
+    assert min(found["parts"].values()) >= 0
+    assert found["profile_reason"] is None and found["heard_reason"] is None
+    assert found["attention"] and found["products"] and found["peak_bytes"] > 2**20
+    assert found["has_two_branches"] and found["evaluations"] >= STEPS
+    assert len(found["attached"]) == 2 * has_nodes
+    assert drawn.shape[2] == 1024
+    assert all(f"blocks {row}" in text for row, of in found["blocks"].items() if of["share"] > 0.02)
+    assert [row for row, of in found["blocks"].items() if of["share"] > 0.02], "blocks are known"
+
+
+def test_what_is_recommended_is_there_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that was tried, whatever a busy machine made of it."""
+    monkeypatch.setattr(runs, "LEAST_GAIN", 0.0)
+    monkeypatch.setattr(settings, "MOSTLY", 0.0)
+    _, text, data, _ = audit(toys.load("sdxl"), "sdxl", steps=12)
+    found = json.loads(data)
+    names = {node.define_schema().display_name for node in NODES}
+    lines = re.findall(r"^\d\. .*", text, re.MULTILINE)
+    assert 3 <= len(lines) == len(found["recommendations"]) <= 5
+    gains = [each["gain"] for each in found["recommendations"]]
+    assert gains == sorted(gains, reverse=True)
+    for line, each in zip(lines, found["recommendations"], strict=True):
+        assert each["node"] in names
+        assert f"{each['node']}, {each['setting']}: about {each['gain']:.2f}x as fast (" in line
+    nodes = [each["node"] for each in found["recommendations"]]
+    assert len(caches_by_name() & set(nodes)) == 1, "two of them would claim the same layers"
+    assert {"Attention Backend", "Fused Projections"} < set(nodes)
+    assert "DeepCache UNet (as it comes)" in found["tried"]
+    assert found["caching"]["kinds"].keys() >= {"block", "deep_branch-0", "self_attention"}
+    assert 0 < found["caching"]["still"] <= 1
+
+
+def test_what_gains_too_little_is_not_recommended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "LEAST_GAIN", 1e6)
+    _, text, data, _ = audit(toys.load("wan"), "wan", steps=2, measure_cache=True)
+    found = json.loads(data)
+    assert found["recommendations"] == [] and len(found["tried"]) > 3
+    assert f"Nothing to recommend: of {len(found['tried'])} settings that were tried" in text
+
+
+def test_a_run_that_reuses_is_told_and_its_own_method_is_not_advised() -> None:
+    model = patched("wan")
+    _, text, data, _ = audit(model, "wan", steps=12)
+    found = json.loads(data)
+    assert last_report(model).total_reused > 0 and len(last_report(model).plans) > 0
+    assert found["reuse"] == pytest.approx(last_report(model).measured_speedup, abs=1e-3)
+    assert f"reuse makes it {found['reuse']:.2f}x as fast" in text
+    assert "Attention Backend" not in " ".join(found["tried"]), "it is set already"
+    for each in found["recommendations"]:
+        if each["node"] in caches_by_name():
+            assert each["caution"].startswith("In place of what reuses now.")
+    assert len(attached(model)) == 1, "the model that came in is not changed"
+
+
+def caches_by_name() -> set[str]:
+    return {str(node.define_schema().display_name) for node in caches.NODES.values()}
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_shortest_runs_are_audited(steps: int) -> None:
+    latent, text, data, _ = audit(toys.load("wan"), "wan", steps=steps)
+    assert torch.equal(latent["samples"], toys.sample(toys.load("wan"), "wan", steps=steps))
+    assert (caches.NO_STEPS in text) == (steps == 1)
+    assert json.loads(data)["evaluations"] == steps
+
+
+def test_a_run_without_steps_is_refused() -> None:
+    with pytest.raises(StepCacheError, match="Speed Audit: the sampler never called the model"):
+        audit(toys.load("wan"), "wan", denoise=0.0)
+
+
+@pytest.mark.parametrize("call", [1, 2, 5, 9, 14, 24])
+def test_an_interrupt_leaves_nothing_wherever_it_comes(call: int) -> None:
+    """While it is listened to, profiled, tried, calibrated, and in the run itself."""
+    plain = toys.load("wan")
+    expected, marks = toys.sample(plain, "wan", steps=STEPS), observe.fingerprint(plain)
+    precision = torch.get_float32_matmul_precision()
+    model, calls = plain.clone(), 0
+
+    def interrupt(apply: Any, given: dict[str, Any]) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise InterruptProcessingException
+        return apply(given["input"], given["timestep"], **given["c"])
+
+    model.set_model_unet_function_wrapper(interrupt)
+    with pytest.raises(InterruptProcessingException):
+        audit(model, "wan")
+    assert calls == call
+    assert not torch.autograd._profiler_enabled()
+    assert not torch.utils._python_dispatch._get_current_dispatch_mode_stack()
+    assert torch.get_float32_matmul_precision() == precision
+    assert observe.fingerprint(plain) == marks
+    assert torch.equal(toys.sample(plain, "wan", steps=STEPS), expected)
+
+
+def timed(seconds: float, evaluations: int) -> Timed:
+    return Timed(
+        seconds=seconds, loading=0.0, model=seconds, evaluations=evaluations, calls=evaluations,
+        has_two_branches=True, latent=(1,), nbytes=0, memory="", compiled={}, sigmas=(1.0, 0.0),
+    )  # fmt: skip
+
+
+def test_a_settings_gain_is_that_of_the_whole_run() -> None:
+    setting, tried = speed.AttentionBackend(), Tried(ratio=0.6, wins=1.0, rounds=3)
+    gain = settings._gain(setting, tried, 0.5, timed(12.0, 20), None)
+    assert gain == pytest.approx(12 / (12 - 0.4 * 0.5 * 20))
+    model = patched("wan")
+    toys.sample(model, "wan", steps=STEPS)
+    report = last_report(model)
+    cached = settings._gain(setting, tried, 0.5, timed(12.0, 20), report)
+    computed = report.total_computed / (report.total_computed + report.total_reused)
+    assert 0 < computed < 1
+    assert cached == pytest.approx(12 / (12 - 0.4 * 0.5 * 20 * computed)), "less is left to gain"
+
+
+def test_what_lost_too_often_is_not_sure() -> None:
+    trying = Trying({})
+    trying.plain = 1.0
+    trying.tried = {"a": Tried(0.5, 1.0, 5), "b": Tried(0.5, 0.6, 5)}
+    option = settings.Option(speed.FusedProjections(), "", "It may")
+    found = settings.gains({"a": option, "b": option}, trying, timed(4.0, 4), None)
+    assert [(each.gain, each.is_sure) for each in found] == [(2.0, True), (2.0, False)]
+
+
+def test_a_cache_is_reckoned_from_the_seconds_of_its_layers() -> None:
+    """Of an even run: self-attention in every second step, of a known share of the time."""
+    model = toys.load("wan")
+
+    def measure(measured: Any, steps: int) -> None:
+        toys.sample(measured, "wan", steps=steps)
+
+    costs = caches.costs_of(model, measure, None, 0.5)
+    shares = {str(kind): share for (kind, _), share in costs.calibration.costs.seconds.items()}
+    found = {each.name: each for each in caches.offers(model, costs, Timeline.even(20), True)}
+    assert found.keys() >= {"Apply PAB", "Apply PAB (block 2)", "Apply FasterCache"}
+    assert "DeepCache UNet" not in found, "no UNet"
+    blocks = found["Apply PAB (block 2)"]
+    report_model = blocks.model
+    toys.sample(report_model, "wan", steps=20, scheduler="normal")
+    reused = last_report(report_model).plans["block"].count("R")
+    assert 0 < reused < 20
+    assert blocks.speedup == pytest.approx(20 / (20 - reused * shares["block"]), rel=1e-3)
+
+
+def test_a_network_without_known_layers_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    attaching = sys.modules["stepcache.cache_core.patching.attach"]
+    monkeypatch.setattr(attaching, "family_of", lambda network: None)
+    monkeypatch.setattr(attaching, "family_by_structure", lambda network: None)
+    _, text, data, _ = audit(toys.load("wan"), "wan")
+    found = json.loads(data)
+    assert "shows no row of equal blocks" in found["caching"]["reason"]
+    assert found["blocks"]["blocks"]["count"] == 3, "blocks are found by structure"
+    assert f"caching: {found['caching']['reason']}" in text
+
+
+def test_a_recommendation_is_one_sentence_with_all_it_needs() -> None:
+    each = Recommendation("Precision", "products TF32", 1.234, "3 evaluations", "Compare.")
+    assert str(each) == "Precision, products TF32: about 1.23x as fast (3 evaluations). Compare."
+    assert each.name == "Precision (products TF32)"

@@ -1,0 +1,249 @@
+"""What an audit hears of single runs: waits with their lines, blocks, settings, the compiler."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pytest
+import torch
+import toys
+from stepcache import speed
+from stepcache.cache_core.methods import PAB, FasterCache
+from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.schedules import PercentRange
+from stepcache.speed.blocks import rows_of
+from stepcache.speed.fusing import _Fusing
+from stepcache.speed.listening import COMPILED, Listening
+from stepcache.speed.profiling import Profiling
+from stepcache.speed.setting import Setting, Watch
+from stepcache.speed.timing import Timing
+from stepcache.speed.trying import Trying
+from stepcache.speed.waits import Wait, Waiting
+
+STEPS = 4
+WHOLE = PercentRange(0.0, 1.0)
+
+
+def heard(model: Any, name: str, **options: Any) -> Any:
+    listening = Listening()
+    toys.sample(listening.on(model), name, steps=STEPS, **options)
+    return listening.heard
+
+
+def wrapped(name: str, do: Callable[[torch.Tensor], object]) -> Any:
+    """A model with a function in front of it, as other nodes set one."""
+
+    def function(apply: Any, given: dict[str, Any]) -> Any:
+        do(given["input"])
+        return apply(given["input"], given["timestep"], **given["c"])
+
+    model = toys.load(name).clone()
+    model.set_model_unet_function_wrapper(function)
+    return model
+
+
+def reads(x: torch.Tensor) -> None:
+    x.sum().item()
+
+
+def decides(x: torch.Tensor) -> bool:
+    return bool((x > 0).all())
+
+
+def takes(x: torch.Tensor) -> torch.Tensor:
+    return x.cpu()
+
+
+def takes_by_name(x: torch.Tensor) -> torch.Tensor:
+    return x.to("cpu")
+
+
+def lists(x: torch.Tensor) -> list[float]:
+    return x.flatten()[:2].tolist()
+
+
+def picks(x: torch.Tensor) -> torch.Tensor:
+    return x[x > 0]
+
+
+def looks(x: torch.Tensor) -> torch.Tensor:
+    return torch.nonzero(x > 0)
+
+
+@pytest.mark.parametrize(
+    ("do", "what"),
+    [
+        (reads, "reads a number"),
+        (decides, "decides by a number"),
+        (takes, "copies to the CPU"),
+        (takes_by_name, "copies to the CPU"),
+        (lists, "reads numbers"),
+        (picks, "picks by a mask"),
+        (looks, "looks for what is not zero"),
+    ],
+)
+def test_a_wait_is_heard_once_with_its_line(
+    do: Callable[[torch.Tensor], object], what: str
+) -> None:
+    plain = heard(toys.load("wan"), "wan")
+    found = heard(wrapped("wan", do), "wan")
+    lines, first = inspect.getsourcelines(do)
+    line = f"tests/comfy/test_speed_hearing.py:{first + len(lines) - 1}"
+    # The function stands before the host's own call of the model.
+    assert {w: n for w, n in found.waits.items() if w not in plain.waits} == {
+        Wait(what, line, is_in_model=False): 1
+    }
+
+
+def test_a_wait_in_the_model_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = toys.load("wan")
+    block = model.model.diffusion_model.blocks[1]
+    forward = block.forward
+
+    def waiting(x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        reads(x)
+        return forward(x, *args, **kwargs)
+
+    monkeypatch.setitem(block.__dict__, "forward", waiting)
+    (wait,) = (w for w in heard(model, "wan").waits if "test_speed_hearing" in w.line)
+    assert wait.is_in_model
+
+
+@pytest.mark.parametrize("name", ["wan", "flux"])
+def test_caches_wait_for_nothing_in_the_model(name: str) -> None:
+    """Between its calls the clock reads the sigma, and that is all."""
+    plain = heard(toys.load(name), name).waits
+    for method in (PAB(2, 1, 2, WHOLE), FasterCache()):
+        model = attach(toys.load(name), method)
+        extra = {w: n for w, n in heard(model, name).waits.items() if w not in plain}
+        assert last_report(model).total_reused > 0 or isinstance(method, FasterCache)
+        assert [w.line.split("/")[-1].split(":")[0] for w in extra] == ["wrappers.py"]
+        assert not any(w.is_in_model for w in extra) and sum(extra.values()) == 1
+
+
+def test_what_lies_on_the_cpu_beside_a_gpu_is_not_waited_for() -> None:
+    waiting = Waiting(torch.device("cuda"))
+    waiting.is_on = True
+    with waiting:
+        torch.ones(2).sum().item()
+    assert not waiting.found
+    meta, cpu = torch.empty(2, device="meta"), torch.empty(2)
+    assert waiting._copied(meta, cpu, False) == "copies to the CPU"
+    assert waiting._copied(cpu, meta, False) == "copies to the device"
+    assert waiting._copied(cpu, meta, True) is None and waiting._copied(cpu, cpu, False) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("wan", {"blocks": 3}),
+        ("flux", {"double_blocks": 2, "single_blocks": 2}),
+        ("sdxl", {"input_blocks": 9, "middle_block": 1, "output_blocks": 9}),
+    ],
+)
+def test_rows_of_blocks_are_found_heard_and_timed(name: str, rows: dict[str, int]) -> None:
+    model = toys.load(name)
+    found = heard(model, name)
+    assert {row: found.rows[row][0] for row in rows} == rows
+    assert all(found.rows[row][1].keys() == {"float32"} for row in rows), "in what is multiplied"
+    attention = sum(sum(by.values()) for _, _, by in found.rows.values())
+    assert attention == sum(found.attention.values()) > 0, "all attention is in a block"
+    assert sum(found.dtypes.values()) >= sum(sum(row[1].values()) for row in found.rows.values())
+    profiling = Profiling()
+    toys.sample(profiling.on(model), name, steps=STEPS)
+    profiled = profiling.profiled
+    assert profiled.reason is None and profiled.rows is not None
+    assert rows.keys() <= profiled.rows.keys()
+    assert 0 < sum(profiled.rows.values()) <= 1
+    assert 0 < profiled.operators < 1 and profiled.transfer == 0 and profiled.longest
+    modules = dict(model.model.diffusion_model.named_modules()).values()
+    assert not [m for m in modules if "forward" in m.__dict__], "nothing stays"
+    assert {row.name for row in rows_of(model.model.diffusion_model)} >= rows.keys()
+
+
+def test_a_chosen_backend_is_what_is_heard() -> None:
+    plain = heard(toys.load("wan"), "wan").attention
+    chosen = heard(speed.apply(toys.load("wan"), speed.AttentionBackend("flash")), "wan").attention
+    assert chosen == {"flash": sum(plain.values())} != plain
+
+
+@dataclass(frozen=True, slots=True)
+class Doubled(Setting):
+    """Asks twice."""
+
+    name: ClassVar[str] = "Doubled"
+
+    calls: list[str]
+
+    @contextmanager
+    def scope(self, guider: Any) -> Generator[Watch]:
+        self.calls.append("in force")
+
+        class Twice(Watch):
+            def call(watch, compute: Callable[[], Any], model: Any) -> Any:
+                self.calls.append("call")
+                return compute()
+
+        try:
+            yield Twice()
+        finally:
+            self.calls.append("over")
+
+
+class Broken(Doubled):
+    @contextmanager
+    def scope(self, guider: Any) -> Generator[Watch]:
+        raise ValueError("no such thing here")
+        yield Watch()
+
+
+def test_settings_are_tried_beside_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stepcache.speed.trying.LEAST_ROUNDS", 2)
+    monkeypatch.setattr("stepcache.speed.trying.MOST_ROUNDS", 2)
+    calls: list[str] = []
+    trying = Trying({"doubled": Doubled(calls), "broken": Broken(calls)})
+    model = toys.load("wan")
+    expected = toys.sample(model, "wan", steps=STEPS)
+    assert torch.equal(toys.sample(trying.on(model), "wan", steps=STEPS), expected)
+    assert calls == ["in force", "call", "over"] * 3, "once to warm up, twice to be timed"
+    assert trying.tried.keys() == {"doubled"} and trying.tried["doubled"].rounds == 2
+    assert trying.failed == {"broken": "ValueError: no such thing here"}
+    assert trying.one_branch is not None and trying.plain is not None
+    alone = Trying({})
+    toys.sample(alone.on(model), "wan", steps=STEPS, cfg=1.0)
+    assert alone.one_branch is None, "only one ran"
+
+
+def test_fused_weights_are_made_once_while_they_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    fused = _Fusing._fused
+    monkeypatch.setattr(_Fusing, "_fused", lambda self, met: made.append(met) or fused(self, met))
+    trying = Trying({"fused": speed.FusedProjections()})
+    model = toys.load("wan")
+    toys.sample(trying.on(model), "wan", steps=STEPS)
+    assert len(made) == 2 * len(model.model.diffusion_model.blocks), "of both attentions"
+
+
+def test_what_is_compiled_is_counted_and_not_listened_to() -> None:
+    model = wrapped("wan", lambda x: compiled(x))
+
+    @torch.compile(backend="eager")
+    def compiled(x: torch.Tensor) -> torch.Tensor:
+        y = x + 1
+        torch._dynamo.graph_break()
+        return y * 2
+
+    timing = Timing()
+    toys.sample(timing.on(model), "wan", steps=STEPS)
+    assert timing.timed is not None
+    assert timing.timed.compiled["graphs compiled"] == 2
+    assert timing.timed.compiled["graph breaks"] == 1
+    again = Timing()
+    toys.sample(again.on(model), "wan", steps=STEPS)
+    assert again.timed is not None and not any(again.timed.compiled.values())
+    model.model_options["torch_compile_kwargs"] = {}
+    assert heard(model, "wan").reason == COMPILED
