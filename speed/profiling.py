@@ -65,7 +65,11 @@ class Profiling(Hearing):
             return executor(*args, **kwargs)
         self._is_done = True
         model = executor.class_obj
-        is_cuda = torch.cuda.is_available() and model.current_patcher.load_device.type == "cuda"
+        device = torch.device(model.current_patcher.load_device)
+        if device.type not in ("cpu", "cuda"):
+            self.profiled = Profiled(reason=f"the profiler does not see what {device.type} does")
+            return executor(*args, **kwargs)
+        is_cuda = device.type == "cuda"
         activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if is_cuda else [])]
         try:
             recorder = profile(activities=activities)
@@ -80,7 +84,7 @@ class Profiling(Hearing):
                     watched(swap, rows_of(model.diffusion_model), _marked)
                 started = perf_counter()
                 result = executor(*args, **kwargs)
-                wait_for(is_cuda)
+                wait_for(device)
                 seconds = perf_counter() - started
         finally:
             recorder.stop()
@@ -95,7 +99,7 @@ def _marked(row: Row) -> record_function:
 def _profiled(events: Sequence[Any], seconds: float, is_cuda: bool) -> Profiled:
     """Sum the events of a call up. Times of the profiler are microseconds."""
     marks = [event for event in events if event.name.startswith(MARK)]
-    works = [event for event in events if not event.name.startswith(MARK)]
+    works = [e for e in events if not getattr(e, "is_user_annotation", False) and e not in marks]
     on_device = [event for event in works if event.device_type is DeviceType.CUDA]
     longest: Counter[str] = Counter()
     if is_cuda:

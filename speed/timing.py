@@ -64,14 +64,14 @@ class Stopwatch:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._is_cuda = device.type == "cuda"
+        self._device = device
         self._seconds = 0.0
         self._events: list[tuple[Any, Any]] = []
 
     @contextmanager
     def running(self) -> Generator[None]:
         """The time inside counts."""
-        if self._is_cuda:
+        if self._device.type == "cuda":
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             begin.record()
             try:
@@ -88,16 +88,17 @@ class Stopwatch:
 
     def read(self) -> float:
         """All seconds; waits for the device."""
-        wait_for(self._is_cuda)
+        wait_for(self._device)
         self._seconds += sum(begin.elapsed_time(end) / 1000 for begin, end in self._events)
         self._events.clear()
         return self._seconds
 
 
-def wait_for(is_cuda: bool) -> None:
+def wait_for(device: torch.device) -> None:
     """Until the device has done all that it was asked to."""
-    if is_cuda:
-        torch.cuda.synchronize()
+    module = getattr(torch, device.type, None)
+    if device.type != "cpu" and hasattr(module, "synchronize"):
+        module.synchronize()
 
 
 class Timing(Hearing):
@@ -121,7 +122,7 @@ class Timing(Hearing):
             torch.cuda.reset_peak_memory_stats(device)
         before, started = _compiled(), perf_counter()
         result = executor(*args, **kwargs)
-        wait_for(is_cuda)
+        wait_for(device)
         over = perf_counter()
         if self._first is not None:
             self.timed = Timed(

@@ -82,17 +82,17 @@ class Trying(Hearing):
     def _try(self, executor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         guider = executor.class_obj
         given = kwargs["model_options"] if "model_options" in kwargs else args[2]
-        is_cuda = torch.device(guider.model_patcher.load_device).type == "cuda"
+        device = torch.device(guider.model_patcher.load_device)
 
         def evaluate(options: dict[str, Any]) -> float:
             if "model_options" in kwargs:
                 call = partial(executor, *args, **{**kwargs, "model_options": options})
             else:
                 call = partial(executor, *args[:2], options, *args[3:], **kwargs)
-            wait_for(is_cuda)
+            wait_for(device)
             started = perf_counter()
             call()
-            wait_for(is_cuda)
+            wait_for(device)
             return perf_counter() - started
 
         with ExitStack() as stack:

@@ -75,7 +75,7 @@ class Waiting(TorchDispatchMode):
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         if self.is_on:
-            what = self._heard(str(func), args, kwargs or {}, result)
+            what = self._heard(func, args, kwargs or {}, result)
             if what is not None:
                 self.note(what)
         return result
@@ -85,30 +85,21 @@ class Waiting(TorchDispatchMode):
         self.found[Wait(what, _line(), self.is_in_model)] += 1
 
     def _heard(
-        self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
+        self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
     ) -> str | None:
-        given = args[0] if args else None
+        name, given = str(func), args[0] if args else None
         if not isinstance(given, torch.Tensor):
             return None
         if name.startswith(COPIES):
             source = args[1] if name.startswith("aten.copy_") and len(args) > 1 else given
             target = given if name.startswith("aten.copy_") else result
-            return self._copied(source, target, kwargs.get("non_blocking", False))
+            return _copied(source, target, _is_left_running(func, args, kwargs))
         if given.device.type != self._device.type:
             return None
         if name.startswith(PICKS):
             masks = (each for each in args[1] if isinstance(each, torch.Tensor))
             return "picks by a mask" if any(m.dtype is torch.bool for m in masks) else None
         return next((what for start, what in READS.items() if _is(name, start)), None)
-
-    def _copied(self, source: Any, target: Any, is_left_running: bool) -> str | None:
-        """Copies between the device and the CPU are waited for, unless asked not to be."""
-        if is_left_running or not isinstance(source, torch.Tensor):
-            return None
-        places = source.device.type, target.device.type
-        if places[0] == places[1] or "cpu" not in places:
-            return None
-        return "copies to the CPU" if places[1] == "cpu" else "copies to the device"
 
 
 class Taking(TorchFunctionMode):
@@ -133,6 +124,23 @@ class Taking(TorchFunctionMode):
             if what is not None:
                 self._waiting.note(what)
         return func(*args, **(kwargs or {}))
+
+
+def _copied(source: Any, target: Any, is_left_running: bool) -> str | None:
+    """Copies between the device and the CPU are waited for, unless asked not to be."""
+    if is_left_running or not isinstance(source, torch.Tensor):
+        return None
+    places = source.device.type, target.device.type
+    if places[0] == places[1] or "cpu" not in places:
+        return None
+    return "copies to the CPU" if places[1] == "cpu" else "copies to the device"
+
+
+def _is_left_running(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a copy was asked not to be waited for, by name or by position."""
+    names = [argument.name for argument in func._schema.arguments]
+    place = names.index("non_blocking")
+    return bool(args[place] if place < len(args) else kwargs.get("non_blocking", False))
 
 
 def _is(name: str, start: str) -> bool:

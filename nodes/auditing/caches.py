@@ -39,7 +39,6 @@ LONG = 2.0
 """Seconds of measured steps that are enough."""
 WHOLE = frozenset(map(str, (SiteKind.BLOCK, SiteKind.DEEP_BRANCH, SiteKind.GUIDANCE)))
 """Kinds of sites that contain layers of other kinds."""
-MOST_KINDS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,10 @@ class Costs:
         most = min(max(layers, *shares.values()), 1.0)
         # What nobody could leave out takes as long in every run.
         still = 1.0 - (1.0 - most) * plain / seconds
-        longest = sorted(shares.items(), key=lambda item: -item[1])[:MOST_KINDS]
+        # Deep branches lie in each other: the greatest stands for all.
+        deep = sorted((name for name in shares if "-" in name), key=lambda name: -shares[name])
+        shown = {name: shares[name] for name in shares if name not in deep[1:]}
+        longest = sorted(shown.items(), key=lambda item: -item[1])
         return Caching(dict(longest), min(max(still, 0.0), 1.0))
 
 

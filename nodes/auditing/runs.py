@@ -62,8 +62,13 @@ def audited(model: Any, sample: Sample, steps: int, *, may_draw: bool) -> tuple[
         What the audited run sampled, to the last bit as without the audit; and the audit.
 
     Raises:
-        StepCacheError: the sampler never called the model.
+        StepCacheError: the sampler never called the model, or SmoothCache Calibrate measures it.
     """
+    if any(method.study is not None for method in attached(model)):
+        raise StepCacheError(
+            f"{NAME}: SmoothCache Calibrate is attached to this model, and would take the runs of "
+            f"the audit for pictures to measure. Connect the model from before it"
+        )
     plain = detached(model)
     heard = _heard(model, plain, sample, steps)
     options = settings.options_for(model, heard)

@@ -112,7 +112,7 @@ def gains(
             node=options[name].setting.name,
             setting=options[name].words,
             gain=_gain(options[name].setting, tried, trying.plain or 0.0, timed, report),
-            how=f"{tried.rounds} evaluations with it between others without",
+            how=f"measured in {tried.rounds} of its evaluations, between others without",
             caution=f"{options[name].caution}.",
             is_sure=tried.wins >= MOSTLY,
         )

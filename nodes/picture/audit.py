@@ -19,7 +19,7 @@ NAMES = 250
 MOST_BARS = 6
 MOST_LINES = 4
 MODEL: Colour = (0, 114, 178)
-COLOURS: tuple[Colour, ...] = (MODEL, (230, 159, 0), (0, 158, 115), (90, 94, 104))
+COLOURS: tuple[Colour, ...] = (MODEL, (213, 94, 0), (0, 158, 115), (40, 42, 48))
 """Of the parts; told apart without a red or green cone too, and named beside the bar."""
 
 

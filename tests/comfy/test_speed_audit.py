@@ -15,9 +15,10 @@ import torch
 import toys
 from comfy.model_management import InterruptProcessingException
 from stepcache import speed
+from stepcache.cache_core.calibration import Study
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.errors import StepCacheError
-from stepcache.cache_core.methods import PAB
+from stepcache.cache_core.methods import PAB, Calibrate
 from stepcache.cache_core.patching import attach, attached, last_report
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.nodes.auditing import caches, runs, settings
@@ -60,7 +61,6 @@ def patched(name: str) -> Any:
 @pytest.mark.parametrize(
     ("name", "has_nodes", "sampler"),
     [
-        ("sdxl", False, "euler"),
         ("wan", True, "dpmpp_2m_sde"),
         ("flux", False, "heun"),
     ],
@@ -93,7 +93,8 @@ def test_what_is_recommended_is_there_and_in_order(monkeypatch: pytest.MonkeyPat
     """Everything that was tried, whatever a busy machine made of it."""
     monkeypatch.setattr(runs, "LEAST_GAIN", 0.0)
     monkeypatch.setattr(settings, "MOSTLY", 0.0)
-    _, text, data, _ = audit(toys.load("sdxl"), "sdxl", steps=12)
+    latent, text, data, _ = audit(toys.load("sdxl"), "sdxl", steps=12)
+    assert torch.equal(latent["samples"], toys.sample(toys.load("sdxl"), "sdxl", steps=12))
     found = json.loads(data)
     names = {node.define_schema().display_name for node in NODES}
     lines = re.findall(r"^\d\. .*", text, re.MULTILINE)
@@ -102,7 +103,8 @@ def test_what_is_recommended_is_there_and_in_order(monkeypatch: pytest.MonkeyPat
     assert gains == sorted(gains, reverse=True)
     for line, each in zip(lines, found["recommendations"], strict=True):
         assert each["node"] in names
-        assert f"{each['node']}, {each['setting']}: about {each['gain']:.2f}x as fast (" in line
+        what = f"{each['node']}, {each['setting']}" if each["setting"] else each["node"]
+        assert f"{what}: about {each['gain']:.2f}x as fast ({each['how']}). " in line
     nodes = [each["node"] for each in found["recommendations"]]
     assert len(caches_by_name() & set(nodes)) == 1, "two of them would claim the same layers"
     assert {"Attention Backend", "Fused Projections"} < set(nodes)
@@ -143,6 +145,15 @@ def test_the_shortest_runs_are_audited(steps: int) -> None:
     assert torch.equal(latent["samples"], toys.sample(toys.load("wan"), "wan", steps=steps))
     assert (caches.NO_STEPS in text) == (steps == 1)
     assert json.loads(data)["evaluations"] == steps
+
+
+def test_a_model_that_is_calibrated_is_refused_before_anything_is_saved() -> None:
+    saved: list[Any] = []
+    study = Study(deliver=lambda calibration: (saved.append(calibration) or calibration, ()))
+    model = attach(toys.load("wan"), Calibrate(study))
+    with pytest.raises(StepCacheError, match="Speed Audit: SmoothCache Calibrate is attached to"):
+        audit(model, "wan")
+    assert not saved and last_report(model) is None, "nothing was sampled"
 
 
 def test_a_run_without_steps_is_refused() -> None:

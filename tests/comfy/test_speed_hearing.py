@@ -22,7 +22,7 @@ from stepcache.speed.profiling import Profiling
 from stepcache.speed.setting import Setting, Watch
 from stepcache.speed.timing import Timing
 from stepcache.speed.trying import Trying
-from stepcache.speed.waits import Wait, Waiting
+from stepcache.speed.waits import Wait, Waiting, _copied
 
 STEPS = 4
 WHOLE = PercentRange(0.0, 1.0)
@@ -131,10 +131,19 @@ def test_what_lies_on_the_cpu_beside_a_gpu_is_not_waited_for() -> None:
     with waiting:
         torch.ones(2).sum().item()
     assert not waiting.found
-    meta, cpu = torch.empty(2, device="meta"), torch.empty(2)
-    assert waiting._copied(meta, cpu, False) == "copies to the CPU"
-    assert waiting._copied(cpu, meta, False) == "copies to the device"
-    assert waiting._copied(cpu, meta, True) is None and waiting._copied(cpu, cpu, False) is None
+
+
+@pytest.mark.parametrize("may_run_on", [False, True])
+def test_copies_are_waited_for_unless_they_may_run_on(may_run_on: bool) -> None:
+    """Tensors without memory stand for those of another device."""
+    waiting, beside = Waiting(torch.device("meta")), torch.empty(2, device="meta")
+    waiting.is_on = True
+    with waiting:
+        torch.ones(2).to("meta", non_blocking=may_run_on)
+        beside.copy_(torch.ones(2), non_blocking=may_run_on)
+        torch.ones(2).copy_(torch.ones(2))
+    assert [w.what for w in waiting.found] == ([] if may_run_on else ["copies to the device"] * 2)
+    assert _copied(beside, torch.ones(2), False) == "copies to the CPU"
 
 
 @pytest.mark.parametrize(
