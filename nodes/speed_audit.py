@@ -113,7 +113,7 @@ class SpeedAudit(io.ComfyNode):
             )[0]  # fmt: skip
 
         latent, audit = auditing.audited(model, sample, steps, may_draw=measure_cache)
-        text = audit.to_text()
-        drawn = picture.to_image(audit.draw())
+        text = auditing.text_of(audit)
+        drawn = picture.to_image(auditing.drawn(audit))
         shown = {**ui.PreviewImage(drawn, cls=cls).as_dict(), "text": (text,)}
         return io.NodeOutput(latent, text, audit.to_json(), drawn, ui=shown)

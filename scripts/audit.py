@@ -111,7 +111,7 @@ def main() -> int:
         print(f"{error}", file=sys.stderr)
         return 1
     options.output.mkdir(parents=True, exist_ok=True)
-    print(audit.to_text())
+    print(auditing.text_of(audit))
     for suffix, write in ((".json", _write_json), (".png", _write_picture)):
         path = options.output / f"{options.model or options.checkpoint.stem}{suffix}"
         write(audit, path)
@@ -137,7 +137,7 @@ def _write_json(audit: auditing.Audit, path: Path) -> None:
 
 
 def _write_picture(audit: auditing.Audit, path: Path) -> None:
-    picture: Image.Image = audit.draw()
+    picture: Image.Image = auditing.drawn(audit)
     picture.save(path)
 
 

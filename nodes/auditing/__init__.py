@@ -2,5 +2,6 @@
 
 from .audit import Audit, Caching, Recommendation
 from .runs import Sample, audited
+from .words import drawn, text_of
 
-__all__ = ["Audit", "Caching", "Recommendation", "Sample", "audited"]
+__all__ = ["Audit", "Caching", "Recommendation", "Sample", "audited", "drawn", "text_of"]

@@ -111,7 +111,7 @@ def gains(
         Recommendation(
             node=options[name].setting.name,
             setting=options[name].words,
-            gain=_gain(options[name].setting, tried, trying.plain or 0.0, timed, report),
+            gain=_gain(options[name].setting, tried, timed, report),
             how=f"measured in {tried.rounds} of its evaluations, between others without",
             caution=f"{options[name].caution}.",
             is_sure=tried.wins >= MOSTLY,
@@ -120,17 +120,20 @@ def gains(
     ]
 
 
-def _gain(
-    setting: Setting, tried: Tried, plain: float, timed: Timed, report: Report | None
-) -> float:
-    """Seconds of the run ÷ seconds with the setting, where only what computes becomes faster."""
-    computed = 1.0
-    if report is not None:
+def _gain(setting: Setting, tried: Tried, timed: Timed, report: Report | None) -> float:
+    """Seconds of the run ÷ seconds with the setting, where only what computes becomes faster.
+
+    All seconds are the run's own: those of another one, on a machine that does something else as
+    well, would make a ratio that nobody measured.
+    """
+    saved = (1.0 - tried.ratio) * timed.model
+    full = report.observed.full_seconds if report is not None and report.observed else None
+    if report is not None and full is not None:
         kinds = [(SiteKind.BLOCK,), (SiteKind.DEEP_BRANCH,)]
         kinds += [ATTENTION] if isinstance(setting, speed.AttentionBackend) else []
         computed = math.prod(_computed(report, each) for each in kinds)
-    saved = (1.0 - tried.ratio) * plain * timed.evaluations * computed
-    return timed.seconds / (timed.seconds - saved) if saved < timed.seconds else 1.0
+        saved = min(saved, (1.0 - tried.ratio) * full * timed.evaluations * computed)
+    return timed.seconds / (timed.seconds - saved)
 
 
 def _computed(report: Report, kinds: tuple[SiteKind, ...]) -> float:
