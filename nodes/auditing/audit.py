@@ -77,7 +77,8 @@ class Audit:
         steps: of the audited run.
         attached: nodes of this pack on the model, in words.
         reuse: seconds if every step had computed everything ÷ seconds; None where nothing reuses.
-        timed: the audited run.
+        timed: the audited run; of several the middle one.
+        runs: how many there were.
         heard: operators of one evaluation.
         profiled: one call of the model.
         caching: what layers could save.
@@ -92,6 +93,7 @@ class Audit:
     attached: tuple[str, ...]
     reuse: float | None
     timed: Timed
+    runs: int
     heard: Heard
     profiled: Profiled
     caching: Caching
@@ -122,6 +124,7 @@ class Audit:
             "attached": list(self.attached),
             "reuse": round(self.reuse, 4) if self.reuse is not None else None,
             "seconds": round(timed.seconds, 6),
+            "runs": self.runs,
             "loading_seconds": round(timed.loading, 6),
             "evaluations": timed.evaluations,
             "model_calls": timed.calls,

@@ -23,8 +23,8 @@ from .audit import LEAST_GAIN, MOST_RECOMMENDED, NAME, Audit, Caching, Recommend
 
 SHORT = 4
 """Steps of the schedule that short runs begin, at least."""
-LONG, MOST_PAIRS = 20.0, 5
-"""Seconds of plain runs that are compared with, and how many runs at most."""
+LONG, MOST_RUNS = 20.0, 5
+"""Seconds after which a run is not repeated any more, and how many there are at most."""
 MOST_DRAWN = 2
 """Caches that are tried by whole runs: the second one if the first does not hold its promise."""
 
@@ -77,13 +77,18 @@ def audited(model: Any, sample: Sample, steps: int, *, may_draw: bool) -> tuple[
     sample(trying.on(profiling.on(plain)), max(steps, SHORT), STEPS)
     costs, caching = _costs(plain, sample, steps, trying)
 
-    latent, timed = _timed(model, sample, steps)
+    latent, first = _timed(model, sample, steps)
     report = last_report(model) if attached(model) else None
-    tried = settings.gains(options, trying, timed, report)
-    if costs is not None and trying.plain is not None:
-        caching = costs.caching(trying.plain, timed.seconds / max(timed.evaluations, 1))
-        beside = _Beside(model, sample, steps, timed, report)
-        tried += beside.measured(costs) if may_draw else beside.reckoned(costs)
+    beside = _Beside(model, sample, steps, report, [first])
+    offered: list[Recommendation] = []
+    if costs is not None:
+        offered = beside.measured(costs) if may_draw else beside.reckoned(costs)
+    timed = beside.middle()
+    if costs is not None:
+        each = timed.seconds / max(timed.evaluations, 1)
+        full = report.observed.full_seconds if report is not None and report.observed else None
+        caching = costs.caching(full or each, each)
+    tried = [*settings.gains(options, trying, timed, report), *offered]
     best = sorted(tried, key=lambda each: -each.gain)
     return latent, Audit(
         model=report.family if report is not None else type(model.model.diffusion_model).__name__,
@@ -95,6 +100,7 @@ def audited(model: Any, sample: Sample, steps: int, *, may_draw: bool) -> tuple[
         ),
         reuse=report.measured_speedup if report is not None else None,
         timed=timed,
+        runs=len(beside.runs),
         heard=heard,
         profiled=profiling.profiled,
         caching=caching,
@@ -156,15 +162,26 @@ class _Beside:
     Args:
         model: as it was audited.
         sample, steps: of the run.
-        timed: the run.
         report: of the run, where methods are attached.
+        runs: the audited one, and those that repeat it.
     """
 
     model: Any
     sample: Sample
     steps: int
-    timed: Timed
     report: Report | None
+    runs: list[Timed]
+
+    @property
+    def count(self) -> int:
+        """How often a run is repeated: one short run alone says little."""
+        return max(min(round(LONG / self.runs[0].seconds), MOST_RUNS), 1)
+
+    def middle(self) -> Timed:
+        """The run that took neither most nor least."""
+        while len(self.runs) < self.count:
+            self.runs.append(_timed(self.model, self.sample, self.steps)[1])
+        return sorted(self.runs, key=lambda run: run.seconds)[(len(self.runs) - 1) // 2]
 
     def reckoned(self, costs: caches.Costs) -> list[Recommendation]:
         """What is expected of every method; the one that promises most may be recommended."""
@@ -189,12 +206,13 @@ class _Beside:
 
     def _offers(self, costs: caches.Costs) -> list[tuple[caches.Offer, float]]:
         """Methods that are not attached, and how much faster than now they are reckoned to be."""
-        sigmas = torch.tensor(self.timed.sigmas)
+        (run, *_) = self.runs
+        sigmas = torch.tensor(run.sigmas)
         timeline = timeline_of(self.model.get_model_object("model_sampling"), sigmas)
         now = (self.report.measured_speedup if self.report is not None else None) or 1.0
         present = {method.describe() for method in attached(self.model)}
         plain = detached(self.model)
-        found = caches.offers(plain, costs, timeline, self.timed.has_two_branches)
+        found = caches.offers(plain, costs, timeline, run.has_two_branches)
         others = [(o, o.speedup / now) for o in found if o.method.describe() not in present]
         return sorted(others, key=lambda each: -each[1])
 
@@ -205,10 +223,10 @@ class _Beside:
 
     def _compared(self, patched: Any) -> tuple[float, int]:
         """Seconds of runs as they are ÷ seconds with another model, by turns; and how often."""
-        count = max(min(round(LONG / self.timed.seconds), MOST_PAIRS), 1)
         ratios: list[float] = []
-        for number in range(count):
-            plain = self.timed if number == 0 else _timed(self.model, self.sample, self.steps)[1]
+        for number in range(self.count):
+            if number == len(self.runs):
+                self.runs.append(_timed(self.model, self.sample, self.steps)[1])
             _, other = _timed(patched, self.sample, self.steps)
-            ratios.append(plain.seconds / other.seconds)
-        return median(ratios), count
+            ratios.append(self.runs[number].seconds / other.seconds)
+        return median(ratios), self.count

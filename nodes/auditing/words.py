@@ -23,6 +23,7 @@ def headline(audit: Audit) -> str:
         f"{audit.model} on {audit.device}: {audit.steps} steps in {timed.seconds:.2f} s, "
         f"{timed.evaluations} evaluations of {each:.3g} s"
     )
+    words += f" (the middle one of {audit.runs} runs)" if audit.runs > 1 else ""
     words += f"; with {' + '.join(audit.attached)}" if audit.attached else ""
     return f"{words}; reuse makes it {audit.reuse:.2f}x as fast" if audit.reuse else words
 

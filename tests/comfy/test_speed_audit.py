@@ -39,7 +39,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path))
     monkeypatch.setattr("stepcache.speed.trying.LEAST_ROUNDS", 1)
     monkeypatch.setattr("stepcache.speed.trying.MOST_ROUNDS", 1)
-    monkeypatch.setattr("stepcache.nodes.auditing.runs.MOST_PAIRS", 1)
+    monkeypatch.setattr("stepcache.nodes.auditing.runs.MOST_RUNS", 1)
     monkeypatch.setattr("stepcache.nodes.auditing.caches.MOST_STEPS", 5)
     monkeypatch.setattr("comfy.utils.PROGRESS_BAR_ENABLED", False)
 

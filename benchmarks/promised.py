@@ -1,0 +1,98 @@
+"""Follows Speed Audit as a person would: audit, follow the first line, audit again.
+
+Prints the gain that was promised and the one that the next audit shows. On a quiet machine:
+
+    .venv/bin/python benchmarks/promised.py --models shapes_dit shapes_unet sd15 --batch 8
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+
+import host
+import pack
+
+pack.load()
+host.boot(cpu=False)
+
+import torch  # noqa: E402
+import toys  # noqa: E402
+from stepcache import speed  # noqa: E402
+from stepcache.cache_core.patching import attach, detached  # noqa: E402
+from stepcache.nodes import auditing  # noqa: E402
+from stepcache.nodes.auditing import caches  # noqa: E402
+
+import nodes as host_nodes  # noqa: E402
+
+MOST_FOLLOWED = 3
+TOLERANCE = 0.1
+"""How far what comes may be from what was promised."""
+
+
+def audited(model: Any, name: str, options: argparse.Namespace) -> auditing.Audit:
+    """One audit of a model, as the node makes it."""
+    positive, negative = toys.conditioning(name)
+    latent = {"samples": toys.TOYS[name].empty(options.batch, options.size)}
+
+    def sample(which: Any, steps: int, last: int | None = None, sampler: str | None = None) -> Any:
+        return host_nodes.common_ksampler(
+            which, 1, steps, 3.0, sampler or "euler", "simple", positive, negative, latent,
+            last_step=last,
+        )[0]  # fmt: skip
+
+    with torch.inference_mode():
+        return auditing.audited(model, sample, options.steps, may_draw=True)[1]
+
+
+def followed(model: Any, advice: auditing.Recommendation) -> Any:
+    """The model after somebody did what a line says."""
+    value = advice.setting.partition(" ")[2]
+    if advice.node == speed.FusedProjections.name:
+        return speed.apply(model, speed.FusedProjections())
+    if advice.node == speed.AttentionBackend.name:
+        return speed.apply(model, speed.AttentionBackend(value))
+    if advice.node == speed.Precision.name:
+        return speed.apply(model, speed.Precision(value))
+    nodes = {str(node.define_schema().display_name): node for node in caches.NODES.values()}
+    node = nodes[advice.node]
+    given = {"block": int(value)} if advice.setting.startswith("block ") else {}
+    return attach(detached(model), node.method(**{**caches.defaults_of(node), **given}))
+
+
+def main() -> int:
+    """Print a line per recommendation; 1 if one was further off than `TOLERANCE`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", nargs="+", default=["shapes_dit", "shapes_unet"])
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--steps", type=int, default=20)
+    options = parser.parse_args()
+    is_off = False
+    for name in options.models:
+        model = toys.load(name)
+        audit = audited(model, name, options)
+        for _ in range(MOST_FOLLOWED):
+            if not audit.advice:
+                break
+            advice = audit.advice[0]
+            model = followed(model, advice)
+            after = audited(model, name, options)
+            gain = audit.timed.seconds / after.timed.seconds
+            difference = gain / advice.gain - 1
+            is_off |= abs(difference) > TOLERANCE
+            print(
+                f"{name}: {advice.name}: promised {advice.gain:.2f}x, came {gain:.2f}x "
+                f"({100 * difference:+.0f} %), {audit.timed.seconds:.2f} s before",
+                flush=True,
+            )
+            audit = after
+    return int(is_off)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
