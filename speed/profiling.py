@@ -99,13 +99,15 @@ def _marked(row: Row) -> record_function:
 def _profiled(events: Sequence[Any], seconds: float, is_cuda: bool) -> Profiled:
     """Sum the events of a call up. Times of the profiler are microseconds."""
     marks = [event for event in events if event.name.startswith(MARK)]
-    works = [e for e in events if not getattr(e, "is_user_annotation", False) and e not in marks]
+    # Other nodes' marks cover the device's time as well, and are no work of it.
+    named = [event for event in events if not getattr(event, "is_user_annotation", False)]
+    works = [event for event in named if not event.name.startswith(MARK)]
     on_device = [event for event in works if event.device_type is DeviceType.CUDA]
     longest: Counter[str] = Counter()
     if is_cuda:
         between = (f"{COPY}{FROM}", f"{COPY}{TO}")
         copies = [event for event in on_device if event.name.startswith(between)]
-        kernels = [event for event in on_device if event not in copies]
+        kernels = [event for event in on_device if not event.name.startswith(between)]
         busy = _covered((e.time_range.start, e.time_range.end) for e in kernels)
         transfer = _covered((e.time_range.start, e.time_range.end) for e in copies)
         for event in kernels:
