@@ -117,6 +117,8 @@ def _profiled(events: Sequence[Any], seconds: float, is_cuda: bool) -> Profiled:
         for event in works:
             longest[event.name] += event.self_cpu_time_total
         busy, transfer = longest.total(), 0.0
+    if not busy:
+        return Profiled(reason="the profiler saw no work of the device")
     rows: Counter[str] = Counter()
     for mark in marks:
         if mark.device_type is DeviceType.CUDA:

@@ -18,7 +18,7 @@ from stepcache.cache_core.schedules import PercentRange
 from stepcache.speed.blocks import rows_of
 from stepcache.speed.fusing import _Fusing
 from stepcache.speed.listening import COMPILED, Listening
-from stepcache.speed.profiling import Profiling
+from stepcache.speed.profiling import Profiling, _profiled
 from stepcache.speed.setting import Setting, Watch
 from stepcache.speed.timing import Timing
 from stepcache.speed.trying import Trying
@@ -172,6 +172,10 @@ def test_rows_of_blocks_are_found_heard_and_timed(name: str, rows: dict[str, int
     modules = dict(model.model.diffusion_model.named_modules()).values()
     assert not [m for m in modules if "forward" in m.__dict__], "nothing stays"
     assert {row.name for row in rows_of(model.model.diffusion_model)} >= rows.keys()
+
+
+def test_a_profile_without_work_says_so() -> None:
+    assert _profiled([], 1.0, is_cuda=True).reason == "the profiler saw no work of the device"
 
 
 def test_a_chosen_backend_is_what_is_heard() -> None:
