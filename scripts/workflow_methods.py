@@ -71,6 +71,16 @@ PRECISION = Method(
     (MODEL, TEXT),
     has_strip=False,
 )
+COMPILE = Method(
+    "StepCacheRegionalCompile",
+    "Regional Compile",
+    ["auto"],
+    "**Regional Compile** compiles each kind of block once, so that the first run takes longer and "
+    "the ones after it are faster; the picture stays the same up to rounding.\n"
+    "\n- it pays off over many pictures: bypass it (Ctrl+B) for one or two"
+    "\n- dynamic *on*: before trying many sizes",
+    has_strip=False,
+)
 STRIPS = "\n- the strip on the node shows which steps compute (tall) and reuse (low)"
 DEEPCACHE = Method(
     "StepCacheDeepCacheUNet",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from workflow_checkpoints import NOT_MEASURED, Checkpoint
-from workflow_methods import ATTENTION, DEEPCACHE, PRECISION, Method
+from workflow_methods import ATTENTION, COMPILE, DEEPCACHE, PRECISION, Method
 from workflow_picture_models import FLUX_DEV, SDXL
 from workflow_video_models import WAN21
 
@@ -23,7 +23,7 @@ BEGINNING = (
 def _recipe(model: Checkpoint, *caches: Method) -> Checkpoint:
     """A model's workflow with the settings and its caches."""
     first = replace(PRECISION, note=BEGINNING + PRECISION.note + NOT_MEASURED)
-    return replace(model, methods=(first, ATTENTION, *caches))
+    return replace(model, methods=(first, ATTENTION, *caches, COMPILE))
 
 
 def _without_ending(method: Method) -> Method:

@@ -29,6 +29,9 @@ AROUND = "dit"
 PLACE = ("block", "block_index")
 """Which block it is: read in blocks for the sake of patches alone, and another one every time."""
 
+OURS = "stepcache"
+"""How all keys of this pack begin, which no block reads."""
+
 ASKED = "stepcache_asked"
 """Under this key a compiled block hands the options on that it was really given."""
 
@@ -82,17 +85,28 @@ def unchanging(options: Options) -> dict[str, Any]:
     What it reads besides is guarded by PyTorch: another value there is compiled anew.
     """
     left_out = (*PLACE, "patches", "patches_replace", OVERRIDE)
-    kept = {name: value for name, value in options.items() if name not in left_out}
+    kept = {
+        name: value
+        for name, value in options.items()
+        if name not in left_out and not name.startswith(OURS)
+    }
     if OVERRIDE in options:
         # May be another one in every call, and has to see which block it is in.
-        return {**kept, OVERRIDE: compiler.untraced(_attended), ASKED: options}
+        return {**kept, OVERRIDE: compiler.untraced(_attended), ASKED: _Held(options)}
     return {**kept, OVERRIDE: attended_anew}
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Options as they were given; PyTorch guards what is in a dictionary, not what is in this."""
+
+    options: Options
 
 
 def _attended(
     host: Forward, *args: Any, transformer_options: Options, **kwargs: Any
 ) -> torch.Tensor:
-    asked: Options = transformer_options[ASKED]
+    asked: Options = transformer_options[ASKED].options
     return asked[OVERRIDE](host, *args, transformer_options=asked, **kwargs)
 
 

@@ -17,10 +17,12 @@ from comfy.model_management import InterruptProcessingException
 from comfy.model_patcher import create_model_options_clone
 from comfy.samplers import CFGGuider
 
+from ..cache_core.errors import StepCacheError
 from ..cache_core.patching.model_call import ModelCall
 from ..cache_core.patching.module_swap import Swap
 from .fusing import FusedProjections
 from .hearing import Hearing
+from .int8 import DynamicInt8
 from .setting import Setting, Watch
 from .timing import wait_for
 
@@ -28,6 +30,8 @@ LOG = logging.getLogger("stepcache")
 
 WATCH = "stepcache_trial"
 """Under this key stands the setting that is being tried, in the options of its evaluation."""
+COPIES = (FusedProjections, DynamicInt8)
+"""Settings that copy weights, which takes long; they touch no evaluation but their own."""
 LEAST_ROUNDS, MOST_ROUNDS = 3, 15
 LONG = 2.0
 """Seconds of plain evaluations that are enough."""
@@ -98,9 +102,12 @@ class Trying(Hearing):
         with ExitStack() as stack:
             turns: dict[str, Callable[[], float]] = {}
             for name, setting in self._settings.items():
-                if isinstance(setting, FusedProjections):
-                    # Takes long to be made ready, and touches no evaluation but its own.
-                    options = stack.enter_context(_in_force(setting, guider, given))
+                if isinstance(setting, COPIES):
+                    try:
+                        options = stack.enter_context(_in_force(setting, guider, given))
+                    except StepCacheError as error:
+                        self.failed[name] = str(error)
+                        continue
                     turns[name] = partial(evaluate, options)
                 else:
                     turns[name] = partial(_turn, setting, guider, given, evaluate)
@@ -156,6 +163,7 @@ def _in_force(setting: Setting, guider: Any, given: dict[str, Any]) -> Generator
     options = create_model_options_clone(given)
     run = SimpleNamespace(model_patcher=guider.model_patcher, model_options=options)
     with setting.scope(run) as watch:
+        watch.begin()
         options["transformer_options"][WATCH] = watch
         yield options
 

@@ -14,6 +14,7 @@ from ...cache_core.errors import StepCacheError
 from ...cache_core.report import Report
 from ...cache_core.sites import SiteKind
 from ...speed.attention import AUTO, BACKENDS
+from ...speed.int8 import ANYWAY
 from ...speed.listening import NATIVE_KERNELS, Heard
 from ...speed.setting import Setting
 from ...speed.timing import Timed
@@ -62,6 +63,7 @@ def options_for(model: Any, heard: Heard) -> dict[str, Option]:
     device = torch.device(model.load_device).type
     found = [*_attention(heard, device), *_precision(heard, device)]
     found.append(Option(speed.FusedProjections(), "", MEMORY))
+    found.append(Option(speed.DynamicInt8(without_gain=ANYWAY), "", LESS_EXACT))
     return {
         option.name: option
         for option in found
