@@ -38,7 +38,7 @@ class StepCacheCompareRuns(io.ComfyNode):
             inputs=[
                 io.Model.Input(
                     "model",
-                    tooltip="After the last Step Cache node; the plain run leaves those out.",
+                    tooltip="After the last Step Cache node; the plain run leaves the caches out.",
                 ),
                 io.Conditioning.Input(
                     "positive", tooltip="As on KSampler: what the picture should show."
