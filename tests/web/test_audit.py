@@ -29,7 +29,7 @@ RUN = "() => window.app.queuePrompt(0, 1)"
 
 
 def test_it_takes_the_place_of_the_sampler_and_says_what_to_do(ui: FrontEnd) -> None:
-    ui.show("dit_plain")
+    ui.load("dit_plain")
     ui.page.evaluate(SWAP, ["KSampler", AUDIT])
     ui.set(AUDIT, "steps", 6)
     ui.set(AUDIT, "measure_cache", False)
