@@ -55,7 +55,7 @@ MANY = 64
 """Layers of each kind: as many as any setting here counts."""
 
 SIDE, MARGIN = 512, 24
-QUALITY = 70
+QUALITY = 68
 BACKGROUND: Colour = (24, 26, 30)
 TITLE: Colour = (242, 243, 245)
 DETAIL: Colour = (190, 195, 204)

@@ -37,6 +37,7 @@ from .region import (
     unchanging,
 )
 from .setting import Setting, Watch, goes_through_compiler, require_one_of
+from .weights import is_answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ class _Compiling(Watch):
             if reason is not None:
                 self._plain[kind, reason] += 1
                 continue
-            inside = tuple(each.__dict__ for each in module.modules() if each is not module)
+            inside = tuple(each for each in module.modules() if each is not module)
             access = ways.get(path)
             writes = not isinstance(access, Added) or access.writes_in_place
             region = Region(module, kind, module.forward, inside, writes)
@@ -217,7 +218,7 @@ class _Compiling(Watch):
     def _why_plain(self, region: Region, options: Options | None) -> str | None:
         if region.kind in self._setting.failed:
             return self._setting.failed[region.kind]
-        if any("forward" in attributes for attributes in region.inside):
+        if any(is_answered(each) for each in region.inside):
             return ANSWERED
         if options is not None and is_patched(options):
             return PATCHED

@@ -12,6 +12,7 @@ from torch import nn
 from ..cache_core.patching.attention import OVERRIDE
 from . import compiler
 from .attention import attended_anew
+from .weights import is_answered
 
 Forward = Callable[..., Any]
 Options = Mapping[str, Any]
@@ -54,14 +55,14 @@ class Region:
     Args:
         kind: the name of its class.
         plain: its forward.
-        inside: the attributes of every module in it, where others leave their forwards.
+        inside: every module in it, where others may stand in.
         writes: whether it may write into what it is given.
     """
 
     module: nn.Module
     kind: str
     plain: Forward
-    inside: tuple[dict[str, Any], ...]
+    inside: tuple[nn.Module, ...]
     writes: bool
 
 
@@ -112,7 +113,7 @@ def _attended(
 
 def hindrance(module: nn.Module, device: torch.device) -> str | None:
     """Why a module is not compiled, in words; None if it is."""
-    if "forward" in module.__dict__:
+    if is_answered(module):
         return ANSWERED
     for each in module.modules():
         if getattr(each, "weight_function", ()) or getattr(each, "bias_function", ()):

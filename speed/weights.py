@@ -28,7 +28,7 @@ def hindrance_of(layer: nn.Linear) -> str | None:
     The model has to be loaded. Weights that are moved or converted are no hindrance (`is_moved`).
     """
     own: Any = layer
-    if _is_answered(layer):
+    if is_answered(layer):
         return OTHERS
     if getattr(own, "weight_function", ()) or getattr(own, "bias_function", ()):
         return CHANGED
@@ -64,12 +64,12 @@ def weights_of(layer: nn.Linear, x: torch.Tensor) -> Generator[Weights]:
         ops.uncast_bias_weight(layer, weight, bias, stream)
 
 
-def _is_answered(layer: nn.Linear) -> bool:
-    """Whether somebody stands in for the layer's forward."""
-    instead = layer.__dict__.get("forward")
-    # Who takes itself out again often leaves the layer's own behind, as the host does.
-    is_own = getattr(instead, "__self__", None) is layer
-    return instead is not None and not (is_own and instead.__func__ is type(layer).forward)
+def is_answered(module: nn.Module) -> bool:
+    """Whether somebody stands in for a module's forward."""
+    instead = module.__dict__.get("forward")
+    # Who takes itself out again often leaves the module's own behind, as the host does.
+    is_own = getattr(instead, "__self__", None) is module
+    return instead is not None and not (is_own and instead.__func__ is type(module).forward)
 
 
 def _multiplies_plainly(layer: nn.Linear) -> bool:

@@ -75,6 +75,25 @@ def test_what_cannot_be_compiled_runs_as_it_is() -> None:
     assert tried() > before, "another node may try again"
 
 
+def test_who_has_taken_itself_out_again_does_not_answer() -> None:
+    """The host leaves every layer's own forward on it when a bypass LoRA ends."""
+    model = toys.load("sd3")
+    network = model.model.diffusion_model
+    layers = [each for each in network.modules() if isinstance(each, torch.nn.Linear)]
+    for layer in layers:
+        layer.forward = type(layer).forward.__get__(layer)
+    patched = compiling(model)
+    before = tried()
+    try:
+        picture = sample(patched, "sd3")
+    finally:
+        for layer in layers:
+            del layer.forward
+    assert tried() > before
+    assert not any("as it is" in line for line in speed.told_by(patched))
+    assert is_near(picture, sample(model, "sd3"))
+
+
 def test_an_interrupt_while_compiling_leaves_nothing() -> None:
     def stop(*_: Any) -> Any:
         raise InterruptProcessingException
