@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pictures import Words
     from stepcache.nodes.picture.panel import Panel
 
+    from benchmarks.matrix import Cell
+    from benchmarks.record import Record
+
 # Last: scripts/test.py and scripts/demo.py must not hide what has the same name.
 sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
 
@@ -39,3 +42,22 @@ def panels(monkeypatch: pytest.MonkeyPatch) -> list[Panel]:
     from pictures import record_panels
 
     return record_panels(monkeypatch)
+
+
+# So are the benchmarks by theirs.
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Record:
+    """The reference matrix in a file, as if it had been measured."""
+    from measured_cells import measured_matrix
+
+    return measured_matrix(tmp_path)
+
+
+@pytest.fixture
+def cell() -> Cell:
+    """The first cell of the reference matrix."""
+    from benchmarks import matrix
+
+    return matrix.cells("reference")[0]
