@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import comfy.samplers
 from comfy_api.latest import io
 
 from ..cache_core.errors import ConfigError, StepCacheError
@@ -172,3 +173,39 @@ def window(method: type[Method], start: float, end: float, what: str = "") -> Pe
     except ConfigError as error:
         about = f" ({what})" if what else ""
         raise ConfigError(f"{method.name}{about}: {error}") from error
+
+
+def conditioning() -> list[io.Input]:
+    """Both prompts, for nodes that take the place of KSampler."""
+    return [
+        io.Conditioning.Input("positive", tooltip="As on KSampler: what the picture should show."),
+        io.Conditioning.Input("negative", tooltip="As on KSampler: what it should not show."),
+    ]
+
+
+def sampling(seed: str, steps: str) -> list[io.Input]:
+    """How it is sampled, for nodes that take the place of KSampler.
+
+    Args:
+        seed: tooltip of the seed.
+        steps: tooltip of the number of steps.
+    """
+    chosen = "As on KSampler; take the one that you will use."
+    return [
+        io.Int.Input(
+            "seed", default=0, min=0, max=2**64 - 1, control_after_generate=True, tooltip=seed
+        ),
+        io.Int.Input("steps", default=20, min=1, max=10000, tooltip=steps),
+        io.Float.Input(
+            "cfg", default=8.0, min=0.0, max=100.0, step=0.1, round=0.01,
+            tooltip="As on KSampler: 1 leaves the negative prompt out.",
+        ),
+        io.Combo.Input(
+            "sampler_name", options=comfy.samplers.KSampler.SAMPLERS, tooltip=chosen
+        ),
+        io.Combo.Input("scheduler", options=comfy.samplers.KSampler.SCHEDULERS, tooltip=chosen),
+        io.Float.Input(
+            "denoise", default=1.0, min=0.0, max=1.0, step=0.01,
+            tooltip="As on KSampler: below 1 keeps more of the latent.",
+        ),
+    ]  # fmt: skip

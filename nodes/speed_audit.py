@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import comfy.samplers
 from comfy_api.latest import io, ui
 
 import nodes as host_nodes
@@ -34,42 +33,11 @@ class SpeedAudit(io.ComfyNode):
                 io.Model.Input(
                     "model", tooltip="As it goes into KSampler, with everything attached to it."
                 ),
-                io.Conditioning.Input(
-                    "positive", tooltip="As on KSampler: what the picture should show."
-                ),
-                io.Conditioning.Input(
-                    "negative", tooltip="As on KSampler: what it should not show."
-                ),
+                *inputs.conditioning(),
                 io.Latent.Input("latent_image", tooltip="As on KSampler: what it starts from."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**64 - 1,
-                    control_after_generate=True,
-                    tooltip="As on KSampler; it makes no difference to the speed.",
-                ),
-                io.Int.Input(
-                    "steps", default=20, min=1, max=10000,
-                    tooltip="As many as you will use. The audit takes about two to four runs.",
-                ),
-                io.Float.Input(
-                    "cfg", default=8.0, min=0.0, max=100.0, step=0.1, round=0.01,
-                    tooltip="As on KSampler: 1 leaves the negative prompt out.",
-                ),
-                io.Combo.Input(
-                    "sampler_name",
-                    options=comfy.samplers.KSampler.SAMPLERS,
-                    tooltip="As on KSampler; take the one that you will use.",
-                ),
-                io.Combo.Input(
-                    "scheduler",
-                    options=comfy.samplers.KSampler.SCHEDULERS,
-                    tooltip="As on KSampler; take the one that you will use.",
-                ),
-                io.Float.Input(
-                    "denoise", default=1.0, min=0.0, max=1.0, step=0.01,
-                    tooltip="As on KSampler: below 1 keeps more of the latent.",
+                *inputs.sampling(
+                    "As on KSampler; it makes no difference to the speed.",
+                    "As many as you will use. The audit takes about two to four runs.",
                 ),
                 io.Boolean.Input(
                     "measure_cache",

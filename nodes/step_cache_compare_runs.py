@@ -6,7 +6,6 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-import comfy.samplers
 import torch
 from comfy_api.latest import io
 
@@ -40,43 +39,12 @@ class StepCacheCompareRuns(io.ComfyNode):
                     "model",
                     tooltip="After the last Step Cache node; the plain run leaves the caches out.",
                 ),
-                io.Conditioning.Input(
-                    "positive", tooltip="As on KSampler: what the picture should show."
-                ),
-                io.Conditioning.Input(
-                    "negative", tooltip="As on KSampler: what it should not show."
-                ),
+                *inputs.conditioning(),
                 io.Latent.Input("latent_image", tooltip="As on KSampler; both runs start from it."),
                 io.Vae.Input("vae", tooltip="Makes the pictures that are compared."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=2**64 - 1,
-                    control_after_generate=True,
-                    tooltip="Both runs begin with the same noise.",
-                ),
-                io.Int.Input(
-                    "steps", default=20, min=1, max=10000,
-                    tooltip="Of each of the two runs; take as many as you will use.",
-                ),
-                io.Float.Input(
-                    "cfg", default=8.0, min=0.0, max=100.0, step=0.1, round=0.01,
-                    tooltip="As on KSampler: 1 leaves the negative prompt out.",
-                ),
-                io.Combo.Input(
-                    "sampler_name",
-                    options=comfy.samplers.KSampler.SAMPLERS,
-                    tooltip="As on KSampler; take the one that you will use.",
-                ),
-                io.Combo.Input(
-                    "scheduler",
-                    options=comfy.samplers.KSampler.SCHEDULERS,
-                    tooltip="As on KSampler; take the one that you will use.",
-                ),
-                io.Float.Input(
-                    "denoise", default=1.0, min=0.0, max=1.0, step=0.01,
-                    tooltip="As on KSampler: below 1 keeps more of the latent.",
+                *inputs.sampling(
+                    "Both runs begin with the same noise.",
+                    "Of each of the two runs; take as many as you will use.",
                 ),
                 comparing.shown_input(),
             ],
