@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +13,17 @@ import runtime_patches
 import runtime_weights
 import torch
 import toys
+from compiled import compiling, forgotten, is_near, sample, tried  # noqa: F401
 from stepcache import speed
 from stepcache.cache_core.calibration import Study
 from stepcache.cache_core.methods import Calibrate
 from stepcache.cache_core.patching import attach
-from stepcache.speed import AttentionBackend, Precision, RegionalCompile
+from stepcache.speed import AttentionBackend, Precision
 from torch.fx.experimental import _config as shapes
 
-STEPS = 3
-ROUNDING = 1e-4
-"""Of a few steps in float32, where attention is computed by another function of PyTorch's."""
+pytestmark = pytest.mark.usefixtures("forgotten")
 FUSED = 2e-3
 """The same where operations are fused, and add up in another order."""
-
-
-@pytest.fixture(autouse=True)
-def _forgotten() -> Iterator[None]:
-    """What is compiled stays with the host's code; every test begins with nothing."""
-    torch.compiler.reset()
-    yield
-    torch.compiler.reset()
-
-
-def sample(model: Any, name: str, **options: Any) -> torch.Tensor:
-    return toys.sample(model, name, steps=STEPS, **{**dict(toys.TOYS[name].options), **options})
-
-
-def compiling(model: Any, backend: Any = "eager", dynamic: str = "auto") -> Any:
-    """Traced and guarded as always, without code generation, which costs minutes."""
-    return speed.apply(model, RegionalCompile(dynamic, backend))
-
-
-def tried() -> int:
-    """So many pieces of code PyTorch has tried to compile."""
-    return torch._dynamo.utils.counters["frames"]["total"]
-
-
-def is_near(picture: torch.Tensor, expected: torch.Tensor, rounding: float = ROUNDING) -> bool:
-    return bool((picture - expected).abs().max() <= rounding * expected.abs().max())
 
 
 @pytest.mark.parametrize(

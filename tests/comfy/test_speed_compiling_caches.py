@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import observe
@@ -10,28 +9,17 @@ import pytest
 import torch
 import toys
 from cases import MORE_BUILDERS
+from compiled import forgotten, tried  # noqa: F401
 from stepcache import speed
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.speed import RegionalCompile
 
+pytestmark = pytest.mark.usefixtures("forgotten")
 STEPS = 8
 ROUNDING = 1e-4
 """Of several steps in float32, where attention is computed by another function of PyTorch's."""
 WARM = 4
 """Steps by which every method below has computed and reused everything."""
-
-
-@pytest.fixture(autouse=True)
-def _forgotten() -> Iterator[None]:
-    """What is compiled stays with the host's code; every test begins with nothing."""
-    torch.compiler.reset()
-    yield
-    torch.compiler.reset()
-
-
-def tried() -> int:
-    """So many pieces of code PyTorch has tried to compile."""
-    return torch._dynamo.utils.counters["frames"]["total"]
 
 
 def sample(model: Any, name: str, **options: Any) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import observe
@@ -11,40 +10,13 @@ import runtime_weights
 import torch
 import toys
 from comfy.model_management import InterruptProcessingException
+from compiled import compiling, forgotten, is_near, sample, tried  # noqa: F401
 from stepcache import speed
 from stepcache.cache_core.errors import ConfigError, UnsupportedModelError
 from stepcache.cache_core.patching.attention import OVERRIDE
 from stepcache.speed import FusedProjections, RegionalCompile
 
-STEPS = 3
-ROUNDING = 1e-4
-"""Of a few steps in float32, where attention is computed by another function of PyTorch's."""
-
-
-@pytest.fixture(autouse=True)
-def _forgotten() -> Iterator[None]:
-    """What is compiled stays with the host's code; every test begins with nothing."""
-    torch.compiler.reset()
-    yield
-    torch.compiler.reset()
-
-
-def sample(model: Any, name: str, **options: Any) -> torch.Tensor:
-    return toys.sample(model, name, steps=STEPS, **{**dict(toys.TOYS[name].options), **options})
-
-
-def compiling(model: Any, backend: Any = "eager") -> Any:
-    """Traced and guarded as always, without code generation, which costs minutes."""
-    return speed.apply(model, RegionalCompile(backend=backend))
-
-
-def tried() -> int:
-    """So many pieces of code PyTorch has tried to compile."""
-    return torch._dynamo.utils.counters["frames"]["total"]
-
-
-def is_near(picture: torch.Tensor, expected: torch.Tensor) -> bool:
-    return bool((picture - expected).abs().max() <= ROUNDING * expected.abs().max())
+pytestmark = pytest.mark.usefixtures("forgotten")
 
 
 def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
