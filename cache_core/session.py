@@ -53,6 +53,8 @@ class Session:
         self._clock: Clock | None = None
         self._unfit: set[Site] = set()
         self._plans = plans_of(set(assigned.values()), timeline)
+        # By site, because a rule is long to look up: it is all that it says.
+        self._plan_of = {site: self._plans[rule] for site, rule in assigned.items()}
 
     @property
     def store(self) -> Store:
@@ -84,7 +86,7 @@ class Session:
     def decide(self, site: Site, streams: Sequence[StreamKey]) -> Decision:
         """Compute or reuse? Reuse needs the schedule's leave and a fresh past of every stream."""
         rule = self._assigned[site]
-        plan = self._plans[rule]
+        plan = self._plan_of[site]
         step = self.clock.step
         if not plan.reuse[step]:
             return Decision(reuse=False)
@@ -129,7 +131,7 @@ class Session:
             given: what this step computed in any case, for approximators that build on it.
         """
         rule = self._assigned[site]
-        reuse = Reuse(self.clock, self._plans[rule], given)
+        reuse = Reuse(self.clock, self._plan_of[site], given)
         if isinstance(rule.what, BranchMean) and rule.what.merges_branches(self.clock.step):
             self._merge_branches(rule.what, site, streams)
         values: list[Value] = []
@@ -164,8 +166,8 @@ class Session:
 
     def keeps(self, site: Site) -> bool:
         """Whether what the current step computes at a site may be needed later."""
-        rule = self._assigned[site]
-        return self._plans[rule].is_needed_after(self.clock.step, rule.what.remembers)
+        remembers = self._assigned[site].what.remembers
+        return self._plan_of[site].is_needed_after(self.clock.step, remembers)
 
     def record(
         self, site: Site, streams: Sequence[StreamKey], output: Value, decision: Decision

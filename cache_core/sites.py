@@ -25,6 +25,9 @@ class SiteKind(str, Enum):
     DEEP_BRANCH = "deep_branch"
     GUIDANCE = "guidance"
 
+    # That of enums is written in Python, and sites are looked up many times per evaluation.
+    __hash__ = str.__hash__
+
     def __str__(self) -> str:
         return self.value
 

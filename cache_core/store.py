@@ -57,10 +57,10 @@ class Store:
         """The entry of a stream, or None. Marks it as recently used."""
         with self._lock:
             entries = self._entries.get(site)
-            if entries is None or stream not in entries:
-                return None
-            entries.move_to_end(stream)
-            return entries[stream]
+            entry = entries.get(stream) if entries is not None else None
+            if entries is not None and entry is not None:
+                entries.move_to_end(stream)
+            return entry
 
     def put(self, site: Site, stream: StreamKey, past: tuple[Value, ...], step: int) -> None:
         """Store a copy of the values in `past` that are not stored already.

@@ -6,6 +6,11 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 
+MOST_KNOWN = 2**12
+"""Streams of a run that are remembered at once; context windows invent new ones at every step."""
+
+Shapes = tuple[tuple[int, ...], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class StreamKey:
@@ -35,22 +40,81 @@ class StreamKey:
     ordinal: int = 0
     repeat: int = 0
     weights: Hashable = field(default=(), compare=False)
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Reckoned once: a layer looks its streams up several times per evaluation.
+        compared = (
+            self.cond, self.uuid, self.window, self.signature, self.layout, self.ordinal,
+            self.repeat,
+        )  # fmt: skip
+        object.__setattr__(self, "_hash", hash(compared))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 class StreamCounter:
-    """Numbers repeated streams within one evaluation."""
+    """Numbers repeated streams within one evaluation, and has one object of every stream of a run.
+
+    What is one object is found in dictionaries without comparing all that it holds.
+    """
 
     def __init__(self) -> None:
         self._seen: Counter[StreamKey] = Counter()
+        self._known: dict[Hashable, StreamKey] = {}
+        self._sized: dict[Hashable, tuple[StreamKey, ...]] = {}
 
     def start_evaluation(self) -> None:
         """Forget what was seen: a new evaluation begins."""
         self._seen.clear()
+        if len(self._known) + len(self._sized) > MOST_KNOWN:
+            self._known.clear()
+            self._sized.clear()
 
     def number(self, keys: Sequence[StreamKey]) -> tuple[StreamKey, ...]:
         """The same keys with their ordinals filled in, in order."""
         numbered: list[StreamKey] = []
         for key in keys:
-            numbered.append(replace(key, ordinal=self._seen[key]))
+            numbered.append(self._only(replace(key, ordinal=self._seen[key])))
             self._seen[key] += 1
         return tuple(numbered)
+
+    def sized(
+        self, streams: tuple[StreamKey, ...], shapes: Shapes, axis: int, is_joint: bool, repeat: int
+    ) -> tuple[StreamKey, ...]:
+        """The streams of a model call as one module is asked for them.
+
+        Args:
+            streams: those of the call, in batch order.
+            shapes: of the tensors that the module was given, streams first. They belong to the
+                identity: some patches change the number of tokens in the middle of a run.
+            axis: which one of them is the batch.
+            is_joint: whether what the module returns is as long as all that it was given.
+            repeat: how often it has already been called in this model call.
+        """
+        weights = tuple([stream.weights for stream in streams])
+        asked = (streams, weights, shapes, axis, is_joint, repeat)
+        sized = self._sized.get(asked)
+        if sized is None:
+            size = _size(shapes, axis, is_joint, len(streams))
+            sized = self._sized[asked] = tuple(
+                self._only(replace(stream, layout=(stream.layout, size), repeat=repeat))
+                for stream in streams
+            )
+        return sized
+
+    def _only(self, key: StreamKey) -> StreamKey:
+        """The one object of a stream; of its weights, too, which are no part of its identity."""
+        return self._known.setdefault((key, key.weights), key)
+
+
+def _size(shapes: Shapes, axis: int, is_joint: bool, count: int) -> Hashable:
+    """Rows per stream and shapes, the same whether streams share a batch or not."""
+    long = [tuple(shape) for shape in shapes if len(shape) > max(axis, 2)]
+    if not long:
+        return ()
+    # Where the prompt is only attended to, its length says nothing about the value. Rotary
+    # embeddings have more axes than streams, and in some hosts the batch on another one.
+    told = [shape for shape in long if len(shape) == len(long[0])] if is_joint else long[:1]
+    return long[0][axis] / count, tuple(shape[:axis] + shape[axis + 1 :] for shape in told)

@@ -169,7 +169,8 @@ class WatchingSession(Session):
     ) -> None:
         super().__init__(assigned, timeline, report)
         self._recorder = recorder
-        self._watched = {rule: _watched(plan) for rule, plan in self._plans.items()}
+        watched = {rule: _watched(plan) for rule, plan in self._plans.items()}
+        self._watched = {site: watched[rule] for site, rule in assigned.items()}
 
     def keeps(self, site: Site) -> bool:
         return self._is_watched(site) or super().keeps(site)
@@ -189,7 +190,7 @@ class WatchingSession(Session):
             self._recorder.observe(site, streams, _changing(site, output), step, company)
 
     def _is_watched(self, site: Site) -> bool:
-        return self.clock.step in self._watched[self._assigned[site]]
+        return self.clock.step in self._watched[site]
 
 
 def _watched(plan: Plan) -> frozenset[int]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import nn
 
 from ..session import Session
 from ..sites import Site
-from ..streams import StreamKey
+from ..streams import StreamCounter, StreamKey
 from .added import answer_added
 from .attention import answer_core, answer_woven
 from .families import Access, Added, AttentionCore, OwnForward, Woven
 from .model_call import ModelCall
-from .module_swap import Answer, Dispatchers, Swap
+from .module_swap import Answer, Dispatcher, Dispatchers, Swap
 from .question import Question
 from .replaced import answer_parts, listen_to_patches
 
@@ -26,16 +26,19 @@ def swap_layers(
     swap: Swap,
     call: ModelCall,
     session: Session,
-    streams: Sequence[StreamKey],
+    counter: StreamCounter,
+    streams: tuple[StreamKey, ...],
     layers: Layers,
     dispatchers: Dispatchers,
 ) -> None:
     """Put dispatchers in place of the forwards, in the order of `layers`, until the swap ends."""
     passing = listen_to_patches(call)
     patches: Mapping[str, Any] = call.options.get("patches", {})
+    bound: list[Dispatcher] = []
+    swap.callback(_release, bound)
     for site, (module, access) in layers.items():
         axis = access.batch_axis if isinstance(access, OwnForward | Added) else 0
-        question = Question(session, site, streams, axis, _is_followed(access, patches))
+        question = Question(session, site, counter, streams, axis, _is_followed(access, patches))
         if passing is not None and _is_replaceable(site, module):
             answers = answer_parts(question, module, passing)
         else:
@@ -43,8 +46,13 @@ def swap_layers(
         for target, answer in answers.items():
             dispatcher = dispatchers.of(target, site.kind)
             dispatcher.bind(answer, target.forward)
-            swap.callback(dispatcher.release)
+            bound.append(dispatcher)
             swap.set(target.__dict__, "forward", dispatcher.forward)
+
+
+def _release(dispatchers: Iterable[Dispatcher]) -> None:
+    for dispatcher in dispatchers:
+        dispatcher.release()
 
 
 def _is_followed(access: Access, patches: Mapping[str, Any]) -> bool:

@@ -20,20 +20,25 @@ class Swap(ExitStack):
     """Sets entries of dictionaries and puts back what was there, last in first out.
 
     A module's instance ``forward`` may already be somebody else's (bypass LoRA); it is saved and
-    restored like any other entry.
+    restored like any other entry. Entries come back when everything else on the stack has ended.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._was: list[tuple[MutableMapping[str, Any], str, Any]] = []
+        self.callback(self._restore)
 
     def set(self, table: MutableMapping[str, Any], key: str, value: Any) -> None:
         """Set ``table[key]`` until the swap ends."""
-        self.callback(_restore, table, key, table.get(key, _ABSENT))
+        self._was.append((table, key, table.get(key, _ABSENT)))
         table[key] = value
 
-
-def _restore(table: MutableMapping[str, Any], key: str, old: Any) -> None:
-    if old is _ABSENT:
-        table.pop(key, None)
-    else:
-        table[key] = old
+    def _restore(self) -> None:
+        for table, key, old in reversed(self._was):
+            if old is _ABSENT:
+                table.pop(key, None)
+            else:
+                table[key] = old
 
 
 Compute = Callable[..., Any]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from ..session import Decision, Session
 from ..sites import Site, SiteKind
-from ..streams import StreamKey
+from ..streams import StreamCounter, StreamKey
 from ..values import Value
 
 FOLLOWED = "another node's patches need to see this layer compute"
@@ -22,6 +21,7 @@ class Question:
     Args:
         session: the run's decisions and values.
         site: which site.
+        counter: has the streams of the run.
         streams: the conditioning streams of this model call, in batch order.
         batch_axis: axis of the batch in the site's values.
         is_followed: whether other nodes' patches depend on the layer's computing.
@@ -31,48 +31,30 @@ class Question:
         self,
         session: Session,
         site: Site,
-        streams: Sequence[StreamKey],
+        counter: StreamCounter,
+        streams: tuple[StreamKey, ...],
         batch_axis: int = 0,
         is_followed: bool = False,
     ) -> None:
-        self._session, self._site, self._of_call = session, site, tuple(streams)
-        self._streams = self._of_call
+        self._session, self._site, self._counter = session, site, counter
+        self._streams = self._of_call = streams
         self._batch_axis = batch_axis
+        self._is_joint = site.kind in (SiteKind.JOINT_ATTENTION, SiteKind.BLOCK)
         self._is_followed = is_followed
         self._calls = 0
 
     def decide(self, *given: Any) -> Decision:
-        """Compute or reuse, for one call of the module.
-
-        Args:
-            given: the module's arguments, streams first. Their size belongs to the identity of
-                the value: some patches change the number of tokens in the middle of a run.
-        """
+        """Compute or reuse, for one call of the module with these arguments, streams first."""
+        shapes = tuple([value.shape for value in given if isinstance(value, torch.Tensor)])
         # A module that the network calls again must not meet its own earlier value either.
-        size, repeat = self._size(given), self._calls
-        self._streams = tuple(
-            replace(stream, layout=(stream.layout, size), repeat=repeat) for stream in self._of_call
+        repeat, self._calls = self._calls, self._calls + 1
+        self._streams = self._counter.sized(
+            self._of_call, shapes, self._batch_axis, self._is_joint, repeat
         )
-        self._calls += 1
         decision = self._session.decide(self._site, self._streams)
         if decision.reuse and self._is_followed:
             return Decision(reuse=False, forced=FOLLOWED)
         return decision
-
-    def _size(self, given: Sequence[Any]) -> Hashable:
-        """Rows per stream and shapes, the same whether streams share a batch or not."""
-        axis = self._batch_axis
-        shapes = [value.shape for value in given if isinstance(value, torch.Tensor)]
-        shapes = [tuple(shape) for shape in shapes if len(shape) > max(axis, 2)]
-        if not shapes:
-            return ()
-        rows = shapes[0][axis] / len(self._of_call)
-        # Where the prompt is only attended to, its length says nothing about the value. Rotary
-        # embeddings have more axes than streams, and in some hosts the batch on another one.
-        is_joint = self._site.kind in (SiteKind.JOINT_ATTENTION, SiteKind.BLOCK)
-        streams = [shape for shape in shapes if len(shape) == len(shapes[0])]
-        told = streams if is_joint else shapes[:1]
-        return rows, tuple(shape[:axis] + shape[axis + 1 :] for shape in told)
 
     def compute(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call what is saved where the site is reused; its cost is measured in calibrating runs."""

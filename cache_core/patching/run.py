@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -203,7 +203,7 @@ class Run:
         studying: Studying,
         diffusion_model: nn.Module,
         call: ModelCall,
-        streams: Sequence[StreamKey],
+        streams: tuple[StreamKey, ...],
         compute: Any,
     ) -> Any:
         """The same while the model is calibrated: now and then one more call beside it."""
@@ -224,13 +224,15 @@ class Run:
 
     @contextmanager
     def _patched(
-        self, diffusion_model: nn.Module, call: ModelCall, streams: Sequence[StreamKey]
+        self, diffusion_model: nn.Module, call: ModelCall, streams: tuple[StreamKey, ...]
     ) -> Iterator[None]:
         """Patch the network for one call, and restore it whatever happens."""
         bound = self._networks.bound(diffusion_model)
         dispatchers = self._installation.dispatchers
         with Swap() as swap:
-            swap_layers(swap, call, self._session, streams, bound.layers, dispatchers)
+            swap_layers(
+                swap, call, self._session, self._counter, streams, bound.layers, dispatchers
+            )
             for site in bound.deep_branches:
                 swap_deep_branch(swap, call, self._session, streams, site, diffusion_model)
             yield

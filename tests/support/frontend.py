@@ -219,8 +219,11 @@ class FrontEnd:
         return strip
 
     def is_drawn(self) -> bool:
-        """Whether every strip in the page shows a plan, and there is one."""
-        return bool(self.strips()) and all(each["rows"] and each["words"] for each in self.strips())
+        """Whether every strip in the page shows a plan in the room it needs, and there is one."""
+        strips = self.strips()
+        return bool(strips) and all(
+            each["rows"] and each["words"] and each["room"] >= 0 for each in strips
+        )
 
     def wait_for(self, is_so: Callable[[], Any], seconds: float = 20.0) -> Any:
         """Wait until something is so; what it returned."""

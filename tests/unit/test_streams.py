@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from stepcache.cache_core.streams import StreamCounter, StreamKey
+from stepcache.cache_core.streams import MOST_KNOWN, StreamCounter, StreamKey
 
 KEY = StreamKey(
     cond=0, uuid="a", window=(0, 1), signature=("attn1",), layout=(1, (4, 8, 8)), ordinal=0
@@ -62,3 +62,58 @@ def test_a_new_evaluation_numbers_from_0_again() -> None:
 def test_streams_that_differ_are_numbered_apart() -> None:
     cond, uncond = StreamKey(0, "a"), StreamKey(1, "a")
     assert ordinals(StreamCounter().number([cond, uncond])) == [0, 0]
+
+
+COND, UNCOND = StreamKey(0, "a"), StreamKey(1, "a")
+TOKENS, MORE, PROMPT, LONGER = (2, 16, 32), (2, 20, 32), (2, 7, 24), (2, 9, 24)
+
+
+def test_a_stream_is_one_object_as_long_as_its_weights_are_the_same() -> None:
+    counter, again = StreamCounter(), replace(COND)
+    (first,), lora = counter.number([COND]), replace(COND, weights=("lora", 0.5))
+    counter.start_evaluation()
+    (second,) = counter.number([again])
+    counter.start_evaluation()
+    (third,) = counter.number([lora])
+    assert second is first
+    assert (third, third.weights) == (first, lora.weights)
+    sized = [counter.sized((key,), (TOKENS,), 0, False, 0)[0] for key in (first, second, third)]
+    assert sized[0] is sized[1]
+    assert (sized[2], sized[2].weights) == (sized[0], lora.weights)
+
+
+def sized(*shapes: tuple[int, ...], is_joint: bool = False, repeat: int = 0) -> StreamKey:
+    """Cond as a module with these arguments is asked for it."""
+    return StreamCounter().sized((COND, UNCOND), shapes, 0, is_joint, repeat)[0]
+
+
+def test_what_a_module_is_given_belongs_to_the_identity() -> None:
+    assert sized(TOKENS) == sized(TOKENS) != sized(MORE)
+    assert sized(TOKENS, repeat=1) != sized(TOKENS)
+    assert sized((2,)) == sized(), "no tokens, no size"
+
+
+def test_a_prompt_counts_where_it_is_in_the_result() -> None:
+    assert sized(TOKENS, PROMPT) == sized(TOKENS, LONGER)
+    assert sized(TOKENS, PROMPT, is_joint=True) != sized(TOKENS, LONGER, is_joint=True)
+    rotary = (1, 1, 16, 8, 2, 2)
+    assert sized(TOKENS, rotary, is_joint=True) == sized(TOKENS, is_joint=True)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_streams_are_the_same_alone_and_in_one_batch(axis: int) -> None:
+    both = StreamCounter().sized((COND, UNCOND), ((2, 2, 16, 32),), axis, False, 0)
+    alone_shape = tuple(1 if place == axis else n for place, n in enumerate((2, 2, 16, 32)))
+    alone = StreamCounter().sized((COND,), (alone_shape,), axis, False, 0)
+    assert both[0] == alone[0]
+
+
+def test_a_run_that_invents_streams_for_ever_forgets_them() -> None:
+    counter = StreamCounter()
+    for number in range(MOST_KNOWN + 1):
+        counter.number([StreamKey(0, number)])
+    (before,) = counter.number([COND])
+    counter.start_evaluation()
+    (after,) = counter.number([replace(COND)])
+    assert after is not before
+    assert after == before
