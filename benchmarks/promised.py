@@ -1,6 +1,7 @@
 """Follows Speed Audit as a person would: audit, follow the first line, audit again.
 
-Prints the gain that was promised and the one that the next audit shows. On a quiet machine:
+Prints the gain that was promised and the one that the next audit shows, and writes them to
+results/promised.json. On a quiet machine:
 
     .venv/bin/python benchmarks/promised.py --models shapes_dit shapes_unet sd15 --batch 8
 """
@@ -8,6 +9,9 @@ Prints the gain that was promised and the one that the next audit shows. On a qu
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import platform
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,6 +33,7 @@ from stepcache.nodes.auditing import caches  # noqa: E402
 
 import nodes as host_nodes  # noqa: E402
 
+RESULT = Path(__file__).resolve().parent / "results" / "promised.json"
 MOST_FOLLOWED = 3
 TOLERANCE = 0.1
 """How far what comes may be from what was promised."""
@@ -72,7 +77,7 @@ def main() -> int:
     parser.add_argument("--size", type=int)
     parser.add_argument("--steps", type=int, default=20)
     options = parser.parse_args()
-    is_off = False
+    rows: list[dict[str, Any]] = []
     for name in options.models:
         model = toys.load(name)
         audit = audited(model, name, options)
@@ -83,15 +88,22 @@ def main() -> int:
             model = followed(model, advice)
             after = audited(model, name, options)
             gain = audit.timed.seconds / after.timed.seconds
-            difference = gain / advice.gain - 1
-            is_off |= abs(difference) > TOLERANCE
-            print(
-                f"{name}: {advice.name}: promised {advice.gain:.2f}x, came {gain:.2f}x "
-                f"({100 * difference:+.0f} %), {audit.timed.seconds:.2f} s before",
-                flush=True,
-            )
+            row = {
+                "model": name, "advice": advice.name, "promised": round(advice.gain, 3),
+                "came": round(gain, 3), "difference": round(gain / advice.gain - 1, 3),
+                "seconds_before": round(audit.timed.seconds, 2),
+            }  # fmt: skip
+            rows.append(row)
+            print(json.dumps(row), flush=True)
             audit = after
-    return int(is_off)
+    result = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+        "pictures_at_once": options.batch,
+        "steps": options.steps,
+        "rows": rows,
+    }
+    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return int(any(abs(row["difference"]) > TOLERANCE for row in rows))
 
 
 if __name__ == "__main__":
