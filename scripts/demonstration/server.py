@@ -134,7 +134,7 @@ def _start(
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+            env={"PYTHONIOENCODING": "utf-8", **os.environ, "PYTHONUNBUFFERED": "1"},
             # Ctrl-C must reach the demo alone: the demo ends the server once it has tidied up.
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             start_new_session=True,

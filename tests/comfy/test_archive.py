@@ -80,17 +80,23 @@ class Installation:
         folder: name of the pack's folder in custom_nodes.
         put: makes it.
         base: name of a folder above.
-        is_writable: whether files may be written into the pack's folder.
+        is_portable: whether all is as near as can be to a portable build of Windows: no git, a
+            console in its code page, and a pack's folder in which nothing may be written.
     """
 
     folder: str
     put: Callable[[Path, Path], None]
     base: str = "ComfyUI"
-    is_writable: bool = True
+    is_portable: bool = False
+
+    @property
+    def encoding(self) -> str:
+        """Of what the server writes to its console."""
+        return "cp1252" if self.is_portable else "utf-8"
 
 
 INSTALLATIONS = {
-    "archive": Installation(f"{NAME}-{VERSION}", unpack, "ComfyUI windows portable", False),
+    "archive": Installation(f"{NAME}-{VERSION}", unpack, "Für ComfyUI windows portable", True),
     "archive in a folder with spaces": Installation("Step Cache copy", unpack),
     "clone": Installation("ComfyUI-StepCache", clone),
 }
@@ -139,7 +145,7 @@ def serving(
         (base / server.MODEL_PATHS).write_text("{}", encoding="utf-8")
         pack = base / "custom_nodes" / installation.folder
         installation.put(archive, pack)
-        set_writable(pack, installation.is_writable)
+        set_writable(pack, not installation.is_portable)
         packs[pack] = files_of(pack)
 
     temporary = folder / installation.base
@@ -148,8 +154,16 @@ def serving(
     patch.setattr(server, "fill_base_folder", fill)
     # Then whatever appears in the pack's folder was put there by the pack.
     patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    # Files that are opened in the code page are warned of, and the warning names the pack's folder.
+    patch.setenv("PYTHONWARNDEFAULTENCODING", "1")
+    options = ["--cpu"]
+    if installation.is_portable:
+        options.append("--windows-standalone-build")
+        patch.setenv("PATH", str(folder / "nothing"))
+        patch.setenv("PYTHONNOUSERSITE", "1")  # The builds start Python with -s.
+        patch.setenv("PYTHONIOENCODING", installation.encoding)
     python, comfyui = Path(sys.executable), host.comfyui_path()
-    with server.running_server(python, comfyui, log, options=("--cpu",)) as address:
+    with server.running_server(python, comfyui, log, options=options) as address:
         ((pack, installed),) = packs.items()
         try:
             yield Served(address, pack, installed)
@@ -190,30 +204,13 @@ def test_the_registry_packs_the_same(archive: Path) -> None:
     assert not [line for line in lines if line.startswith("!")]
 
 
-def test_comfyui_reads_what_pyproject_tells() -> None:
-    parser = host.module("comfy_config.config_parser", "reading pyproject.toml")
-    found = parser.extract_node_configuration(str(ROOT))
-    project, comfy = found.project, found.tool_comfy
-    assert (project.name, project.version) == (NAME, VERSION)
-    assert project.supported_os == ["OS Independent"]
-    assert project.supported_accelerators == [
-        "GPU :: NVIDIA CUDA", "GPU :: AMD ROCm", "GPU :: Intel Arc", "GPU :: Apple Metal",
-    ]  # fmt: skip
-    assert project.supported_comfyui_version == ">=0.16.3"
-    assert project.license.file == "LICENSE"
-    assert project.dependencies == []
-    assert project.urls.repository.startswith("https://github.com/")
-    assert comfy.publisher_id and comfy.display_name == "Step Cache"
-    assert comfy.icon.endswith("/docs/icon.png")
-    assert comfy.web is None, "__init__.py names the folder; named twice, it is served twice"
-
-
 @pytest.mark.parametrize("way", INSTALLATIONS)
 def test_installed_it_is_served_and_runs(
     way: str, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = tmp_path / "server.log"
-    with serving(INSTALLATIONS[way], archive, tmp_path, log, monkeypatch) as served:
+    installation = INSTALLATIONS[way]
+    with serving(installation, archive, tmp_path, log, monkeypatch) as served:
         check_nodes(served)
         if " " not in served.pack.name:  # aiohttp serves no static folder with a space in its name.
             check_web(served)
@@ -223,7 +220,7 @@ def test_installed_it_is_served_and_runs(
         check_run(served)
         assert files_of(served.pack) == served.installed
         assert f'VERSION = "{VERSION}"' in served.installed["cache_core/version.py"].decode()
-    lines = log.read_text(encoding="utf-8").splitlines()
+    lines = log.read_text(encoding=installation.encoding).splitlines()
     # Tracebacks and warnings about the pack would name its folder too.
     (told,) = [line for line in lines if str(served.pack) in line]
     assert told.endswith(f" seconds: {served.pack}")
