@@ -178,7 +178,8 @@ class Report:
                 "the layers were never called: another extension answered for the model or "
                 "replaced its layers"
             )
-        reasons = ", ".join(f"{reason} ({n}×)" for (_, reason), n in self.forced.most_common())
+        # Part of the log's line, and not every console has ×: code page 1251 has none.
+        reasons = ", ".join(f"{reason} ({n}x)" for (_, reason), n in self.forced.most_common())
         if reasons:
             return f"every planned reuse had to be computed: {reasons}"
         return "the sampler visited none of the steps in which reuse was planned"

@@ -95,8 +95,10 @@ def test_forced_computes_are_named_the_most_frequent_first() -> None:
     run.count(SELF, 1, reused=False, streams=1, forced=TOO_OLD)
     run.count(SELF, 2, reused=False, streams=2, forced=NOT_STORED)
     assert run.nothing_reused_because == (
-        f"every planned reuse had to be computed: {NOT_STORED} (2×), {TOO_OLD} (1×)"
+        f"every planned reuse had to be computed: {NOT_STORED} (2x), {TOO_OLD} (1x)"
     )
+    # It goes to the log, and many a console's code page lacks ×: 437, 866, 1251.
+    assert run.summary().isascii()
 
 
 def test_a_sampler_that_left_the_steps_out_is_named() -> None:
