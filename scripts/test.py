@@ -108,7 +108,8 @@ def _check_and_test(runtime: Runtime, options: argparse.Namespace) -> int:
         status = _run(command, runtime)
         if status:
             failed.append(name)
-        if status and name != "pytest":
+        # A pytest that was ended from outside has no last line: then it is told here.
+        if status and (name != "pytest" or status < 0):
             print(f"== {name} FAILED (exit status {status})", file=sys.stderr, flush=True)
     return 1 if failed else 0
 
