@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 import cases
@@ -17,6 +18,12 @@ from stepcache.cache_core.patching.installation import KEY
 from stepcache.cache_core.patching.run import RUN_KEY
 
 STEPS = 4
+
+
+@cache
+def _whole(case: cases.Case) -> torch.Tensor:
+    """The picture of a run that nothing stops."""
+    return toys.sample(attach(toys.load(case.model), case.reusing(STEPS)), case.model, steps=STEPS)
 
 
 def _stop_in_model(model: Any, evaluation: int, place: str = "") -> Any:
@@ -55,8 +62,7 @@ def _raise_out_of_memory(*_: Any) -> None:
 def test_an_interrupt_at_any_step_leaves_nothing(case: cases.Case, step: int) -> None:
     model = toys.load(case.model)
     patched = attach(model, case.reusing(STEPS))
-    whole = toys.sample(patched, case.model, steps=STEPS)
-    marks = observe.fingerprint(model)
+    whole, marks = _whole(case), observe.fingerprint(model)
 
     def interrupt(done: int, *_: Any) -> None:
         if done == step:
@@ -75,8 +81,7 @@ def test_an_interrupt_at_any_step_leaves_nothing(case: cases.Case, step: int) ->
 def test_an_error_inside_any_call_leaves_nothing(case: cases.Case, evaluation: int) -> None:
     model = toys.load(case.model)
     patched = attach(model, case.reusing(STEPS))
-    whole = toys.sample(patched, case.model, steps=STEPS)
-    marks = observe.fingerprint(model)
+    whole, marks = _whole(case), observe.fingerprint(model)
     with pytest.raises(torch.OutOfMemoryError):
         toys.sample(_stop_in_model(patched, evaluation), case.model, steps=STEPS)
     _assert_clean(model, patched, marks)
@@ -90,8 +95,7 @@ def test_an_error_inside_a_layer_of_any_family_leaves_nothing(
 ) -> None:
     model = toys.load(case.model)
     patched = attach(model, case.reusing(STEPS))
-    whole = toys.sample(patched, case.model, steps=STEPS)
-    marks = observe.fingerprint(model)
+    whole, marks = _whole(case), observe.fingerprint(model)
     *_, site = patched.model_options["transformer_options"][KEY].access
     # The block that the last site is in: up to its number.
     place = site.path[: re.search(r"^.*\.(block)?\d+", site.path).end()]
