@@ -41,8 +41,14 @@ def _narrow_heads(config: Any) -> Any:
     return config
 
 
+def _two_heads(config: Any) -> Any:
+    """Of 16 channels, instead of eight of four: what a head looks at has no width."""
+    config.unet_config["num_heads"] = 2
+    return config
+
+
 def sd15_config() -> Any:
-    return supported.SD15(unet_config(4, [1] * 6 + [0] * 2, [1] * 9 + [0] * 3, 1))
+    return _two_heads(supported.SD15(unet_config(4, [1] * 6 + [0] * 2, [1] * 9 + [0] * 3, 1)))
 
 
 def sd2_config() -> Any:
@@ -53,7 +59,9 @@ def sd2_config() -> Any:
 
 
 def inpaint_config() -> Any:
-    return supported.SD15(unet_config(4, [1] * 6 + [0] * 2, [1] * 9 + [0] * 3, 1, in_channels=9))
+    return _two_heads(
+        supported.SD15(unet_config(4, [1] * 6 + [0] * 2, [1] * 9 + [0] * 3, 1, in_channels=9))
+    )
 
 
 def refiner_config() -> Any:
