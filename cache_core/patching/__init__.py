@@ -1,10 +1,12 @@
 """How a site becomes real inside ComfyUI. The only room of the core that knows the host."""
 
+from .anatomy import Anatomy
 from .attach import attach, detached, network_of
 from .installation import Listener, attached, last_calibration, last_report
 from .sampling_scale import timeline_of
 
 __all__ = [
+    "Anatomy",
     "Listener",
     "attach",
     "attached",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,9 +12,8 @@ from ..errors import RuleConflictError, UnsupportedModelError
 from ..rules import Rule, assign
 from ..sites import Site
 from . import wrappers
-from .facts import facts_of
-from .families import FAMILIES, Access, AttentionCore, family_by_structure, family_of
-from .fitness import check, check_calibration
+from .anatomy import Anatomy
+from .families import Access, AttentionCore
 from .installation import KEY, Installation, Listener, RuleSource, installation_of
 
 FUSED = (
@@ -59,19 +57,9 @@ def attach(model: Any, method: RuleSource, listener: Listener | None = None) -> 
             f"{method.name}: this model already carries a {method.name} node. Two of them would "
             f"claim the same layers: remove one, or take the model from before the first"
         )
-    family = family_of(network) or family_by_structure(network)
-    if family is None:
-        raise UnsupportedModelError(
-            f"{method.name}: the model is a {type(network).__name__}, which is none of the "
-            f"{len(FAMILIES)} known families, and shows no row of equal blocks with attention in "
-            f"them by which it could be taken apart. Connect the model past this node; ComfyUI's "
-            f"LazyCache node works on every model"
-        )
-    sites = family.sites(network)
-    facts = facts_of(network, family, sites)
-    counts = Counter(site.kind for site in sites)
-    check_calibration(method, facts)
-    notes = check(method, family, type(network).__name__, counts)
+    anatomy = Anatomy.of(network)
+    family, notes = anatomy.accept(method)
+    sites = anatomy.sites
     rules: Sequence[Rule] = [rule for each in methods for rule in each.rules()]
     assigned = assign(rules, sites)
     access = {site: way for site in assigned if (way := sites[site]) is not None}
@@ -81,7 +69,7 @@ def attach(model: Any, method: RuleSource, listener: Listener | None = None) -> 
         assigned=assigned,
         access=access,
         family=f"{family.name} ({type(model.model).__name__})",
-        facts=facts,
+        facts=anatomy.facts,
         notes=tuple(dict.fromkeys((*earlier, *notes, *_on_fused_layers(assigned, access)))),
         swaps_halves=family.swaps_halves,
         needs_proof=family.needs_proof,

@@ -243,9 +243,9 @@ def test_a_cache_is_reckoned_from_the_seconds_of_its_layers() -> None:
 
 
 def test_a_network_without_known_layers_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    attaching = sys.modules["stepcache.cache_core.patching.attach"]
-    monkeypatch.setattr(attaching, "family_of", lambda network: None)
-    monkeypatch.setattr(attaching, "family_by_structure", lambda network: None)
+    looking = sys.modules["stepcache.cache_core.patching.anatomy"]
+    monkeypatch.setattr(looking, "family_of", lambda network: None)
+    monkeypatch.setattr(looking, "family_by_structure", lambda network: None)
     _, text, data, _ = audit(toys.load("wan"), "wan")
     found = json.loads(data)
     assert "shows no row of equal blocks" in found["caching"]["reason"]

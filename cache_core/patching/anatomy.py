@@ -1,0 +1,65 @@
+"""What a network is to the pack: its family, its sites, and whether a method may act in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from ..calibration import ModelFacts
+from ..errors import UnsupportedModelError
+from ..sites import Site
+from .facts import facts_of
+from .families import FAMILIES, Access, Family, family_by_structure, family_of
+from .fitness import check, check_calibration
+from .installation import RuleSource
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """A network without its modules: nothing here keeps them or their weights.
+
+    Args:
+        network: name of its class.
+        family: None where it is of none, and shows no structure to go by.
+        sites: of every kind, with the way in.
+        facts: what a calibration is compared with.
+    """
+
+    network: str
+    family: Family | None
+    sites: Mapping[Site, Access | None]
+    facts: ModelFacts
+
+    @classmethod
+    def of(cls, network: nn.Module) -> Anatomy:
+        """Look at a network; one without weights, on the device "meta", will do."""
+        name = type(network).__name__
+        family = family_of(network) or family_by_structure(network)
+        if family is None:
+            return cls(name, None, {}, ModelFacts("", name, "", {}))
+        sites = family.sites(network)
+        return cls(name, family, sites, facts_of(network, family, sites))
+
+    def accept(self, method: RuleSource) -> tuple[Family, tuple[str, ...]]:
+        """Refuse a method that cannot act in it.
+
+        Returns:
+            The family, and notes on what will be inactive.
+
+        Raises:
+            UnsupportedModelError: it has no place where the method could act.
+            ConfigError: a parameter does not fit it.
+        """
+        if self.family is None:
+            raise UnsupportedModelError(
+                f"{method.name}: the model is a {self.network}, which is none of the "
+                f"{len(FAMILIES)} known families, and shows no row of equal blocks with attention "
+                f"in them by which it could be taken apart. Connect the model past this node; "
+                f"ComfyUI's LazyCache node works on every model"
+            )
+        check_calibration(method, self.facts)
+        counts = Counter(site.kind for site in self.sites)
+        return self.family, check(method, self.family, self.network, counts)
