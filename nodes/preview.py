@@ -12,6 +12,7 @@ from ..cache_core.calibration import Calibration, Prediction
 from ..cache_core.clock import Timeline
 from ..cache_core.errors import StepCacheError
 from ..cache_core.methods import Method
+from ..cache_core.patching import Anatomy
 from ..cache_core.rules import coverage_of, plans_of, values_of
 from ..cache_core.strips import planned_sites, shares_of, strips_of
 from .desk import Desk
@@ -32,21 +33,33 @@ def preview(nodes: Mapping[str, type[MethodNode]], asked: Any, desk: Desk) -> di
 
     Returns:
         strips (letters by kind), description, prediction or None (by a calibration), estimate
-        (speedup and bytes by what was observed, None where that does not tell), and error (in
-        words) or None.
+        (speedup and bytes by what was observed, None where that does not tell), error (in words)
+        or None, and is_pending (whether the model's file will soon tell more).
 
     Raises:
         BadRequest: the question cannot be read.
     """
     question = Question.read(nodes, asked)
+    anatomy, is_pending = desk.anatomy(question.files)
+    return {**_planned(question, anatomy, desk), "is_pending": is_pending}
+
+
+def _planned(question: Question, anatomy: Anatomy | None, desk: Desk) -> dict[str, Any]:
     try:
         method = question.node.previewed(desk, **question.inputs)
     except StepCacheError as error:
         return _answer(error=str(error))
+    layers = question.layers
+    # What a run has shown counts. Where that is another model, some node has exchanged it.
+    if anatomy is not None and layers in (None, anatomy.facts.layers):
+        layers = anatomy.facts.layers
+        try:
+            anatomy.accept(method)
+        except StepCacheError as error:
+            return _answer(error=str(error))
     timeline = question.timeline or assumed_timeline(
         method, question.steps, question.first, question.last
     )
-    layers = question.layers
     measured: Calibration | None = getattr(method, "calibration", None)
     if layers is None and measured is not None:
         layers = measured.model.layers

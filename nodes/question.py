@@ -16,6 +16,8 @@ from .method_node import MethodNode
 MOST_STEPS = 10000
 MOST_SECONDS = 1e6
 MOST_BYTES = 1e15
+MOST_NAMES = 16
+MOST_LETTERS = 4096
 
 
 class BadRequest(ValueError):
@@ -36,6 +38,7 @@ class Question:
         timeline: the schedule that a run of so many steps has shown; None where none has.
         layers: sites by kind, as a run has shown them.
         observed: what steps of that run cost.
+        files: names of model files, for each loader that the model may come from.
     """
 
     node: type[MethodNode]
@@ -47,6 +50,7 @@ class Question:
     timeline: Timeline | None
     layers: Mapping[SiteKind, int] | None
     observed: Observation | None
+    files: tuple[tuple[str, ...], ...]
 
     @classmethod
     def read(cls, nodes: Mapping[str, type[MethodNode]], given: Any) -> Question:
@@ -55,8 +59,8 @@ class Question:
         Args:
             nodes: the nodes that can be asked about, by id.
             given: node (id), inputs (by name; what is left out has its default), steps, first and
-                last, one_branch; and where a run has shown them, timeline (sigmas, timesteps,
-                percents), layers and observed, as in its report.
+                last, one_branch, files; and where a run has shown them, timeline (sigmas,
+                timesteps, percents), layers and observed, as in its report.
 
         Raises:
             BadRequest: the question is not of that form.
@@ -77,6 +81,7 @@ class Question:
             timeline=_timeline(given.get("timeline"), steps),
             layers=_layers(given.get("layers")),
             observed=_observed(given.get("observed")),
+            files=_files(given.get("files", [])),
         )
 
 
@@ -144,6 +149,19 @@ def _observed(given: Any) -> Observation | None:
         steps = _whole(each.get("steps"), "steps", 1, MOST_STEPS)
         seen.append(Seen(_by_part(each.get("reused"), "reused", 1.0), seconds, steps))
     return Observation(tuple(seen), _by_part(given.get("value_bytes"), "value_bytes", MOST_BYTES))
+
+
+def _files(given: Any) -> tuple[tuple[str, ...], ...]:
+    loaders = _list(given, "files")
+    if len(loaders) > MOST_NAMES:
+        raise BadRequest(f"files are of {len(loaders)} loaders; expected at most {MOST_NAMES}")
+    return tuple(tuple(map(_name, _list(names, "files")[:MOST_NAMES])) for names in loaders)
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, str) and len(value) <= MOST_LETTERS:
+        return value
+    raise BadRequest(f"a file is no name of at most {MOST_LETTERS} letters")
 
 
 def _by_part(given: Any, name: str, most: float) -> dict[Part, float]:
