@@ -8,15 +8,19 @@ import pytest
 from frontend import METHODS, ROOT, FrontEnd, read_workflow
 
 WITHOUT_EFFECT_HERE = {
-    # What it does needs another preset, schedule or range beside it.
-    "StepCacheApplyPAB": {"feed_forward_start", "feed_forward_blocks", "preset"},
-    "StepCacheApplyFasterCache": {"low_gain", "high_gain", "switch_percent", "preset"},
+    # What it does needs another preset, schedule, range or model beside it.
+    "StepCacheApplyPAB": {
+        "feed_forward_start", "feed_forward_blocks", "preset", "temporal_attention",
+    },
+    "StepCacheApplyFasterCache": {
+        "low_gain", "high_gain", "switch_percent", "preset", "temporal_attention",
+    },
     "StepCacheDeepCacheUNet": {"center", "power", "preset", "branch"},
     "StepCacheTGate": {"preset", "after_gate", "gated_interval"},
     "StepCacheSmoothCache": {"threshold", "speedup", "quality", "lookahead", "parts"},
     "StepCacheAdvisor": {"calibration"},
-}
-"""Widgets that change the picture but not which steps compute, at the workflow's other settings."""
+}  # fmt: skip
+"""Widgets that do not change which steps compute, with the workflow's other settings and model."""
 
 
 def test_dropping_a_workflow_shows_its_plan(ui: FrontEnd) -> None:

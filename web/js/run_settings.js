@@ -1,11 +1,15 @@
-// Which run a node's model is sampled in: walks the graph from the node to the sampler. No DOM.
+// Which run a node's model is sampled in, and where the model comes from: walks the graph from the node to the sampler
+// and to the loader. No DOM.
 
+const INTO_SUBGRAPH = -10;
 const OUT_OF_SUBGRAPH = -20;
 const MUTED = 2;
 const BYPASSED = 4;
 const CARRIERS = new Set(["MODEL", "GUIDER", "SIGMAS", "*"]);
 const ONE_BRANCH = "BasicGuider";
 const MOST_NODES = 2000;
+const MODEL_FILE = /\.(safetensors|sft)$/i;
+const MOST_NAMES = 16;
 
 export const ASSUMED_STEPS = 20;
 
@@ -83,16 +87,59 @@ function samplerOf(node) {
 
 /** What a node's model comes from, so that what was seen of one is not told of another. */
 export function modelOf(node) {
-  let source = node;
-  for (let guard = 0; guard < MOST_NODES; guard++) {
-    const input = source.inputs?.find((each) => each.type === "MODEL" && each.link != null);
-    const link = input && linkOf(source.graph, input.link);
-    const next = link && source.graph.getNodeById(link.origin_id);
-    if (!next) break;
-    source = next;
+  return JSON.stringify(loadersOf(node).map((each) => [each.id, each.type, valuesOn(each)]));
+}
+
+/** Names of model files on every loader that a node's model may come from; the server knows which are real. */
+export function filesOf(node) {
+  const isFile = (value) => typeof value === "string" && MODEL_FILE.test(value);
+  const filesOn = (loader) => valuesOn(loader).filter(isFile).slice(0, MOST_NAMES);
+  return loadersOf(node).slice(0, MOST_NAMES).map(filesOn);
+}
+
+function valuesOn(node) {
+  return (node.widgets ?? []).map(({ name }) => valueOf(node, name));
+}
+
+/** Where models begin: upwards from node to node, through what takes a model and gives one. */
+function loadersOf(node) {
+  const found = new Set();
+  const seen = new Set();
+  const queue = modelLinks(node);
+  while (queue.length && seen.size < MOST_NODES) {
+    const { graph, link } = queue.shift();
+    const key = `${graph.id ?? "root"} ${link.id}`;
+    if (seen.has(key)) continue;
+    seen.add(key);
+    if (Number(link.origin_id) === INTO_SUBGRAPH) {
+      for (const owner of ownersOf(graph)) queue.push(...inputLinks(owner, [owner.inputs?.[link.origin_slot]]));
+      continue;
+    }
+    const source = graph.getNodeById(link.origin_id);
+    if (!source || source.mode === MUTED) continue;
+    if (source.subgraph && source.mode !== BYPASSED) {
+      queue.push(...linksOutOf(source.subgraph, link.origin_slot));
+      continue;
+    }
+    const above = modelLinks(source);
+    if (above.length) queue.push(...above);
+    else found.add(source);
   }
-  const values = (source.widgets ?? []).map((widget) => widget.value);
-  return JSON.stringify([source.id, source.type, source === node ? [] : values]);
+  return [...found];
+}
+
+/** Links that bring a node its model; what has no such input may pass anything on, as reroutes do. */
+function modelLinks(node) {
+  const links = (type) => inputLinks(node, node.inputs?.filter((input) => input.type === type));
+  const models = links("MODEL");
+  return models.length ? models : links("*");
+}
+
+function inputLinks({ graph }, inputs) {
+  return (inputs ?? [])
+    .filter((input) => input?.link != null)
+    .map((input) => ({ graph, link: linkOf(graph, input.link) }))
+    .filter((each) => each.link);
 }
 
 /** Other nodes have steps, too: schedulers and our own schedules. */
@@ -132,8 +179,15 @@ function outputLinks(node, slot = null) {
 }
 
 function linksInto(subgraph, slot) {
-  const ids = subgraph.inputs?.[slot]?.linkIds ?? [];
-  return ids
+  return linksAt(subgraph, subgraph.inputs?.[slot]);
+}
+
+function linksOutOf(subgraph, slot) {
+  return linksAt(subgraph, subgraph.outputs?.[slot]);
+}
+
+function linksAt(subgraph, slot) {
+  return (slot?.linkIds ?? [])
     .map((id) => ({ graph: subgraph, link: linkOf(subgraph, id) }))
     .filter((each) => each.link);
 }
@@ -141,6 +195,11 @@ function linksInto(subgraph, slot) {
 function linkOf(graph, id) {
   if (typeof graph.getLink === "function") return graph.getLink(id);
   return graph.links?.get?.(id) ?? graph.links?.[id];
+}
+
+/** Whether a node stands in the workflow: those of a subgraph stay behind when its last node is removed. */
+export function isPlaced({ graph }) {
+  return Boolean(graph) && (graph === (graph.rootGraph ?? graph) || ownersOf(graph).length > 0);
 }
 
 /** Nodes that stand for a subgraph, wherever they are. */
@@ -157,9 +216,17 @@ function valueOf(node, name) {
   const input = node.inputs?.find((each) => each.widget?.name === name && each.link != null);
   if (!input) return widget.value;
   const link = linkOf(node.graph, input.link);
+  if (Number(link?.origin_id) === INTO_SUBGRAPH) return promotedValue(node.graph, link.origin_slot);
   const source = link && node.graph.getNodeById(link.origin_id);
   const given = source?.widgets?.find((each) => each.name === "value") ?? source?.widgets?.[0];
   return given === undefined || typeof given.value !== typeof widget.value ? null : given.value;
+}
+
+/** A value that stands on the node of a subgraph; null where there are several, which may differ. */
+function promotedValue(subgraph, slot) {
+  const [owner, ...others] = ownersOf(subgraph);
+  const name = owner?.inputs?.[slot]?.widget?.name;
+  return others.length || !name ? null : (valueOf(owner, name) ?? null);
 }
 
 /** The values of a node's own inputs that the server may be asked about. */

@@ -1,7 +1,7 @@
 // Puts a strip on every node that attaches a method: what it plans, and what a run really does.
 import { api } from "/scripts/api.js";
 import { app } from "/scripts/app.js";
-import { inputsOf, modelOf, nodeByExecutionId, runOf } from "./run_settings.js";
+import { filesOf, inputsOf, isPlaced, modelOf, nodeByExecutionId, runOf } from "./run_settings.js";
 import { makeView, VIEW, wordOf } from "./strip_view.js";
 
 const ROUTE = "/stepcache/preview";
@@ -50,6 +50,7 @@ class Strip {
     const asked = {
       node: this.node.comfyClass,
       inputs: inputsOf(this.node),
+      files: filesOf(this.node),
       steps: run.steps,
       first: run.first,
       last: run.last,
@@ -66,6 +67,8 @@ class Strip {
     this.plan = plan;
     // The server may be starting again.
     if (plan.isSilent) setTimeout(() => (this.asked = ""), ASK_AGAIN_MS);
+    // The server is still looking at the model's file.
+    if (plan.is_pending) this.asked = "";
     // What a run did is shown until a slider is moved.
     if (this.live?.settings !== this.settings) this.live = null;
     this.show();
@@ -196,7 +199,7 @@ function linesOfRun(live) {
 async function ask() {
   const changed = [];
   for (const [node, strip] of strips) {
-    if (!node.graph || strip.isWaiting) continue;
+    if (strip.isWaiting || !isPlaced(node)) continue;
     const words = strip.run?.words;
     const question = strip.question();
     if (question === strip.asked) {
