@@ -11,6 +11,10 @@ from gestures import choose, drag, step_up, type_into
 
 PAB = "StepCacheApplyPAB"
 SMOOTHCACHE = "StepCacheSmoothCache"
+SAMPLER = "KSampler"
+HIDE = (
+    """() => Object.defineProperty(document, "hidden", { configurable: true, get: () => true })"""
+)
 
 
 def step_up_often(*where: Any) -> None:
@@ -48,6 +52,25 @@ def test_an_option_is_chosen(ui: FrontEnd) -> None:
     choose(ui, SMOOTHCACHE, "schedule", other)
     ui.wait_for(lambda: ui.strip()["cells"] != before)
     assert ui.value(SMOOTHCACHE, "schedule") == other
+
+
+@pytest.mark.parametrize(
+    "move",
+    [step_up, lambda *where: drag(*where, 60), lambda *where: type_into(*where, "12")],
+    ids=["stepped", "dragged", "typed"],
+)
+def test_a_hand_on_the_sampler_is_followed_at_once(ui: FrontEnd, move: Callable[..., None]) -> None:
+    """Without the look that is taken every now and then, which a hidden page goes without."""
+    ui.show("dit_pab", PAB)
+    before = ui.strip()["above"]
+    assert before.startswith("30 steps")
+    ui.page.evaluate(HIDE)
+    try:
+        move(ui, SAMPLER, "steps")
+        ui.wait_for(lambda: ui.strip()["above"] != before)
+        assert ui.strip()["above"].startswith(f"{ui.value(SAMPLER, 'steps')} steps")
+    finally:
+        ui.page.evaluate("() => delete document.hidden")
 
 
 def _options(ui: FrontEnd, name: str) -> list[str]:

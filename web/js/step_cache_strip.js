@@ -9,6 +9,8 @@ const EVENT = "stepcache.run";
 const WIDGET = "step_cache_strip";
 const VERSION = 1;
 const LOOK_AGAIN_MS = 300;
+const HAND_MS = 20;
+const HANDS = ["pointermove", "pointerup", "click", "keyup", "wheel", "input", "change"];
 const ASK_AGAIN_MS = 3000;
 const MARGINS = 20;
 const NODES = new Set([
@@ -236,7 +238,7 @@ async function answersTo(questions) {
   }
 }
 
-/** Moving a slider asks at once; what changes elsewhere (a sampler, undo) is seen soon after. */
+/** Moving a slider asks at once; what changes elsewhere without a hand (undo, another script) is seen soon after. */
 function listenToWidgets(node) {
   for (const widget of node.widgets ?? []) {
     const callback = widget.callback;
@@ -248,10 +250,30 @@ function listenToWidgets(node) {
   }
 }
 
+/** A hand may have moved any widget, such as the sampler's steps: looked at once its event has been dealt with. */
+function listenToHands() {
+  let isDue = false;
+  let spent = 0;
+  const look = () => {
+    isDue = false;
+    const begun = performance.now();
+    ask();
+    spent = performance.now() - begun;
+  };
+  const onHand = ({ type, buttons }) => {
+    if (isDue || (type === "pointermove" && !buttons)) return;
+    isDue = true;
+    // In a graph of many nodes looking takes a while, and a drag goes on.
+    setTimeout(look, Math.max(HAND_MS, 4 * spent));
+  };
+  for (const type of HANDS) window.addEventListener(type, onHand, { capture: true, passive: true });
+}
+
 app.registerExtension({
   name: "StepCache.Strip",
 
   setup() {
+    listenToHands();
     api.addEventListener(EVENT, ({ detail }) => {
       const node = nodeByExecutionId(app.rootGraph ?? app.graph, detail?.node);
       const strip = strips.get(node);
