@@ -111,7 +111,9 @@ def main() -> None:
         "first_run_cost_lower_by": round(costs[VARIANTS[0]] / costs[VARIANTS[1]], 2),
         "speed_of_theirs": round(speeds[VARIANTS[1]] / speeds[VARIANTS[0]], 3),
     }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    earlier = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.exists() else []
+    results = [*(each for each in earlier if each["model"] != result["model"]), result]
+    RESULT.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
 
 

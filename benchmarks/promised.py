@@ -1,7 +1,8 @@
 """Follows Speed Audit as a person would: audit, follow the first line, audit again.
 
-Prints the gain that was promised and the one that the next audit shows, and writes them to
-results/promised.json. On a quiet machine:
+Prints the gain that was promised, the one that the next audit shows, and that of whole runs before
+and after by turns, which a machine that becomes slower or faster between two audits leaves alone;
+writes them to results/promised.json. On a quiet machine:
 
     .venv/bin/python benchmarks/promised.py --models shapes_dit shapes_unet sd15 --batch 8
 """
@@ -24,6 +25,7 @@ import pack
 pack.load()
 host.boot(cpu=False)
 
+import measure  # noqa: E402
 import torch  # noqa: E402
 import toys  # noqa: E402
 from stepcache import speed  # noqa: E402
@@ -34,13 +36,29 @@ from stepcache.nodes.auditing import caches  # noqa: E402
 import nodes as host_nodes  # noqa: E402
 
 RESULT = Path(__file__).resolve().parent / "results" / "promised.json"
-MOST_FOLLOWED = 3
+MOST_FOLLOWED, PAIRS = 3, 9
 TOLERANCE = 0.1
 """How far what comes may be from what was promised."""
 
 
 def audited(model: Any, name: str, options: argparse.Namespace) -> auditing.Audit:
     """One audit of a model, as the node makes it."""
+    sample = _sampling(name, options)
+    with torch.inference_mode():
+        return auditing.audited(model, sample, options.steps, may_draw=True)[1]
+
+
+def paired(before: Any, after: Any, name: str, options: argparse.Namespace) -> measure.Ratio:
+    """Whole runs before and after following, by turns."""
+    sample = _sampling(name, options)
+    with torch.inference_mode():
+        return measure.paired(
+            lambda: sample(before, options.steps), lambda: sample(after, options.steps), PAIRS
+        )
+
+
+def _sampling(name: str, options: argparse.Namespace) -> Any:
+    """Samples as KSampler does."""
     positive, negative = toys.conditioning(name)
     latent = {"samples": toys.TOYS[name].empty(options.batch, options.size)}
 
@@ -50,8 +68,7 @@ def audited(model: Any, name: str, options: argparse.Namespace) -> auditing.Audi
             last_step=last,
         )[0]  # fmt: skip
 
-    with torch.inference_mode():
-        return auditing.audited(model, sample, options.steps, may_draw=True)[1]
+    return sample
 
 
 def followed(model: Any, advice: auditing.Recommendation) -> Any:
@@ -70,7 +87,7 @@ def followed(model: Any, advice: auditing.Recommendation) -> Any:
 
 
 def main() -> int:
-    """Print a line per recommendation; 1 if one was further off than `TOLERANCE`."""
+    """Print a line per recommendation; 1 if one was further off by turns than `TOLERANCE`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", default=["shapes_dit", "shapes_unet"])
     parser.add_argument("--batch", type=int, default=8)
@@ -85,12 +102,14 @@ def main() -> int:
             if not audit.advice:
                 break
             advice = audit.advice[0]
-            model = followed(model, advice)
+            before, model = model, followed(model, advice)
             after = audited(model, name, options)
             gain = audit.timed.seconds / after.timed.seconds
+            pairs = paired(before, model, name, options)
             row = {
                 "model": name, "advice": advice.name, "promised": round(advice.gain, 3),
-                "came": round(gain, 3), "difference": round(gain / advice.gain - 1, 3),
+                "in_next_audit": round(gain, 3), "by_turns": pairs.to_dict(),
+                "difference": round(pairs.median / advice.gain - 1, 3),
                 "seconds_before": round(audit.timed.seconds, 2),
             }  # fmt: skip
             rows.append(row)
