@@ -155,13 +155,8 @@ def test_an_interrupt_leaves_nothing() -> None:
     model = toys.load("sd15")
     sample(model, "sd15")
     marks, patched = observe.fingerprint(model), fused(model)
-
-    def stop(step: int, *_: Any) -> None:
-        if step == 1:
-            raise InterruptProcessingException
-
     with pytest.raises(InterruptProcessingException):
-        sample(patched, "sd15", callback=stop)
+        sample(patched, "sd15", callback=observe.cancelling(1))
     assert observe.fingerprint(model) == marks
     assert speed.told_by(patched)
 

@@ -140,13 +140,8 @@ def test_an_interrupt_leaves_nothing() -> None:
     model = toys.load("wan")
     plain, patched = sample(model, "wan"), in_int8(model)
     picture, marks = sample(patched, "wan"), observe.fingerprint(model)
-
-    def stop(step: int, *_: Any) -> None:
-        if step == 1:
-            raise InterruptProcessingException
-
     with pytest.raises(InterruptProcessingException):
-        sample(patched, "wan", callback=stop)
+        sample(patched, "wan", callback=observe.cancelling(1))
     assert observe.fingerprint(model) == marks
     assert torch.equal(sample(model, "wan"), plain)
     assert torch.equal(sample(patched, "wan"), picture)

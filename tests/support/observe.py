@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 import comfy.model_patcher
 import torch
+from comfy.model_management import InterruptProcessingException
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.store import Store
 from torch.utils.flop_counter import FlopCounterMode
@@ -52,6 +53,16 @@ def stored_bytes() -> int:
         # Seconds among all that a ComfyUI holds; what was cleared need not be found.
         gc.collect()
     return sum(store.nbytes for store in STORES)
+
+
+def cancelling(step: int) -> Callable[..., None]:
+    """A callback of a run, which cancels it in this step."""
+
+    def cancel(done: int, *_: Any) -> None:
+        if done == step:
+            raise InterruptProcessingException
+
+    return cancel
 
 
 def hold_inputs_still(model: Any) -> Any:

@@ -52,15 +52,22 @@ function run(settings) {
   return { first: 0, last: 1, cfg: null, words: "", assumed: [], ...settings };
 }
 
-/** The node that knows the number of steps, and the sampler; often the same. */
-function samplerOf(node) {
+/** Links, each of them once; whoever walks puts those that come next into the queue. */
+function* walked(queue) {
   const seen = new Set();
-  const queue = outputLinks(node);
   while (queue.length && seen.size < MOST_NODES) {
-    const { graph, link } = queue.shift();
-    const key = `${graph.id ?? "root"} ${link.id}`;
+    const step = queue.shift();
+    const key = `${step.graph.id ?? "root"} ${step.link.id}`;
     if (seen.has(key)) continue;
     seen.add(key);
+    yield step;
+  }
+}
+
+/** The node that knows the number of steps, and the sampler; often the same. */
+function samplerOf(node) {
+  const queue = outputLinks(node);
+  for (const { graph, link } of walked(queue)) {
     // Newer front ends have words for ids, older ones numbers.
     if (Number(link.target_id) === OUT_OF_SUBGRAPH) {
       for (const owner of ownersOf(graph)) queue.push(...outputLinks(owner, link.target_slot));
@@ -77,7 +84,7 @@ function samplerOf(node) {
         return { holder: target, sampler: target };
       }
       const sigmas = target.inputs?.find((input) => input.type === "SIGMAS" && input.link != null);
-      const holder = sigmas && stepsAbove(target, sigmas.link, seen);
+      const holder = sigmas && stepsAbove(target, sigmas.link);
       if (holder) return { holder, sampler: target };
     }
     queue.push(...outputLinks(target));
@@ -104,13 +111,8 @@ function valuesOn(node) {
 /** Where models begin: upwards from node to node, through what takes a model and gives one. */
 function loadersOf(node) {
   const found = new Set();
-  const seen = new Set();
   const queue = modelLinks(node);
-  while (queue.length && seen.size < MOST_NODES) {
-    const { graph, link } = queue.shift();
-    const key = `${graph.id ?? "root"} ${link.id}`;
-    if (seen.has(key)) continue;
-    seen.add(key);
+  for (const { graph, link } of walked(queue)) {
     if (Number(link.origin_id) === INTO_SUBGRAPH) {
       for (const owner of ownersOf(graph)) queue.push(...inputLinks(owner, [owner.inputs?.[link.origin_slot]]));
       continue;
@@ -136,10 +138,8 @@ function modelLinks(node) {
 }
 
 function inputLinks({ graph }, inputs) {
-  return (inputs ?? [])
-    .filter((input) => input?.link != null)
-    .map((input) => ({ graph, link: linkOf(graph, input.link) }))
-    .filter((each) => each.link);
+  const linked = (inputs ?? []).filter((input) => input?.link != null);
+  return linksOf(graph, linked.map((input) => input.link));
 }
 
 /** Other nodes have steps, too: schedulers and our own schedules. */
@@ -155,7 +155,7 @@ function sourcesOf(node, types) {
     .filter(Boolean);
 }
 
-function stepsAbove(node, linkId, seen) {
+function stepsAbove(node, linkId) {
   let link = linkOf(node.graph, linkId);
   for (let guard = 0; link && guard < MOST_NODES; guard++) {
     const source = node.graph.getNodeById(link.origin_id);
@@ -169,27 +169,21 @@ function stepsAbove(node, linkId, seen) {
 
 /** Links that leave a node, or one of its outputs, and may carry a model on. */
 function outputLinks(node, slot = null) {
-  const graph = node.graph;
   const outputs = slot === null ? (node.outputs ?? []) : [node.outputs?.[slot]];
-  return outputs
-    .filter((output) => output && CARRIERS.has(output.type))
-    .flatMap((output) => output.links ?? [])
-    .map((id) => ({ graph, link: linkOf(graph, id) }))
-    .filter((each) => each.link);
+  const carriers = outputs.filter((output) => output && CARRIERS.has(output.type));
+  return linksOf(node.graph, carriers.flatMap((output) => output.links ?? []));
 }
 
 function linksInto(subgraph, slot) {
-  return linksAt(subgraph, subgraph.inputs?.[slot]);
+  return linksOf(subgraph, subgraph.inputs?.[slot]?.linkIds ?? []);
 }
 
 function linksOutOf(subgraph, slot) {
-  return linksAt(subgraph, subgraph.outputs?.[slot]);
+  return linksOf(subgraph, subgraph.outputs?.[slot]?.linkIds ?? []);
 }
 
-function linksAt(subgraph, slot) {
-  return (slot?.linkIds ?? [])
-    .map((id) => ({ graph: subgraph, link: linkOf(subgraph, id) }))
-    .filter((each) => each.link);
+function linksOf(graph, ids) {
+  return ids.map((id) => ({ graph, link: linkOf(graph, id) })).filter((each) => each.link);
 }
 
 function linkOf(graph, id) {
