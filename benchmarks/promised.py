@@ -1,8 +1,8 @@
 """Follows Speed Audit as a person would: audit, follow the first line, audit again.
 
 Prints the gain that was promised, the one that the next audit shows, and that of whole runs before
-and after by turns, which a machine that becomes slower or faster between two audits leaves alone;
-writes them to results/promised.json. On a quiet machine:
+and after by turns, which KSampler would take; writes them to results/promised.json. On a quiet
+machine:
 
     .venv/bin/python benchmarks/promised.py --models shapes_dit shapes_unet sd15 --batch 8
 """
@@ -87,7 +87,7 @@ def followed(model: Any, advice: auditing.Recommendation) -> Any:
 
 
 def main() -> int:
-    """Print a line per recommendation; 1 if one was further off by turns than `TOLERANCE`."""
+    """Print a line per recommendation; 1 if the next audit was further off than `TOLERANCE`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", default=["shapes_dit", "shapes_unet"])
     parser.add_argument("--batch", type=int, default=8)
@@ -104,12 +104,13 @@ def main() -> int:
             advice = audit.advice[0]
             before, model = model, followed(model, advice)
             after = audited(model, name, options)
-            gain = audit.timed.seconds / after.timed.seconds
+            gain = (after.gained or 1.0) / (audit.gained or 1.0)
             pairs = paired(before, model, name, options)
             row = {
                 "model": name, "advice": advice.name, "promised": round(advice.gain, 3),
                 "in_next_audit": round(gain, 3), "by_turns": pairs.to_dict(),
-                "difference": round(pairs.median / advice.gain - 1, 3),
+                "difference": round(gain / advice.gain - 1, 3),
+                "difference_by_turns": round(pairs.median / advice.gain - 1, 3),
                 "seconds_before": round(audit.timed.seconds, 2),
             }  # fmt: skip
             rows.append(row)

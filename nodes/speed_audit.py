@@ -43,8 +43,9 @@ class SpeedAudit(io.ComfyNode):
                     "measure_cache",
                     default=True,
                     tooltip=(
-                        "Sample once more with the cache that promises most, so that its gain is "
-                        "measured. Off: it is reckoned from the seconds of each kind of layer."
+                        "Sample some more with what promises most, and without the nodes of this "
+                        "pack, so that gains are measured by turns. Off: they are reckoned from "
+                        "single evaluations and the seconds of each kind of layer."
                     ),
                 ),
             ],

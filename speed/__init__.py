@@ -5,7 +5,7 @@ from .compiling import RegionalCompile
 from .fusing import FusedProjections
 from .int8 import DynamicInt8
 from .precision import Precision, facts_on
-from .setting import Setting, apply, settings_of, told_by
+from .setting import Setting, apply, settings_of, told_by, without
 
 __all__ = [
     "AttentionBackend",
@@ -18,4 +18,5 @@ __all__ = [
     "facts_on",
     "settings_of",
     "told_by",
+    "without",
 ]

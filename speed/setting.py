@@ -138,6 +138,19 @@ def apply(model: Any, setting: Setting) -> Any:
     return clone
 
 
+def without(model: Any) -> Any:
+    """A clone of the model without any setting.
+
+    Args:
+        model: the host's ``ModelPatcher``; it is not changed.
+    """
+    clone = model.clone()
+    clone.model_options["transformer_options"].pop(KEY, None)
+    for place in (WrappersMP.OUTER_SAMPLE, WrappersMP.APPLY_MODEL):
+        clone.remove_wrappers_with_key(place, KEY)
+    return clone
+
+
 def settings_of(model: Any) -> tuple[Setting, ...]:
     """The settings on a host ``ModelPatcher``, in the order of their nodes."""
     return settings_in(model.model_options)

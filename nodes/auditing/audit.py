@@ -46,6 +46,11 @@ class Recommendation:
         """The node and what is set on it."""
         return f"{self.node} ({self.setting})" if self.setting else self.node
 
+    @property
+    def is_worth_it(self) -> bool:
+        """Whether it is recommended."""
+        return self.is_sure and self.gain >= LEAST_GAIN
+
     def __str__(self) -> str:
         setting = f", {self.setting}" if self.setting else ""
         return f"{self.node}{setting}: about {self.gain:.2f}x as fast ({self.how}). {self.caution}"
@@ -77,6 +82,8 @@ class Audit:
         steps: of the audited run.
         attached: nodes of this pack on the model, in words.
         reuse: seconds if every step had computed everything ÷ seconds; None where nothing reuses.
+        gained: seconds without anything of this pack ÷ seconds as it is, by turns; None where that
+            was not measured.
         timed: the audited run; of several the middle one.
         runs: how many there were.
         heard: operators of one evaluation.
@@ -92,6 +99,7 @@ class Audit:
     steps: int
     attached: tuple[str, ...]
     reuse: float | None
+    gained: float | None
     timed: Timed
     runs: int
     heard: Heard
@@ -123,6 +131,7 @@ class Audit:
             "steps": self.steps,
             "attached": list(self.attached),
             "reuse": round(self.reuse, 4) if self.reuse is not None else None,
+            "gained": round(self.gained, 4) if self.gained is not None else None,
             "seconds": round(timed.seconds, 6),
             "runs": self.runs,
             "loading_seconds": round(timed.loading, 6),

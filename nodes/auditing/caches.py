@@ -119,7 +119,7 @@ class Offer:
 
     Args:
         node: the name of its node.
-        setting: the inputs that are not as they come.
+        setting: the inputs that are not as they come, in words.
         method: ready to be attached.
         speedup: seconds of a plain run ÷ seconds with it, as reckoned.
         model: a clone of the plain model that samples with it.
@@ -134,7 +134,7 @@ class Offer:
     @property
     def name(self) -> str:
         """The node and what is set on it."""
-        return f"{self.node} ({self.setting})" if self.setting else self.node
+        return f"{self.node} ({self.setting})"
 
 
 def offers(plain: Any, costs: Costs, timeline: Timeline, has_two_branches: bool) -> Iterator[Offer]:
@@ -156,7 +156,7 @@ def offers(plain: Any, costs: Costs, timeline: Timeline, has_two_branches: bool)
             continue
         if estimate is not None and estimate["speedup"] is not None:
             name = node.define_schema().display_name or node_id
-            setting = ", ".join(f"{key} {value}" for key, value in given.items())
+            setting = ", ".join(f"{key} {value}" for key, value in given.items()) or "as it comes"
             yield Offer(name, setting, method, estimate["speedup"], patched)
 
 

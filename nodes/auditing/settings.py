@@ -20,14 +20,12 @@ from ...speed.setting import Setting
 from ...speed.timing import Timed
 from ...speed.trying import Tried, Trying
 from .audit import Recommendation
+from .rounds import MOSTLY
 
 ATTENTION = (
     SiteKind.SELF_ATTENTION, SiteKind.JOINT_ATTENTION, SiteKind.TEMPORAL_ATTENTION,
     SiteKind.CROSS_ATTENTION,
 )  # fmt: skip
-MOSTLY = 0.8
-"""Share of the rounds that a setting has to win."""
-
 ROUNDING = "The picture changes by rounding"
 LESS_EXACT = "Products are less exact: compare the pictures"
 MEMORY = "The picture changes by rounding; weights in question are kept a second time"
@@ -92,7 +90,7 @@ def _precision(heard: Heard, device: str) -> list[Option]:
 
 def _fits(setting: Setting, model: Any) -> bool:
     try:
-        setting.check(model)
+        speed.apply(model, setting)
     except StepCacheError:
         return False
     return True

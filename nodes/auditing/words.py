@@ -8,7 +8,7 @@ from PIL import Image
 
 from ...speed.listening import shares
 from .. import picture
-from .audit import LEAST_GAIN, Audit
+from .audit import LEAST_GAIN, Audit, Recommendation
 
 MOST_WAITS = 8
 LITTLE = 0.01
@@ -24,18 +24,32 @@ def headline(audit: Audit) -> str:
         f"{timed.evaluations} evaluations of {each:.3g} s"
     )
     words += f" (the middle one of {audit.runs} runs)" if audit.runs > 1 else ""
-    words += f"; with {' + '.join(audit.attached)}" if audit.attached else ""
+    if not audit.attached:
+        return words
+    words += f"; with {' + '.join(audit.attached)}"
+    if audit.gained is not None:
+        return f"{words}, {audit.gained:.2f}x as fast as without (measured by turns)"
     return f"{words}; reuse makes it {audit.reuse:.2f}x as fast" if audit.reuse else words
 
 
 def advised(audit: Audit) -> list[str]:
     """What to do in words, one line each."""
     if audit.advice:
-        return [f"{number}. {each}" for number, each in enumerate(audit.advice, start=1)]
+        return [
+            f"{number}. {each}{_in_all(audit, each)}"
+            for number, each in enumerate(audit.advice, start=1)
+        ]
     return [
         f"Nothing to recommend: of {len(audit.tried)} settings that were tried or reckoned none "
         f"makes this run {100 * (LEAST_GAIN - 1):.0f} % faster."
     ]
+
+
+def _in_all(audit: Audit, line: Recommendation) -> str:
+    """What the next audit will say then, where something was gained already."""
+    if audit.gained is None or not audit.attached:
+        return ""
+    return f" In all then {audit.gained * line.gain:.2f}x."
 
 
 def text_of(audit: Audit) -> str:

@@ -26,7 +26,7 @@ def run(script: Any, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["audit.py", *arguments])
     monkeypatch.setattr("stepcache.speed.trying.MOST_ROUNDS", 1)
     monkeypatch.setattr("stepcache.speed.trying.LEAST_ROUNDS", 1)
-    monkeypatch.setattr("stepcache.nodes.auditing.runs.MOST_RUNS", 1)
+    monkeypatch.setattr("stepcache.nodes.auditing.rounds.MOST_ROUNDS", 1)
     monkeypatch.setattr("stepcache.nodes.auditing.caches.MOST_STEPS", 5)
     return script.main()
 

@@ -22,8 +22,9 @@ from stepcache.cache_core.estimate import Observation, Seen
 from stepcache.cache_core.methods import PAB, Calibrate
 from stepcache.cache_core.patching import attach, attached, last_report
 from stepcache.cache_core.schedules import PercentRange
-from stepcache.nodes.auditing import caches, runs, settings
+from stepcache.nodes.auditing import advice, caches, settings
 from stepcache.nodes.auditing.audit import Recommendation
+from stepcache.nodes.auditing.rounds import Compared, Rounds
 from stepcache.nodes.extension import NODES
 from stepcache.nodes.speed_audit import SpeedAudit
 from stepcache.speed.timing import Timed
@@ -39,7 +40,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path))
     monkeypatch.setattr("stepcache.speed.trying.LEAST_ROUNDS", 1)
     monkeypatch.setattr("stepcache.speed.trying.MOST_ROUNDS", 1)
-    monkeypatch.setattr("stepcache.nodes.auditing.runs.MOST_RUNS", 1)
+    monkeypatch.setattr("stepcache.nodes.auditing.rounds.MOST_ROUNDS", 1)
     monkeypatch.setattr("stepcache.nodes.auditing.caches.MOST_STEPS", 5)
     monkeypatch.setattr("comfy.utils.PROGRESS_BAR_ENABLED", False)
 
@@ -92,7 +93,7 @@ def test_the_picture_is_that_of_the_sampler(name: str, has_nodes: bool, sampler:
 
 def test_what_is_recommended_is_there_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that was tried, whatever a busy machine made of it."""
-    monkeypatch.setattr(runs, "LEAST_GAIN", 0.0)
+    monkeypatch.setattr("stepcache.nodes.auditing.audit.LEAST_GAIN", 0.0)
     monkeypatch.setattr(settings, "MOSTLY", 0.0)
     latent, text, data, _ = audit(toys.load("sdxl"), "sdxl", steps=12)
     assert torch.equal(latent["samples"], toys.sample(toys.load("sdxl"), "sdxl", steps=12))
@@ -118,7 +119,8 @@ def test_what_is_recommended_is_there_and_in_order(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_gains_too_little_is_not_recommended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "LEAST_GAIN", 1e6)
+    monkeypatch.setattr("stepcache.nodes.auditing.audit.LEAST_GAIN", 1e6)
+    monkeypatch.setattr(advice, "LEAST_GAIN", 1e6)
     _, text, data, _ = audit(toys.load("wan"), "wan", steps=2, measure_cache=True)
     found = json.loads(data)
     assert found["recommendations"] == [] and len(found["tried"]) > 3
@@ -137,6 +139,59 @@ def test_a_run_that_reuses_is_told_and_its_own_method_is_not_advised() -> None:
         if each["node"] in caches_by_name():
             assert each["caution"].startswith("In place of what reuses now.")
     assert len(attached(model)) == 1, "the model that came in is not changed"
+
+
+def test_the_next_audit_says_what_following_gained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the model without nodes of this pack, by turns; and what a line adds to that."""
+    monkeypatch.setattr("stepcache.nodes.auditing.audit.LEAST_GAIN", 0.0)
+    monkeypatch.setattr(advice, "LEAST_GAIN", 0.0)
+    seen: list[tuple[int, int]] = []
+    against = Rounds.against
+
+    def watched(rounds: Rounds, others: Any, **given: Any) -> Any:
+        for other in others.values():
+            seen.append((len(attached(other)), len(speed.settings_of(other))))
+        return against(rounds, others, **given)
+
+    monkeypatch.setattr(Rounds, "against", watched)
+    _, text, data, _ = audit(patched("wan"), "wan", steps=12, measure_cache=True)
+    found = json.loads(data)
+    assert (0, 0) in seen, "beside the model without anything"
+    assert f"{found['gained']:.2f}x as fast as without (measured by turns)" in text
+    lines = re.findall(r"^\d\. .* about ([\d.]+)x .* In all then ([\d.]+)x\.$", text, re.MULTILINE)
+    assert len(lines) == len(found["recommendations"]) > 0
+    for gain, (_, in_all) in zip(found["recommendations"], lines, strict=True):
+        assert float(in_all) == pytest.approx(found["gained"] * gain["gain"], abs=0.0051)
+    bare = json.loads(audit(toys.load("wan"), "wan", measure_cache=True)[2])
+    assert bare["gained"] == 1.0, "nothing is attached"
+    assert json.loads(audit(patched("wan"), "wan")[2])["gained"] is None, "it may not draw more"
+
+
+def test_every_run_with_something_else_stands_between_two_as_it_is() -> None:
+    """Of other seconds for every run: what counts is the middle of the ratios."""
+    taken = iter([8.0, 9.0, 4.5, 9.0, 6.0, 9.0, 3.0, 9.0])
+    order: list[Any] = []
+
+    def sample(model: Any, steps: int, last: int | None = None, sampler: str | None = None) -> Any:
+        order.append((model, last))
+
+    class Clocked(Rounds):
+        def _timed(self, model: Any, last: int | None = None) -> tuple[Any, Timed]:
+            self._sample(model, self._steps, last)
+            return None, timed(next(taken), 20)
+
+    rounds = Clocked("as it is", sample, 20)
+    rounds.count = 3
+    found = rounds.against({"other": "other"}, in_part="other")["other"]
+    assert order == [(name, None) for name in ["as it is", *["as it is", "other"] * 3, "as it is"]]
+    assert found == Compared(gain=2.0, wins=1.0, rounds=3) and found.is_faster
+    assert rounds.middle().seconds == 9.0
+    taken = iter([20.0, 5.0])
+    order.clear()
+    long = Clocked("as it is", sample, 20)
+    found = long.against({"other": "other"}, in_part="other")["other"]
+    assert long.count == 1 and order == [("as it is", None), ("other", 5)]
+    assert found.gain == 4.0, "of as many evaluations here"
 
 
 def caches_by_name() -> set[str]:
@@ -232,8 +287,10 @@ def test_a_cache_is_reckoned_from_the_seconds_of_its_layers() -> None:
     costs = caches.costs_of(model, measure, None, 0.5)
     shares = {str(kind): share for (kind, _), share in costs.calibration.costs.seconds.items()}
     found = {each.name: each for each in caches.offers(model, costs, Timeline.even(20), True)}
-    assert found.keys() >= {"Apply PAB", "Apply PAB (block 2)", "Apply FasterCache"}
-    assert "DeepCache UNet" not in found, "no UNet"
+    assert found.keys() >= {
+        "Apply PAB (as it comes)", "Apply PAB (block 2)", "Apply FasterCache (as it comes)",
+    }  # fmt: skip
+    assert "DeepCache UNet (as it comes)" not in found, "no UNet"
     blocks = found["Apply PAB (block 2)"]
     report_model = blocks.model
     toys.sample(report_model, "wan", steps=20, scheduler="normal")

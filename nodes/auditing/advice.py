@@ -1,0 +1,98 @@
+"""What an audit recommends: reckoned first, then tried by whole runs where that says more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from ... import speed
+from ...cache_core.patching import attached, detached, timeline_of
+from ...cache_core.report import Report
+from ...speed.timing import Timed
+from . import caches, settings
+from .audit import LEAST_GAIN, Recommendation
+from .rounds import ENOUGH, Compared, Rounds
+
+MOST_SETTINGS, MOST_CACHES = 2, 2
+"""How many are tried by whole runs: of caches the second one if the first saves nothing."""
+
+QUALITY = (
+    "Reuses what layers returned, so the picture changes: compare with Step Cache Compare Runs."
+)
+INSTEAD = "In place of what reuses now."
+
+Offers = dict[str, tuple[caches.Offer, float]]
+"""Methods by name, and how much faster than now they are reckoned to be; the fastest first."""
+
+
+def offers(model: Any, costs: caches.Costs, run: Timed, report: Report | None) -> Offers:
+    """Methods that are not attached.
+
+    Args:
+        model: as it is audited.
+        costs: of its layers.
+        run: the audited one.
+        report: of it, where methods are attached.
+    """
+    timeline = timeline_of(model.get_model_object("model_sampling"), torch.tensor(run.sigmas))
+    now = (report.measured_speedup if report is not None else None) or 1.0
+    present = {method.describe() for method in attached(model)}
+    found = caches.offers(detached(model), costs, timeline, run.has_two_branches)
+    others = {o.name: (o, o.speedup / now) for o in found if o.method.describe() not in present}
+    return dict(sorted(others.items(), key=lambda item: -item[1][1]))
+
+
+def reckoned(model: Any, found: Offers) -> list[Recommendation]:
+    """What is expected of every method; the one that promises most may be recommended."""
+    caution = f"{INSTEAD} {QUALITY}" if attached(model) else QUALITY
+    how = "reckoned from the seconds of each kind of layer"
+    return [
+        Recommendation(offer.node, offer.setting, gain, how, caution, number == 0)
+        for number, (offer, gain) in enumerate(found.values())
+    ]
+
+
+def measured(
+    model: Any,
+    rounds: Rounds,
+    options: Mapping[str, settings.Option],
+    found: Offers,
+    lines: list[Recommendation],
+) -> list[Recommendation]:
+    """The lines after whole runs with those that promise most.
+
+    Settings are tried so only where runs are short: in long ones a few evaluations say enough.
+    """
+    promising = sorted((each for each in lines if each.is_worth_it), key=lambda each: -each.gain)
+    tried = [each.name for each in promising if each.name in options][:MOST_SETTINGS]
+    is_short = rounds.count >= ENOUGH
+    compared = rounds.against(
+        {name: speed.apply(model, options[name].setting) for name in tried if is_short}
+    )
+    for name, (offer, gain) in list(found.items())[:MOST_CACHES]:
+        if gain < LEAST_GAIN:
+            break
+        compared |= rounds.against({name: offer.model})
+        if compared[name].gain >= LEAST_GAIN:
+            break
+    return [_with(each, compared.get(each.name), found) for each in lines]
+
+
+def gained(model: Any, rounds: Rounds) -> float:
+    """How many times as fast as without anything of this pack the model is."""
+    if not attached(model) and not speed.settings_of(model):
+        return 1.0
+    bare = speed.without(detached(model))
+    (compared,) = rounds.against({"": bare}, in_part="").values()
+    return 1.0 / compared.gain
+
+
+def _with(line: Recommendation, compared: Compared | None, found: Offers) -> Recommendation:
+    """What a line says after it was tried."""
+    if compared is None:
+        return line
+    is_sure = compared.is_faster and compared.gain >= LEAST_GAIN
+    return replace(line, gain=compared.gain, how=compared.how, is_sure=is_sure)
