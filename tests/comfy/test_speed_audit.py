@@ -145,6 +145,7 @@ def test_the_next_audit_says_what_following_gained(monkeypatch: pytest.MonkeyPat
     """Beside the model without nodes of this pack, by turns; and what a line adds to that."""
     monkeypatch.setattr("stepcache.nodes.auditing.audit.LEAST_GAIN", 0.0)
     monkeypatch.setattr(advice, "LEAST_GAIN", 0.0)
+    monkeypatch.setattr("stepcache.nodes.auditing.rounds.MOSTLY", 0.0)
     seen: list[tuple[int, int]] = []
     against = Rounds.against
 
@@ -165,6 +166,19 @@ def test_the_next_audit_says_what_following_gained(monkeypatch: pytest.MonkeyPat
     bare = json.loads(audit(toys.load("wan"), "wan", measure_cache=True)[2])
     assert bare["gained"] == 1.0, "nothing is attached"
     assert json.loads(audit(patched("wan"), "wan")[2])["gained"] is None, "it may not draw more"
+
+
+def test_a_model_without_settings_samples_as_before_they_were_set() -> None:
+    plain = toys.load("wan")
+    model = speed.apply(
+        speed.apply(plain, speed.AttentionBackend("math")), speed.FusedProjections()
+    )
+    bare = speed.without(model)
+    assert speed.settings_of(bare) == () and len(speed.settings_of(model)) == 2
+    assert observe.fingerprint(bare) == observe.fingerprint(plain)
+    expected = toys.sample(plain, "wan", steps=STEPS)
+    assert torch.equal(toys.sample(bare, "wan", steps=STEPS), expected)
+    assert not torch.equal(toys.sample(model, "wan", steps=STEPS), expected), "settings round"
 
 
 def test_every_run_with_something_else_stands_between_two_as_it_is() -> None:
