@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import product
 from typing import Literal
 
 from ..approximators import Hold
@@ -21,13 +18,12 @@ from .calibration import Calibration
 from .groups import LAYERS
 from .prediction import Forecast, Prediction, predict
 from .scan import scan
+from .search import Search
 from .table import ErrorTable, Lags, Place
 
 By = Literal["saved", "alpha", "speedup", "quality"]
 Parts = Literal["layers", "each layer", "blocks"]
 
-SEARCHED_ROWS = 20_000
-"""Rows that a search for a threshold makes and judges at most: some seconds."""
 MOST_SEARCHES = 4
 """Runs of which a chooser keeps what it searched: one is moved about, and some compared."""
 
@@ -106,7 +102,7 @@ class Chooser:
                     f"the calibration does not say what layers cost, so that no {wish.by} can be "
                     f"searched for; choose by alpha, or calibrate again"
                 )
-            return _wished(self._searched(timeline, wish.parts, wish.lookahead), wish)
+            return self._wished(timeline, wish)
         measured, notes = self._resampled(timeline)
         lookahead = wish.lookahead
         if wish.by == "saved":
@@ -121,27 +117,29 @@ class Chooser:
         prediction = predict(measured, rules_of(rows), timeline)
         return Chosen(rows, wish.value, lookahead, prediction, notes)
 
-    def _search(self, timeline: Timeline, parts: Parts, lookahead: int) -> tuple[Chosen, ...]:
+    def _wished(self, timeline: Timeline, wish: Wish) -> Chosen:
+        """The least error that is fast enough, or the fastest that is good enough."""
+        search = self._searched(timeline, wish.parts, wish.lookahead)
+        _, notes = self._resampled(timeline)
+        found = search.good(wish.value) if wish.by == "quality" else search.fast(wish.value)
+        if found is None:
+            found = search.fastest()
+            other = "single layers" if wish.parts == "blocks" else "whole blocks"
+            notes += (
+                f"{wish.value:.2f}× is out of reach: reusing {wish.parts} gives at most "
+                f"{found.speedup:.2f}× here. A greater lookahead, {other} or another method may "
+                f"save more",
+            )
+        forecast = search.forecast
+        rows = _rows(found.changes, forecast.table.steps, found.alpha, found.lookahead)
+        prediction = forecast.predict(rules_of(rows))
+        return Chosen(rows, found.alpha, found.lookahead, prediction, notes)
+
+    def _search(self, timeline: Timeline, parts: Parts, lookahead: int) -> Search:
         """Every schedule that a threshold could give, with what it would do."""
-        measured, notes = self._resampled(timeline)
-        table = measured.table
+        measured, _ = self._resampled(timeline)
         places = _places(measured, Wish("speedup", 1.0, lookahead, parts))
-        changes = {place: table.rows[place] for place in places}
-        # Shorter hops at a higher threshold are as fast, and often nearer to the plain run. So are
-        # layers that all reuse in the same steps: in the others everything is computed, and right.
-        in_step = dict.fromkeys(places, table.mean(places))
-        forecast = Forecast(measured, timeline)
-        found: dict[Rows, tuple[float, int]] = {}
-        hops = range(1, min(lookahead, table.lookahead) + 1)
-        for lags, hop in product((changes, in_step), hops):
-            scans = {row: _scanner(row, table.steps, hop) for row in set(lags.values())}
-            for alpha in _thresholds(lags, hop, SEARCHED_ROWS // (2 * len(hops))):
-                rows = tuple((p.kind, p.index, scans[row](alpha)) for p, row in lags.items())
-                found.setdefault(rows, (alpha, hop))
-        return tuple(
-            Chosen(rows, alpha, hop, forecast.predict(rules_of(rows)), notes)
-            for rows, (alpha, hop) in found.items()
-        )
+        return Search(Forecast(measured, timeline), places, lookahead)
 
     def _resample(self, timeline: Timeline) -> tuple[Calibration, tuple[str, ...]]:
         """The calibration at the noise levels of a run, and what to say of that."""
@@ -159,20 +157,6 @@ def _rows(changes: Mapping[Place, Lags], steps: int, alpha: float, lookahead: in
         (place.kind, place.index, scan(lags, steps, alpha, lookahead))
         for place, lags in changes.items()
     )
-
-
-def _scanner(lags: Lags, steps: int, lookahead: int) -> Callable[[float], tuple[bool, ...]]:
-    """`scan` for any threshold; between two errors it finds the same."""
-    errors = sorted({error for row in lags[:lookahead] for error in row})
-    found: dict[int, tuple[bool, ...]] = {}
-
-    def scanned(alpha: float) -> tuple[bool, ...]:
-        within = bisect_right(errors, alpha)
-        if within not in found:
-            found[within] = scan(lags, steps, alpha, lookahead)
-        return found[within]
-
-    return scanned
 
 
 def scheduled(calibration: Calibration) -> Calibration:
@@ -220,41 +204,6 @@ def _places(calibration: Calibration, wish: Wish) -> list[Place]:
         )
     # The mean of a kind has no index, and comes before its layers.
     return sorted(found, key=lambda place: (place.kind, place.index is not None, place.index or 0))
-
-
-def _thresholds(changes: Mapping[Place, Lags], lookahead: int, most_rows: int) -> list[float]:
-    """Every threshold at which the schedule may change: the errors themselves.
-
-    Of single layers there are thousands. Then some are left out, evenly and never the greatest.
-    """
-    errors = {
-        error
-        for lags in changes.values()
-        for row in lags[:lookahead]
-        for error in row
-        if error < float("inf")
-    }
-    stride = math.ceil(len(errors) * len(changes) / most_rows) or 1
-    return [0.0, *reversed(sorted(errors, reverse=True)[::stride])]
-
-
-def _wished(distinct: Iterable[Chosen], wish: Wish) -> Chosen:
-    """The least error that is fast enough, or the fastest that is good enough."""
-    if wish.by == "speedup":
-        fast = [c for c in distinct if c.prediction.speedup >= wish.value * 0.995]
-        if fast:
-            return min(fast, key=lambda chosen: chosen.prediction.error)
-        fastest = max(distinct, key=lambda chosen: chosen.prediction.speedup)
-        other = "single layers" if wish.parts == "blocks" else "whole blocks"
-        note = (
-            f"{wish.value:.2f}× is out of reach: reusing {wish.parts} gives at most "
-            f"{fastest.prediction.speedup:.2f}× here. A greater lookahead, {other} or another "
-            f"method may save more"
-        )
-        return replace(fastest, notes=(*fastest.notes, note))
-    # Single hops at threshold 0 lose nothing, so that there is one.
-    good = [c for c in distinct if c.prediction.error <= 1 - wish.value + 1e-9]
-    return max(good, key=lambda chosen: chosen.prediction.speedup)
 
 
 def _remarks(calibration: Calibration, table: ErrorTable) -> tuple[str, ...]:

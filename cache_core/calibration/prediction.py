@@ -57,11 +57,11 @@ class Forecast:
     """
 
     def __init__(self, calibration: Calibration, timeline: Timeline) -> None:
-        self._calibration, self._timeline = calibration, timeline
-        self._table = calibration.table.at(timeline.sigmas)
+        self.calibration, self._timeline = calibration, timeline
+        self.table = calibration.table.at(timeline.sigmas)
         self._planned = cache(self._plan_of)
         self._course = cache(self._course_of)
-        self._group = cache(self._group_of)
+        self._group = cache(self.group_of)
 
     def predict(self, rules: Iterable[Rule]) -> Prediction:
         """What rules will save and lose. Layers that are not in the calibration count as computed.
@@ -76,7 +76,7 @@ class Forecast:
             if not rule.when.never_reuses
         )
         courses = [course for course in found if course is not None]
-        costs, steps = self._calibration.costs, self._timeline.steps
+        costs, steps = self.calibration.costs, self._timeline.steps
         flops = _cost(courses, "flops", steps) if costs.flops else None
         seconds = flops
         if costs.seconds:
@@ -85,7 +85,7 @@ class Forecast:
             speedup=1 / seconds if seconds else 1.0,
             flop_bound=1 / flops if flops else None,
             error=math.fsum(self._errors(courses)) / steps,
-            table=self._table,
+            table=self.table,
         )
 
     def _errors(self, courses: Sequence[_Course]) -> list[float]:
@@ -117,30 +117,30 @@ class Forecast:
     def _plan_of(self, schedule: Schedule) -> Plan:
         return Plan.of(schedule, self._timeline)
 
-    def _group_of(self, place: Place, layers: str) -> tuple[str, int, float]:
+    def group_of(self, place: Place, layers: str) -> tuple[str, int, float]:
         """What is reused together with a place, of how many kinds it is, and its influence."""
         name = str(place.kind)
         if place.kind in LAYERS:
             name = layers
         elif place.kind is SiteKind.DEEP_BRANCH and place.index is not None:
             name = deep_group(place.index)
-        kinds = max(len(places_of(name, self._table)), 1)
-        return name, kinds, self._calibration.influence_of(name)
+        kinds = max(len(places_of(name, self.table)), 1)
+        return name, kinds, self.calibration.influence_of(name)
 
     def _course_of(self, where: SiteSelector, what: Approximator, plan: Plan) -> _Course | None:
         """What a plan means for some sites; None where nothing is known of them."""
-        place = _place_of(where, self._table)
+        place = _place_of(where, self.table)
         if place is None:
             return None
         sources = plan.sources
         missed = tuple(
-            _missed(self._table, place, what, Reuse(self._timeline.clock(step), plan))
+            _missed(self.table, place, what, Reuse(self._timeline.clock(step), plan))
             if plan.reuse[step]
             else 0.0
             for step in range(len(sources))
         )
-        part = _part_of(where, self._calibration)
-        kind, costs = place.kind, self._calibration.costs
+        part = part_of(where, self.calibration)
+        kind, costs = place.kind, self.calibration.costs
         index = None
         if kind is SiteKind.DEEP_BRANCH:
             (index,) = where.indices or (0,)
@@ -252,7 +252,7 @@ def _place_of(where: SiteSelector, table: ErrorTable) -> Place | None:
     return Place(kind) if Place(kind) in table.rows else None
 
 
-def _part_of(where: SiteSelector, calibration: Calibration) -> float:
+def part_of(where: SiteSelector, calibration: Calibration) -> float:
     """The share of a kind's sites that a rule is about."""
     count = calibration.model.layers.get(where.kind, 0)
     if where.kind is SiteKind.DEEP_BRANCH or not count:

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import ConfigError
 from ..sites import SiteKind
 
@@ -125,7 +128,7 @@ class ErrorTable:
                 f"its steps"
             )
         where = [_position(self.sigmas, sigma) for sigma in sigmas[:-1]]
-        rows = {place: self._between(place, where) for place in self.rows}
+        rows = dict(zip(self.rows, self._between(where), strict=True))
         table = replace(self, sigmas=tuple(sigmas), rows=rows)
         if not any(math.isfinite(error) for lags in rows.values() for error in lags[0]):
             raise ConfigError(
@@ -135,37 +138,62 @@ class ErrorTable:
             )
         return table
 
-    def _between(self, place: Place, where: Sequence[float]) -> Lags:
-        steps = len(where)
-        return tuple(
-            tuple(
-                self._read(place, where[source], where[source + lag])
-                for source in range(steps - lag)
-            )
-            for lag in range(1, self.lookahead + 1)
-        )
+    def _between(self, where: Sequence[float]) -> list[Lags]:
+        """The rows at positions between the steps: bilinear in the source step and in the distance.
 
-    def _read(self, place: Place, source: float, target: float) -> float:
-        """Bilinear in the source step and in the distance; a distance of 0 changes nothing."""
-        distance = max(target - source, 0.0)
-        below = math.floor(distance + 1e-6)
-        part = max(distance - below, 0.0)
-        low = self._along(place, below, source)
-        if part < 1e-6:
-            return low
-        return (1 - part) * low + part * self._along(place, below + 1, source)
+        A distance of 0 changes nothing.
+        """
+        changes = changes_of(self.rows.values(), self.steps, self.lookahead + 1)
+        moments = np.array(where)
+        found: list[list[list[float]]] = []
+        for lag in range(1, self.lookahead + 1):
+            sources, targets = moments[: max(len(moments) - lag, 0)], moments[lag:]
+            distance = np.maximum(targets - sources, 0.0)
+            below = np.floor(distance + 1e-6)
+            low, high = (_along(changes, below + more, sources) for more in (0, 1))
+            part = np.maximum(distance - below, 0.0)
+            found.append(_mixed(low, high, np.where(part < 1e-6, 0.0, part)).tolist())
+        return [tuple(map(tuple, lags)) for lags in zip(*found, strict=True)]
 
-    def _along(self, place: Place, lag: int, source: float) -> float:
-        if lag == 0:
-            return 0.0
-        row = self.rows[place][lag - 1] if lag <= self.lookahead else ()
-        if not row:
-            return math.inf
-        source = min(max(source, 0.0), len(row) - 1)
-        left = math.floor(source)
-        part = source - left
-        # Nothing times infinity is no number.
-        return (1 - part) * row[left] + part * row[left + 1] if part else row[left]
+
+def changes_of(rows: Iterable[Lags], steps: int, farthest: int) -> NDArray[np.float64]:
+    """Rows as one array, infinite where they end.
+
+    Args:
+        rows: changes by distance and source step.
+        steps: of the run.
+        farthest: the greatest distance.
+
+    Returns:
+        Relative changes, those over 0 steps too; shape (rows, farthest + 1, steps).
+    """
+    rows = tuple(rows)
+    changes = np.full((len(rows), farthest + 1, steps), np.inf)
+    changes[:, 0] = 0.0
+    for place, lags in zip(changes, rows, strict=True):
+        for row, errors in zip(place[1:], lags, strict=False):
+            row[: len(errors)] = errors
+    return changes
+
+
+def _along(
+    changes: NDArray[np.float64], distance: NDArray[np.float64], sources: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Changes over whole distances, from positions between the steps; shape (rows, positions)."""
+    steps, farthest = changes.shape[2], changes.shape[1] - 1
+    lags = np.minimum(distance, farthest).astype(np.intp)
+    sources = np.minimum(np.maximum(sources, 0.0), np.maximum(steps - lags - 1, 0))
+    left = np.floor(sources).astype(np.intp)
+    right = np.minimum(left + 1, steps - 1)
+    return _mixed(changes[:, lags, left], changes[:, lags, right], sources - left)
+
+
+def _mixed(
+    low: NDArray[np.float64], high: NDArray[np.float64], part: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    # Nothing times infinity is no number.
+    with np.errstate(invalid="ignore"):
+        return np.where(part > 0, (1 - part) * low + part * high, low)
 
 
 def merge(one: ErrorTable, weight: int, other: ErrorTable, other_weight: int) -> ErrorTable:

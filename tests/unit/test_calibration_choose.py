@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import random
 from dataclasses import replace
@@ -24,8 +23,10 @@ from stepcache.cache_core.calibration import (
     choose,
     predict,
     scan,
+    search,
 )
 from stepcache.cache_core.calibration.choose import rules_of
+from stepcache.cache_core.calibration.many import scans
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.schedule_file import Rows
@@ -216,14 +217,14 @@ def test_a_search_through_thousands_of_layers_leaves_thresholds_out_but_never_th
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     line, made = Timeline.even(10), [0]
-    module = importlib.import_module(choose.__module__)
 
-    def counted(*args: Any) -> tuple[bool, ...]:
-        made[0] += 1
-        return scan(*args)
+    def counted(*args: Any) -> Any:
+        compute = scans(*args)
+        made[0] += compute.shape[0] * compute.shape[1]
+        return compute
 
-    monkeypatch.setattr(module, "SEARCHED_ROWS", 180)
-    monkeypatch.setattr(module, "scan", counted)
+    monkeypatch.setattr(search, "SEARCHED_ROWS", 180)
+    monkeypatch.setattr(search, "scans", counted)
     found = choose(SHORT, line, Wish("speedup", 50.0, 3, "each layer"))
     # Six layers, alone and in step; for each of three lookaheads alpha 0 comes to the thresholds.
     assert 90 <= made[0] <= 180 + 2 * 3 * 6

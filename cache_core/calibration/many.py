@@ -1,0 +1,134 @@
+"""Hundreds of schedules at once, for a search that keeps one of them: what `scan` and
+`Forecast.predict` find of each, to the last bit. No torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, repeat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..sites import Part, SiteKind, SiteSelector
+from .groups import LAYERS
+from .prediction import Forecast, part_of
+from .table import Place, changes_of
+
+Flags = NDArray[np.bool_]
+Numbers = NDArray[np.float64]
+Counts = NDArray[np.intp]
+
+MOST_CELLS = 2**20
+"""Flags that are judged at one time: of a very long run there are many."""
+
+
+def scans(errors: Numbers, alphas: Sequence[float], lookahead: int) -> Flags:
+    """As `scan`, of every row at every threshold.
+
+    Args:
+        errors: relative changes, as of `changes_of`; shape (rows, distances, steps).
+        alphas: thresholds, >= 0 and finite.
+        lookahead: most steps in a row that reuse, >= 1.
+
+    Returns:
+        True computes; shape (thresholds, rows, steps).
+    """
+    rows, farthest, steps = errors.shape
+    limits = np.array(alphas)
+    hops = np.zeros((steps, rows, len(limits)), np.intp)
+    for lag in range(1, min(lookahead + 1, farthest)):
+        hops[np.transpose(errors[:, lag])[..., None] <= limits] = lag
+    compute = np.empty(hops.shape, np.bool_)
+    due: Counts = np.zeros(hops.shape[1:], np.intp)
+    for step in range(steps):
+        compute[step] = due == step
+        due = np.where(compute[step], step + 1 + hops[step], due)
+    compute[-1] = True
+    return np.transpose(compute)
+
+
+def judged(
+    forecast: Forecast, places: Sequence[Place], compute: Flags
+) -> Iterator[tuple[float, float]]:
+    """Speedup and error of schedules, as `Forecast.predict` says of the rules of each.
+
+    Args:
+        forecast: of the run; what layers cost is known.
+        places: what the rows are about: kinds of layers, or single ones, or whole blocks.
+        compute: shape (schedules, places, steps), True computes; the first step always does, and
+            none reuses over more steps than were measured.
+    """
+    most = max(MOST_CELLS // compute[0].size, 1)
+    for begin in range(0, len(compute), most):
+        some = compute[begin : begin + most]
+        yield from zip(
+            _speedups(forecast, places, some), _errors(forecast, places, some), strict=True
+        )
+
+
+def _speedups(forecast: Forecast, places: Sequence[Place], compute: Flags) -> Iterator[float]:
+    costs, reuse = forecast.calibration.costs, ~compute
+    seconds = _costs(reuse, _shares(forecast, places, costs.seconds or costs.flops))
+    keeping = np.zeros(len(places))
+    if costs.seconds:
+        keeping = _shares(forecast, places, costs.keeping)
+    # With one step of slack, as `Plan.is_needed_after`.
+    is_needed = np.array(reuse)
+    is_needed[..., 1:] |= reuse[..., :-1]
+    is_needed[..., :-1] |= reuse[..., 1:]
+    kept: list[list[int]] = np.count_nonzero(compute & is_needed, axis=-1).tolist()
+    shares, steps = keeping.tolist(), compute.shape[-1]
+    for cost, counts in zip(seconds.tolist(), kept, strict=True):
+        added = math.fsum(chain.from_iterable(map(repeat, shares, counts))) / steps
+        yield 1 / (cost + added) if cost + added else 1.0
+
+
+def _costs(reuse: Flags, shares: Numbers) -> Numbers:
+    """Every run's cost, 1 where nothing is reused. Sums go in order: another one rounds anew."""
+    saved = np.add.accumulate(np.where(reuse, shares[:, None], 0.0), axis=1)[:, -1]
+    return np.add.accumulate(np.maximum(1 - saved, 0.0), axis=1)[:, -1] / reuse.shape[-1]
+
+
+def _shares(forecast: Forecast, places: Sequence[Place], by_part: Mapping[Part, float]) -> Numbers:
+    return np.array([
+        by_part.get((place.kind, None), 0.0) * part
+        for place, part in zip(places, _parts(forecast, places), strict=True)
+    ])  # fmt: skip
+
+
+def _parts(forecast: Forecast, places: Sequence[Place]) -> list[float]:
+    """The share of its kind's sites that each place is about."""
+    indices = [None if place.index is None else frozenset({place.index}) for place in places]
+    selectors = map(SiteSelector, (place.kind for place in places), indices)
+    return [part_of(where, forecast.calibration) for where in selectors]
+
+
+def _errors(forecast: Forecast, places: Sequence[Place], compute: Flags) -> Iterator[float]:
+    """Mean relative errors of the network's output; see `Forecast.predict`."""
+    settings, _, steps = compute.shape
+    reuse = ~compute
+    moments = np.array(range(steps))
+    sources = np.maximum.accumulate(np.where(compute, moments, 0), axis=-1)
+    table = forecast.table
+    changes = changes_of([table.rows[place] for place in places], steps, table.lookahead)
+    missed = changes[np.arange(len(places))[:, None], moments - sources, sources]
+    # Which group it is, is told by what reuses at all.
+    is_fed = np.array([place.kind is SiteKind.FEED_FORWARD for place in places])
+    which = (reuse.any(axis=-1) & is_fed).any(axis=-1).astype(np.intp)
+    groups = [forecast.group_of(places[0], name) for name in ("attention", "layers")]
+    kinds = np.array([count for _, count, _ in groups])[which]
+    weights = np.array([weight for *_, weight in groups])[which]
+    part = np.array(_parts(forecast, places)) / kinds[:, None]
+    passes_on = places[0].kind in LAYERS
+    stored, rows = np.zeros((settings, steps)), np.indices((settings, 1))[0]
+    # Infinite where nothing is known; times no influence that is no number.
+    with np.errstate(invalid="ignore"):
+        for step in range(steps):
+            wrong = missed[..., step]
+            if passes_on:
+                wrong = wrong + stored[rows, sources[..., step]]
+            changed = np.where(reuse[..., step], part * wrong, 0.0)
+            stored[:, step] = np.add.accumulate(changed, axis=1)[:, -1]
+        errors = np.abs(weights[:, None] * stored)
+    return (math.fsum(row) / steps for row in errors.tolist())
