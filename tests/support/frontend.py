@@ -15,7 +15,7 @@ from setup.browser import find_browser
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ("--no-sandbox", "--disable-background-networking", "--disable-gpu", "--no-first-run")
 START_MS = 120_000
-OURS = ("stepcache", "step_cache", "step cache", "strip_view", "run_settings")
+OURS = ("stepcache", "step_cache", "step cache", "strip_view", "run_settings", "hands.js")
 LANGUAGE = "en"
 STRIP = "[data-testid=stepcache-strip]"
 METHODS = {

@@ -73,6 +73,46 @@ def test_a_hand_on_the_sampler_is_followed_at_once(ui: FrontEnd, move: Callable[
         ui.page.evaluate("() => delete document.hidden")
 
 
+SET_STEPS = """() => {
+    const node = window.app.graph._nodes.find(({ type }) => type === "KSampler");
+    node.widgets.find(({ name }) => name === "steps").value = 12;
+}"""
+LET_GO = """() => window.dispatchEvent(new PointerEvent("pointerup"))"""
+HOLD_TIMERS = """() => {
+    const [later, held] = [window.setTimeout, []];
+    window.setTimeout = (...asked) => (asked[1] ? held.push(asked) : later(...asked));
+    window.releaseTimers = () => {
+        window.setTimeout = later;
+        for (const asked of held) later(...asked);
+    };
+}"""
+
+
+def test_a_hand_is_followed_without_waiting(ui: FrontEnd) -> None:
+    """The look that is taken once its event is over; what waits is held back."""
+    ui.show("dit_pab", PAB)
+    ui.page.wait_for_timeout(200)
+    ui.page.evaluate(HIDE)
+    ui.page.evaluate(HOLD_TIMERS)
+    try:
+        ui.page.evaluate(f"() => {{ ({SET_STEPS})(); ({LET_GO})(); }}")
+        ui.wait_for(lambda: ui.strip()["above"].startswith("12 steps"))
+    finally:
+        ui.page.evaluate("() => { window.releaseTimers(); delete document.hidden; }")
+
+
+def test_what_moves_after_its_event_is_followed(ui: FrontEnd) -> None:
+    """The second look, after the one that came too early."""
+    ui.show("dit_pab", PAB)
+    ui.page.wait_for_timeout(200)
+    ui.page.evaluate(HIDE)
+    try:
+        ui.page.evaluate(f"() => {{ ({LET_GO})(); setTimeout({SET_STEPS}, 10); }}")
+        ui.wait_for(lambda: ui.strip()["above"].startswith("12 steps"))
+    finally:
+        ui.page.evaluate("() => delete document.hidden")
+
+
 def _options(ui: FrontEnd, name: str) -> list[str]:
     return ui.page.evaluate(
         """([type, name]) => window.app.graph._nodes.find((each) => each.type === type)

@@ -1,6 +1,7 @@
 // Puts a strip on every node that attaches a method: what it plans, and what a run really does.
 import { api } from "/scripts/api.js";
 import { app } from "/scripts/app.js";
+import { listenToHands } from "./hands.js";
 import { filesOf, inputsOf, isPlaced, modelOf, nodeByExecutionId, runOf } from "./run_settings.js";
 import { makeView, VIEW, wordOf } from "./strip_view.js";
 
@@ -9,8 +10,6 @@ const EVENT = "stepcache.run";
 const WIDGET = "step_cache_strip";
 const VERSION = 1;
 const LOOK_AGAIN_MS = 300;
-const HAND_MS = 20;
-const HANDS = ["pointermove", "pointerup", "click", "keyup", "wheel", "input", "change"];
 const ASK_AGAIN_MS = 3000;
 const MARGINS = 20;
 const NODES = new Set([
@@ -250,30 +249,11 @@ function listenToWidgets(node) {
   }
 }
 
-/** A hand may have moved any widget, such as the sampler's steps: looked at once its event has been dealt with. */
-function listenToHands() {
-  let isDue = false;
-  let spent = 0;
-  const look = () => {
-    isDue = false;
-    const begun = performance.now();
-    ask();
-    spent = performance.now() - begun;
-  };
-  const onHand = ({ type, buttons }) => {
-    if (isDue || (type === "pointermove" && !buttons)) return;
-    isDue = true;
-    // In a graph of many nodes looking takes a while, and a drag goes on.
-    setTimeout(look, Math.max(HAND_MS, 4 * spent));
-  };
-  for (const type of HANDS) window.addEventListener(type, onHand, { capture: true, passive: true });
-}
-
 app.registerExtension({
   name: "StepCache.Strip",
 
   setup() {
-    listenToHands();
+    listenToHands(ask);
     api.addEventListener(EVENT, ({ detail }) => {
       const node = nodeByExecutionId(app.rootGraph ?? app.graph, detail?.node);
       const strip = strips.get(node);
