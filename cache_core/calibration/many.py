@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 
 import numpy as np
@@ -38,7 +38,7 @@ def scans(errors: Numbers, alphas: Sequence[float], lookahead: int) -> Flags:
     limits = np.array(alphas)
     hops = np.zeros((steps, rows, len(limits)), np.intp)
     for lag in range(1, min(lookahead + 1, farthest)):
-        hops[np.transpose(errors[:, lag])[..., None] <= limits] = lag
+        np.copyto(hops, lag, where=np.transpose(errors[:, lag])[..., None] <= limits)
     compute = np.empty(hops.shape, np.bool_)
     due: Counts = np.zeros(hops.shape[1:], np.intp)
     for step in range(steps):
@@ -61,33 +61,44 @@ def judged(
     """
     most = max(MOST_CELLS // compute[0].size, 1)
     for begin in range(0, len(compute), most):
-        some = compute[begin : begin + most]
+        # What is reckoned by step and place goes over all schedules in a row.
+        some = np.ascontiguousarray(np.transpose(compute[begin : begin + most]))
         yield from zip(
             _speedups(forecast, places, some), _errors(forecast, places, some), strict=True
         )
 
 
 def _speedups(forecast: Forecast, places: Sequence[Place], compute: Flags) -> Iterator[float]:
-    costs, reuse = forecast.calibration.costs, ~compute
-    seconds = _costs(reuse, _shares(forecast, places, costs.seconds or costs.flops))
+    """Of flags of shape (steps, places, schedules), as all below."""
+    costs, reuse, steps = forecast.calibration.costs, ~compute, len(compute)
+    cost = _costs(reuse, _shares(forecast, places, costs.seconds or costs.flops))
     keeping = np.zeros(len(places))
     if costs.seconds:
         keeping = _shares(forecast, places, costs.keeping)
     # With one step of slack, as `Plan.is_needed_after`.
     is_needed = np.array(reuse)
-    is_needed[..., 1:] |= reuse[..., :-1]
-    is_needed[..., :-1] |= reuse[..., 1:]
-    kept: list[list[int]] = np.count_nonzero(compute & is_needed, axis=-1).tolist()
-    shares, steps = keeping.tolist(), compute.shape[-1]
-    for cost, counts in zip(seconds.tolist(), kept, strict=True):
+    is_needed[1:] |= reuse[:-1]
+    is_needed[:-1] |= reuse[1:]
+    kept: list[list[int]] = np.transpose(np.count_nonzero(compute & is_needed, axis=0)).tolist()
+    shares = keeping.tolist()
+    for computing, counts in zip(cost.tolist(), kept, strict=True):
         added = math.fsum(chain.from_iterable(map(repeat, shares, counts))) / steps
-        yield 1 / (cost + added) if cost + added else 1.0
+        yield 1 / (computing + added)
 
 
 def _costs(reuse: Flags, shares: Numbers) -> Numbers:
-    """Every run's cost, 1 where nothing is reused. Sums go in order: another one rounds anew."""
-    saved = np.add.accumulate(np.where(reuse, shares[:, None], 0.0), axis=1)[:, -1]
-    return np.add.accumulate(np.maximum(1 - saved, 0.0), axis=1)[:, -1] / reuse.shape[-1]
+    """Every run's cost, 1 where nothing is reused."""
+    saved = _sum(np.where(reuse[:, place], share, 0.0) for place, share in enumerate(shares))
+    return _sum(np.maximum(1 - saved, 0.0)) / len(reuse)
+
+
+def _sum(terms: Iterable[Numbers]) -> Numbers:
+    """In their order: in another one it would be rounded anew."""
+    first, *others = terms
+    total = np.array(first)
+    for term in others:
+        total += term
+    return total
 
 
 def _shares(forecast: Forecast, places: Sequence[Place], by_part: Mapping[Part, float]) -> Numbers:
@@ -106,29 +117,27 @@ def _parts(forecast: Forecast, places: Sequence[Place]) -> list[float]:
 
 def _errors(forecast: Forecast, places: Sequence[Place], compute: Flags) -> Iterator[float]:
     """Mean relative errors of the network's output; see `Forecast.predict`."""
-    settings, _, steps = compute.shape
-    reuse = ~compute
-    moments = np.array(range(steps))
-    sources = np.maximum.accumulate(np.where(compute, moments, 0), axis=-1)
+    steps, _, schedules = compute.shape
+    reuse, moments = ~compute, np.array(range(steps))[:, None, None]
+    sources = np.maximum.accumulate(np.where(compute, moments, 0), axis=0)
     table = forecast.table
     changes = changes_of([table.rows[place] for place in places], steps, table.lookahead)
-    missed = changes[np.arange(len(places))[:, None], moments - sources, sources]
+    missed = changes[np.indices((len(places), 1))[0], moments - sources, sources]
     # Which group it is, is told by what reuses at all.
     is_fed = np.array([place.kind is SiteKind.FEED_FORWARD for place in places])
-    which = (reuse.any(axis=-1) & is_fed).any(axis=-1).astype(np.intp)
+    which = reuse[:, is_fed].any(axis=(0, 1)).astype(np.intp)
     groups = [forecast.group_of(places[0], name) for name in ("attention", "layers")]
     kinds = np.array([count for _, count, _ in groups])[which]
     weights = np.array([weight for *_, weight in groups])[which]
-    part = np.array(_parts(forecast, places)) / kinds[:, None]
+    part = np.array(_parts(forecast, places))[:, None] / kinds
     passes_on = places[0].kind in LAYERS
-    stored, rows = np.zeros((settings, steps)), np.indices((settings, 1))[0]
+    stored, each = np.zeros((steps, schedules)), np.indices((schedules,))[0]
     # Infinite where nothing is known; times no influence that is no number.
     with np.errstate(invalid="ignore"):
         for step in range(steps):
-            wrong = missed[..., step]
+            wrong = missed[step]
             if passes_on:
-                wrong = wrong + stored[rows, sources[..., step]]
-            changed = np.where(reuse[..., step], part * wrong, 0.0)
-            stored[:, step] = np.add.accumulate(changed, axis=1)[:, -1]
-        errors = np.abs(weights[:, None] * stored)
-    return (math.fsum(row) / steps for row in errors.tolist())
+                wrong = wrong + stored[sources[step], each]
+            stored[step] = _sum(np.where(reuse[step], part * wrong, 0.0))
+        errors = np.abs(weights * stored)
+    return (math.fsum(row) / steps for row in np.transpose(errors).tolist())

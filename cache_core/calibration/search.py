@@ -53,10 +53,13 @@ class Search:
         hops = range(1, min(lookahead, table.lookahead) + 1)
         made: dict[bytes, tuple[float, int, Mapping[Place, Lags]]] = {}
         for lags in (changes, in_step):
-            errors = changes_of(lags.values(), table.steps, table.lookahead)
+            rows = list(dict.fromkeys(lags.values()))
+            errors = changes_of(rows, table.steps, table.lookahead)
+            whose = [rows.index(each) for each in lags.values()]
             for hop in hops:
                 alphas = _thresholds(lags, hop, SEARCHED_ROWS // (2 * len(hops)))
-                for alpha, compute in zip(alphas, scans(errors, alphas, hop), strict=True):
+                every = scans(errors, alphas, hop)[:, whose]
+                for alpha, compute in zip(alphas, every, strict=True):
                     made.setdefault(compute.tobytes(), (alpha, hop, lags))
         compute = np.reshape(np.frombuffer(b"".join(made), np.bool_), (len(made), *shape))
         figures = judged(forecast, places, compute)
@@ -85,7 +88,7 @@ def _thresholds(changes: Mapping[Place, Lags], lookahead: int, most_rows: int) -
     """
     errors = {
         error
-        for lags in changes.values()
+        for lags in set(changes.values())
         for row in lags[:lookahead]
         for error in row
         if error < float("inf")

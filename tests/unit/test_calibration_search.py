@@ -164,9 +164,24 @@ def test_where_a_share_was_not_measured(part: str, parts: Any) -> None:
     check(calibration, calibration.timeline, parts, 3)
 
 
+def test_only_what_is_chosen_is_predicted_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others would take a strip ten times as long."""
+    calibration, predicted = read(SHIPPED[0]), list[Any]()
+    predict = Forecast.predict
+
+    def counted(self: Forecast, rules: Any) -> Any:
+        predicted.append(rules)
+        return predict(self, rules)
+
+    monkeypatch.setattr(Forecast, "predict", counted)
+    chosen = Chooser(calibration).choose(calibration.timeline, Wish("speedup", 1.5))
+    assert predicted == [rules_of(chosen.rows)]
+
+
 def test_where_all_layers_together_take_more_than_the_whole() -> None:
     shares = {(kind, None): 0.6 for kind in LAYERS}
-    calibration = random_calibration(4, costs=Costs(shares, shares))
+    calibration = random_calibration(7, costs=Costs(shares, shares))
+    assert len(places_of(calibration, "layers")) > 1
     check(calibration, calibration.timeline, "layers", 3)
 
 
@@ -221,9 +236,12 @@ def between(lags: Lags, source: float, target: float) -> float:
 
 
 def positions(chance: random.Random, steps: int, count: int) -> list[float]:
-    """Anywhere in a run of so many steps; some on a step, some in another order."""
+    """Anywhere in a run of so many steps; some all but on a step, some in another order."""
     found = [chance.uniform(0, steps - 1) for _ in range(count)]
-    found = [round(each) if chance.random() < 0.3 else each for each in found]
+    found = [
+        max(round(each) + chance.choice((0, 4e-7, -4e-7)), 0) if chance.random() < 0.5 else each
+        for each in found
+    ]
     return found if chance.random() < 0.2 else sorted(found)
 
 

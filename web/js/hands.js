@@ -4,8 +4,8 @@ const AGAIN_MS = 20;
 const HANDS = ["pointermove", "pointerup", "click", "keyup", "wheel", "input", "change"];
 
 /**
- * A hand may have moved any widget, such as the sampler's steps. Looked at as soon as its event has been dealt with, and
- * once more a little later: some widgets pass a value on only then.
+ * A hand may have moved any widget, such as the sampler's steps. Looked at as soon as its event has been dealt with,
+ * and once more a little later: some widgets pass a value on only then.
  *
  * @param {() => void} look
  */
