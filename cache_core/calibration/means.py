@@ -28,7 +28,8 @@ class Compared:
     Args:
         sites: of one kind.
         cond: index of the conditioning list.
-        sources: the earlier steps.
+        sources: the steps that are compared with; the later one itself may be among them, which
+            tells nothing.
         step: the later one.
         changes: sums of absolute differences, shape (sources, sites, rows), on the device.
         norms: sums of absolute values in the later step, shape (sites, rows).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..streams import StreamKey
 from ..values import Value
 from .calibration import Average
 from .means import Compared, Means, Numbers
+from .ring import Ring
 from .table import ErrorTable, Lags, Place
 
 ELEMENTS = 2**10
@@ -24,44 +26,22 @@ is what counts, and whole activations would not fit: a large video model's are 3
 LEAST_ELEMENTS = 2**8
 """Numbers of one latent at least, however many share the branch's: each has a ratio of its own."""
 
-Group = tuple[StreamKey, torch.device, tuple[int, ...], Hashable]
-"""Sites whose thinned values have one shape, in one stream: compared together."""
 
-
-class _Ring:
-    """The latest values of a group, thinned out.
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How values of one sort are thinned out, and where they go.
 
     Args:
-        sites: whose.
-        weights: with which they were computed.
-        like: values of one step, shape (sites, rows, numbers).
-        depth: steps that are kept.
+        rows: of the whole value, all streams together.
+        stride: every so manieth number of a row is kept.
+        widths: how many numbers of a row each tensor of the value leaves.
+        rings: of the streams, in batch order.
     """
 
-    def __init__(
-        self, sites: tuple[Site, ...], weights: Hashable, like: torch.Tensor, depth: int
-    ) -> None:
-        self.sites, self.weights = sites, weights
-        self.steps: list[int] = []
-        self._values = like.new_empty((depth, *like.shape))
-
-    @property
-    def nbytes(self) -> int:
-        return self._values.numel() * self._values.element_size()
-
-    def changes(self, now: torch.Tensor) -> torch.Tensor:
-        """Sums of absolute differences to every kept step, shape (kept, sites, rows)."""
-        return (self._values[: len(self.steps)] - now).abs_().sum(-1)
-
-    def put(self, now: torch.Tensor, step: int) -> None:
-        """Keep one more step, in place of the oldest."""
-        slot = len(self.steps)
-        if slot < len(self._values):
-            self.steps.append(step)
-        else:
-            slot = self.steps.index(min(self.steps))
-            self.steps[slot] = step
-        self._values[slot] = now
+    rows: int
+    stride: int
+    widths: tuple[int, ...]
+    rings: tuple[Ring, ...]
 
 
 class Recorder:
@@ -88,8 +68,9 @@ class Recorder:
         self._depth = depth or lookahead
         self._means = Means(steps, lookahead, average)
         self._step = -1
-        self._pending: dict[Group, dict[Site, torch.Tensor]] = {}
-        self._rings: dict[Group, _Ring] = {}
+        self._ways: dict[Hashable, _Way | None] = {}
+        self._rings: dict[Hashable, Ring] = {}
+        self._filling: list[Ring] = []
         self._compared: list[Compared] = []
         self._nbytes = 0
         self.peak_nbytes = 0
@@ -114,38 +95,78 @@ class Recorder:
             self._step = step
         elif step < self._step:
             return
-        now = _thinned(value, len(streams), self._elements)
-        if now is None:
+        parts = (value,) if isinstance(value, torch.Tensor) else tuple(_tensors(value))
+        way = self._way_of(tuple(streams), parts, company)
+        if way is None:
             return
-        for stream, part in zip(streams, now.chunk(len(streams)), strict=True):
-            group = stream, part.device, tuple(part.shape), company
-            self._pending.setdefault(group, {}).setdefault(site, part)
+        places: list[torch.Tensor | None] = []
+        for ring, stream in zip(way.rings, streams, strict=True):
+            if not ring.is_filling:
+                self._filling.append(ring)
+            places.append(ring.place(site, stream.weights))
+        begin = 0
+        for part, width in zip(parts, way.widths, strict=True):
+            if not width:
+                continue
+            thin = part.detach().reshape(way.rows, -1)[:, :: way.stride]
+            # Copied, as a view would keep whole activations alive and see what is written there.
+            for place, values in zip(places, thin.chunk(len(places)), strict=True):
+                if place is not None:
+                    place[:, begin : begin + width].copy_(values)
+            begin += width
+
+    def _way_of(
+        self, streams: tuple[StreamKey, ...], parts: tuple[torch.Tensor, ...], company: Hashable
+    ) -> _Way | None:
+        """How these tensors are taken in; None for what cannot be divided among the streams."""
+        sort = streams, tuple([(part.shape, part.dtype) for part in parts]), company
+        if parts:
+            sort = *sort, parts[0].device
+        if sort in self._ways:
+            return self._ways[sort]
+        way = self._ways[sort] = self._found_way(streams, parts, company)
+        return way
+
+    def _found_way(
+        self, streams: tuple[StreamKey, ...], parts: tuple[torch.Tensor, ...], company: Hashable
+    ) -> _Way | None:
+        filled = [part for part in parts if part.numel()]
+        lengths = {len(part) for part in filled}
+        if not lengths or any(length % len(streams) for length in lengths):
+            return None
+        # SeedVR2 has all tokens of a batch in one sequence, and those of the prompt in another.
+        rows = lengths.pop() if len(lengths) == 1 else len(streams)
+        row = sum(part.numel() // rows for part in filled)
+        wanted = max(self._elements * len(streams) // rows, min(self._elements, LEAST_ELEMENTS))
+        stride = _prime_from(math.ceil(row / wanted))
+        widths = tuple(math.ceil(part.numel() // rows / stride) for part in parts)
+        is_double = any(part.dtype == torch.float64 for part in filled)
+        dtype = torch.float64 if is_double else torch.float32
+        shape, device = (rows // len(streams), sum(widths)), filled[0].device
+        rings: list[Ring] = []
+        for stream in streams:
+            group = stream, device, dtype, shape, company
+            if group not in self._rings:
+                self._rings[group] = Ring(stream.cond, shape, dtype, device, self._depth)
+            rings.append(self._rings[group])
+        return _Way(rows, stride, widths, tuple(rings))
 
     def compare(self) -> None:
         """Compare what the current step has returned; nothing waits for the device."""
-        for group, values in self._pending.items():
-            stream, *_ = group
-            sites, now = tuple(values), torch.stack(list(values.values()))
-            ring = self._rings.get(group)
-            if ring is None or (ring.sites, ring.weights) != (sites, stream.weights):
-                self._nbytes -= ring.nbytes if ring is not None else 0
-                ring = self._rings[group] = _Ring(sites, stream.weights, now, self._depth)
-                self._nbytes += ring.nbytes
-            if ring.steps:
-                self._compared.append(
-                    Compared(
-                        sites, stream.cond, tuple(ring.steps), self._step,
-                        changes=ring.changes(now), norms=now.abs().sum(-1),
-                    )
-                )  # fmt: skip
-            ring.put(now, self._step)
+        for ring in self._filling:
+            self._nbytes -= ring.nbytes
+            compared = ring.compare(self._step)
+            self._nbytes += ring.nbytes
+            if compared is not None:
+                self._compared.append(compared)
         self.peak_nbytes = max(self.peak_nbytes, self._nbytes)
-        self._pending.clear()
+        self._filling.clear()
 
     def forget(self) -> None:
         """Drop the kept values; what was compared stays."""
         self.compare()
         self._rings.clear()
+        self._ways.clear()
         self._nbytes = 0
 
     @property
@@ -188,27 +209,6 @@ class Recorder:
             place: self._means.lags(np.stack(values).mean(axis=0))
             for place, values in groups.items()
         }
-
-
-def _thinned(value: Value, streams: int, elements: int) -> torch.Tensor | None:
-    """So many numbers of every stream, or all if there are fewer; shape (rows, numbers).
-
-    None where nothing was returned, or something that cannot be divided among the streams.
-    """
-    parts = [part for part in _tensors(value) if part.numel()]
-    rows = {len(part) for part in parts}
-    if not rows or any(number % streams for number in rows):
-        return None
-    # SeedVR2 has all tokens of a batch in one sequence, and those of the prompt in another.
-    count = rows.pop() if len(rows) == 1 else streams
-    parts = [part.reshape(count, -1) for part in parts]
-    wanted = max(elements * streams // count, min(elements, LEAST_ELEMENTS))
-    stride = _prime_from(math.ceil(sum(part.shape[1] for part in parts) / wanted))
-    thin = [part[:, ::stride] for part in parts]
-    joined = torch.cat(thin, dim=1) if len(thin) > 1 else thin[0]
-    dtype = torch.float64 if joined.dtype == torch.float64 else torch.float32
-    # A copy in any case: a view would keep whole activations alive, and see what is written there.
-    return joined.to(dtype, copy=True)
 
 
 @cache
