@@ -84,11 +84,10 @@ class Means:
             changed = changes[near]
             # A layer that returns zeros twice has not changed.
             ratios = changed / np.maximum(norms, TINY)
-            total = totals[key]
-            total[0][:, lags, sources] += ratios.sum(-1).T
-            total[1][:, lags, sources] += changed.sum(-1).T
-            total[2][:, lags, sources] += norms.sum(-1)[:, None]
-            total[3][:, lags, sources] += norms.shape[-1]
+            sums = np.empty((4, *changed.shape[:2]))
+            sums[0], sums[1] = ratios.sum(-1), changed.sum(-1)
+            sums[2], sums[3] = norms.sum(-1), norms.shape[-1]
+            totals[key][..., lags, sources] += sums.swapaxes(1, 2)
         return totals
 
     def _counts(self, compared: Compared, source: int) -> bool:

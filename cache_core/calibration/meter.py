@@ -50,6 +50,21 @@ class FlopCounter(TorchDispatchMode):
         return result
 
 
+class _NotCounted:
+    """The context of `Meter.not_counted`; a class, as every value passes through it."""
+
+    __slots__ = ("_meter", "_started")
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self._meter.add_own(time.perf_counter() - self._started)
+
+
 class Meter:
     """Adds up what parts cost: seconds while `is_timing`, operations inside `counting_flops`.
 
@@ -74,14 +89,13 @@ class Meter:
         """Seconds that measuring itself took, which count for no part."""
         return self._own_seconds
 
-    @contextmanager
-    def not_counted(self) -> Generator[None]:
+    def not_counted(self) -> _NotCounted:
         """Leave what happens inside out of the seconds of the parts around it."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._own_seconds += time.perf_counter() - started
+        return _NotCounted(self)
+
+    def add_own(self, seconds: float) -> None:
+        """So much time has gone into measuring itself."""
+        self._own_seconds += seconds
 
     @contextmanager
     def counting_flops(self) -> Generator[None]:

@@ -49,6 +49,7 @@ class CalibratingSession(Session):
         self._sensed: frozenset[Site] | None = None
         self._wanted: frozenset[Site] = frozenset()
         self._sizes: Counter[Site] = Counter()
+        self._parts = {site: part_of(site) for site in assigned}
         self._rehearsal: int | None = None
         self._visited: set[int] = set()
         self._is_on_grid = True
@@ -82,6 +83,8 @@ class CalibratingSession(Session):
             still: sites whose values are not stored any more, but needed yet.
         """
         self._wanted = sites
+        if not self._store.nbytes:
+            return
         for site in self._assigned:
             if site not in sites and site not in still:
                 self._store.drop_all(site)
@@ -113,7 +116,7 @@ class CalibratingSession(Session):
         return self._sensed is None
 
     def measure(self, site: Site) -> Callable[[], None] | None:
-        return self._meter.start(part_of(site)) if self._sensed is None else None
+        return self._meter.start(self._parts[site]) if self._sensed is None else None
 
     def record(
         self, site: Site, streams: Sequence[StreamKey], output: Value, decision: Decision
@@ -123,34 +126,38 @@ class CalibratingSession(Session):
         with self._meter.not_counted():
             step = self.clock.step
             self._report.count(site.kind.value, step, reused=False, streams=len(streams))
-            if self.clock.evaluation == 0:
-                self._sizes[site] += nbytes(output) if is_value(output) else 0
             if is_value(output):
+                if self.clock.evaluation == 0:
+                    self._sizes[site] += nbytes(output)
                 self._recorder.observe(site, streams, _changing(site, output), step)
-            if site in self._wanted:
+            if self._wanted and site in self._wanted:
                 parts = self._divide(site, output, len(streams))
                 for stream, part in zip(streams, parts, strict=False):
                     self._store.put(site, stream, (part,), step)
-            if self._meter.is_timing and site.kind is not SiteKind.GUIDANCE:
+            if self._meter.is_timing and self._is_rehearsal and site.kind is not SiteKind.GUIDANCE:
                 self._rehearse(site, output, len(streams))
 
-    def _rehearse(self, site: Site, output: Value, streams: int) -> None:
-        """In one evaluation, do what answering from memory and keeping would: they take time."""
+    @property
+    def _is_rehearsal(self) -> bool:
+        """Whether this is the evaluation in which answering is rehearsed: the first timed one."""
         if self._rehearsal is None:
             self._rehearsal = self.clock.evaluation
-        if self.clock.evaluation == self._rehearsal:
-            stored = self._divide(site, output, streams)
-            is_block, part = site.kind is SiteKind.BLOCK, part_of(site)
-            with self._meter.rehearsing(part):
-                value = join(stored)
-                if is_block:
-                    add_to(value, output)
-            with self._meter.rehearsing(part, is_kept=True):
-                for each in stored:
-                    copy(each)
-                if is_block:
-                    # What a block adds is a difference.
-                    add_to(value, output)
+        return self.clock.evaluation == self._rehearsal
+
+    def _rehearse(self, site: Site, output: Value, streams: int) -> None:
+        """Do what answering from memory and keeping would: they take time."""
+        stored = self._divide(site, output, streams)
+        is_block, part = site.kind is SiteKind.BLOCK, part_of(site)
+        with self._meter.rehearsing(part):
+            value = join(stored)
+            if is_block:
+                add_to(value, output)
+        with self._meter.rehearsing(part, is_kept=True):
+            for each in stored:
+                copy(each)
+            if is_block:
+                # What a block adds is a difference.
+                add_to(value, output)
 
 
 class WatchingSession(Session):

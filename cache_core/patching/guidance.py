@@ -111,12 +111,13 @@ def _slope(model_sampling: Any, sigma: torch.Tensor, x: torch.Tensor) -> torch.T
     return torch.where(slope == 0, torch.ones_like(slope), slope)
 
 
-def network_output(
-    model_sampling: Any, x: torch.Tensor, sigma: torch.Tensor, denoised: torch.Tensor
-) -> torch.Tensor:
-    """What the network said, given the denoised latents that the host made of it."""
+def network_outputs(
+    model_sampling: Any, x: torch.Tensor, sigma: torch.Tensor, *denoised: torch.Tensor
+) -> list[torch.Tensor]:
+    """What the network said, given the denoised latents that the host made of it each time."""
     kept = model_sampling.calculate_denoised(sigma, torch.zeros_like(x), x)
-    return ((denoised - kept) / _slope(model_sampling, sigma, x)).float()
+    slope = _slope(model_sampling, sigma, x)
+    return [((each - kept) / slope).float() for each in denoised]
 
 
 def _may_finish(conds: Conds, stream: StreamKey) -> bool:

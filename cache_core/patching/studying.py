@@ -22,7 +22,7 @@ from ..report import Report
 from ..rules import Rule
 from ..sites import Site, SiteKind
 from .facts import device_name, is_compiled, scheduler_of, shift_of
-from .guidance import network_output
+from .guidance import network_outputs
 from .sensing import change_of, same_draws, sensing_steps
 
 LOG = logging.getLogger("stepcache")
@@ -144,15 +144,15 @@ class Studying:
         """Take in what a call answered, and what it answered while a group was sensed."""
         if not isinstance(answer, torch.Tensor) or answer.shape != x.shape:
             return
-        output = network_output(self._sampling, x, sigma, answer)
-        changed = network_output(self._sampling, x, sigma, other)
+        output, changed = network_outputs(self._sampling, x, sigma, answer, other)
         self._add(name, (changed - output).abs().sum(), output.abs().sum())
 
     def guided(self, x: torch.Tensor, sigma: torch.Tensor, answers: Sequence[Any]) -> None:
         """Take in both branches of one evaluation: how much of the output guidance makes."""
-        cond, uncond = (network_output(self._sampling, x, sigma, each) for each in answers)
-        guided = uncond + self._cfg * (cond - uncond)
-        change = abs(self._cfg - 1) * (cond - uncond)
+        cond, uncond = network_outputs(self._sampling, x, sigma, *answers)
+        difference = cond - uncond
+        guided = uncond + self._cfg * difference
+        change = abs(self._cfg - 1) * difference
         self._add(SiteKind.GUIDANCE.value, change.abs().sum(), guided.abs().sum())
 
     def _add(self, name: str, change: torch.Tensor, norm: torch.Tensor) -> None:
