@@ -26,17 +26,18 @@ class Compared:
     """What some sites returned in one step, compared with earlier steps.
 
     Args:
-        sites: of one kind.
-        cond: index of the conditioning list.
+        sites: those whose values have one shape.
+        conds: indices of the streams' conditioning lists.
         sources: the steps that are compared with; the later one itself may be among them, which
             tells nothing.
         step: the later one.
-        changes: sums of absolute differences, shape (sources, sites, rows), on the device.
-        norms: sums of absolute values in the later step, shape (sites, rows).
+        changes: sums of absolute differences, shape (sources, sites, streams, rows), on the
+            device.
+        norms: sums of absolute values in the later step, shape (sites, streams, rows).
     """
 
     sites: tuple[Site, ...]
-    cond: int
+    conds: tuple[int, ...]
     sources: tuple[int, ...]
     step: int
     changes: torch.Tensor
@@ -75,19 +76,20 @@ class Means:
         """Ratios, changes, norms and counts, shape (4, sites, lookahead, steps)."""
         totals: dict[tuple[tuple[Site, ...], int], Numbers] = {}
         for each, changes, norms in zip(compared, *_fetched(compared), strict=True):
-            key = each.sites, each.cond
-            if key not in totals:
-                totals[key] = np.zeros((4, len(each.sites), self._lookahead, self._steps))
             near = [slot for slot, source in enumerate(each.sources) if self._counts(each, source)]
             sources = [each.sources[slot] for slot in near]
             lags = [each.step - source - 1 for source in sources]
             changed = changes[near]
+            sums = np.empty((4, *changed.shape[:3]))
             # A layer that returns zeros twice has not changed.
-            ratios = changed / np.maximum(norms, TINY)
-            sums = np.empty((4, *changed.shape[:2]))
-            sums[0], sums[1] = ratios.sum(-1), changed.sum(-1)
-            sums[2], sums[3] = norms.sum(-1), norms.shape[-1]
-            totals[key][..., lags, sources] += sums.swapaxes(1, 2)
+            sums[0] = (changed / np.maximum(norms, TINY)).sum(-1)
+            sums[1], sums[2], sums[3] = changed.sum(-1), norms.sum(-1), norms.shape[-1]
+            sums = np.swapaxes(sums, 1, 2)
+            for number, cond in enumerate(each.conds):
+                key = each.sites, cond
+                if key not in totals:
+                    totals[key] = np.zeros((4, len(each.sites), self._lookahead, self._steps))
+                totals[key][..., lags, sources] += sums[..., number]
         return totals
 
     def _counts(self, compared: Compared, source: int) -> bool:

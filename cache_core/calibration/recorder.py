@@ -26,6 +26,9 @@ is what counts, and whole activations would not fit: a large video model's are 3
 LEAST_ELEMENTS = 2**8
 """Numbers of one latent at least, however many share the branch's: each has a ratio of its own."""
 
+Group = tuple[StreamKey, torch.device, torch.dtype, tuple[int, int], Hashable]
+"""Sites whose thinned values have one type and shape, in one stream: compared together."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Way:
@@ -35,7 +38,7 @@ class _Way:
         rows: of the whole value, all streams together.
         stride: every so manieth number of a row is kept.
         widths: how many numbers of a row each tensor of the value leaves.
-        rings: of the streams, in batch order.
+        rings: one for all streams, or one for each, in batch order.
     """
 
     rows: int
@@ -69,7 +72,7 @@ class Recorder:
         self._means = Means(steps, lookahead, average)
         self._step = -1
         self._ways: dict[Hashable, _Way | None] = {}
-        self._rings: dict[Hashable, Ring] = {}
+        self._rings: dict[Group, Ring] = {}
         self._filling: list[Ring] = []
         self._compared: list[Compared] = []
         self._nbytes = 0
@@ -100,20 +103,23 @@ class Recorder:
         if way is None:
             return
         places: list[torch.Tensor | None] = []
-        for ring, stream in zip(way.rings, streams, strict=True):
+        for number, ring in enumerate(way.rings):
             if not ring.is_filling:
                 self._filling.append(ring)
-            places.append(ring.place(site, stream.weights))
-        begin = 0
+                of_ring = streams if len(way.rings) == 1 else streams[number : number + 1]
+                ring.begin(tuple([stream.weights for stream in of_ring]))
+            places.append(ring.place(site))
+        first = 0
         for part, width in zip(parts, way.widths, strict=True):
             if not width:
                 continue
-            thin = part.detach().reshape(way.rows, -1)[:, :: way.stride]
+            thin = _every(part.detach(), way.rows, way.stride)
             # Copied, as a view would keep whole activations alive and see what is written there.
-            for place, values in zip(places, thin.chunk(len(places)), strict=True):
+            for place, values in zip(places, _chunks(thin, len(places)), strict=True):
                 if place is not None:
-                    place[:, begin : begin + width].copy_(values)
-            begin += width
+                    into = place if len(parts) == 1 else place[:, first : first + width]
+                    into.copy_(values)
+            first += width
 
     def _way_of(
         self, streams: tuple[StreamKey, ...], parts: tuple[torch.Tensor, ...], company: Hashable
@@ -143,13 +149,44 @@ class Recorder:
         is_double = any(part.dtype == torch.float64 for part in filled)
         dtype = torch.float64 if is_double else torch.float32
         shape, device = (rows // len(streams), sum(widths)), filled[0].device
-        rings: list[Ring] = []
-        for stream in streams:
-            group = stream, device, dtype, shape, company
+        groups = [(stream, device, dtype, shape, company) for stream in streams]
+        return _Way(rows, stride, widths, self._rings_of(groups, shape, dtype, device))
+
+    def _rings_of(
+        self,
+        groups: Sequence[Group],
+        shape: tuple[int, int],
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> tuple[Ring, ...]:
+        """The ring of streams that have always come together, else one for each of them."""
+        known = {self._rings.get(group) for group in groups}
+        if known == {None}:
+            conds = tuple([stream.cond for stream, *_ in groups])
+            ring = Ring(conds, shape, dtype, device, self._depth)
+            self._rings.update(dict.fromkeys(groups, ring))
+            return (ring,)
+        if len(known) == 1 and [g for g, ring in self._rings.items() if ring in known] == groups:
+            return tuple(filter(None, known))
+        for group in groups:
+            self._split(self._rings.get(group))
             if group not in self._rings:
-                self._rings[group] = Ring(stream.cond, shape, dtype, device, self._depth)
-            rings.append(self._rings[group])
-        return _Way(rows, stride, widths, tuple(rings))
+                cond = group[0].cond
+                self._rings[group] = Ring((cond,), shape, dtype, device, self._depth)
+        return tuple([self._rings[group] for group in groups])
+
+    def _split(self, ring: Ring | None) -> None:
+        """From now on the streams of a ring come apart."""
+        if ring is None or len(ring.conds) == 1:
+            return
+        # The conditions for going the known ways hold no more.
+        self._ways.clear()
+        alone = ring.split()
+        groups = [group for group, known in self._rings.items() if known is ring]
+        self._rings.update(zip(groups, alone, strict=True))
+        if ring in self._filling:
+            at = self._filling.index(ring)
+            self._filling[at : at + 1] = alone
 
     def compare(self) -> None:
         """Compare what the current step has returned; nothing waits for the device."""
@@ -209,6 +246,19 @@ class Recorder:
             place: self._means.lags(np.stack(values).mean(axis=0))
             for place, values in groups.items()
         }
+
+
+def _every(value: torch.Tensor, rows: int, stride: int) -> torch.Tensor:
+    """A view of every so manieth number of each row, shape (rows, numbers)."""
+    if not value.is_contiguous():
+        return value.reshape(rows, -1)[:, ::stride]
+    # The same in one operation; every layer comes by here in every step.
+    row = value.numel() // rows
+    return value.as_strided((rows, -(-row // stride)), (row, stride))
+
+
+def _chunks(value: torch.Tensor, number: int) -> Sequence[torch.Tensor]:
+    return (value,) if number == 1 else value.chunk(number)
 
 
 @cache

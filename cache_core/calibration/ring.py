@@ -9,40 +9,44 @@ import torch
 from ..sites import Site
 from .means import Compared
 
+Weights = tuple[Hashable, ...]
+"""With which weights each stream of a ring was computed."""
+
 
 class Ring:
-    """The latest thinned values of sites that return one shape, in one stream.
+    """The latest thinned values of sites that return one shape, in streams that come together.
 
     While the same sites come in the same order, the place of each is known before it comes. Another
     site, another order, or other weights begin a new past.
 
     Args:
-        cond: index of the stream's conditioning list.
-        shape: of one site's values in one step, (rows, numbers).
+        conds: indices of the streams' conditioning lists, in batch order.
+        shape: of one site's values for one stream in one step, (rows, numbers).
         dtype, device: of what is kept.
         depth: earlier steps that are kept beside the current one.
     """
 
     def __init__(
         self,
-        cond: int,
+        conds: tuple[int, ...],
         shape: tuple[int, int],
         dtype: torch.dtype,
         device: torch.device,
         depth: int,
     ) -> None:
-        self._cond, self._shape, self._depth = cond, shape, depth
+        self.conds = conds
+        self._shape, self._depth = shape, depth
         self._dtype, self._device = dtype, device
         self._sites: tuple[Site, ...] = ()
         self._order: dict[Site, int] = {}
-        self._weights: Hashable = None
+        self._weights: Weights = ()
         self._steps: list[int] = []
         self._values, self._places = self._empty(0)
         self._slot = 0
         # Of the current step: how many sites came as expected, and which ones otherwise.
         self._taken = 0
         self._others: dict[Site, torch.Tensor] = {}
-        self._now: Hashable = None
+        self._now: Weights = ()
         self.is_filling = False
 
     @property
@@ -50,22 +54,25 @@ class Ring:
         """Bytes of what is kept, with the current step."""
         return self._values.numel() * self._values.element_size()
 
-    def place(self, site: Site, weights: Hashable) -> torch.Tensor | None:
-        """Where a site's values of the current step belong; None if it has brought them already.
+    def begin(self, weights: Weights) -> None:
+        """The first values of a step are about to come.
 
         Args:
-            weights: with which they were computed.
-
-        Shapes: (rows, numbers).
+            weights: with which they were computed, by stream.
         """
-        if not self.is_filling:
-            self.is_filling, self._now = True, weights
-            if weights != self._weights:
-                self._sites, self._places, self._order = (), (), {}
-        taken = self._taken
-        if taken < len(self._sites) and not self._others and self._sites[taken] == site:
+        self.is_filling, self._now = True, weights
+        if weights != self._weights:
+            self._sites, self._order, self._places = (), {}, ()
+
+    def place(self, site: Site) -> torch.Tensor | None:
+        """Where a site's values of the current step belong; None if it has brought them already.
+
+        Shapes: (streams x rows, numbers).
+        """
+        taken, sites = self._taken, self._sites
+        if taken < len(sites) and not self._others and sites[taken] == site:
             self._taken += 1
-            return self._places[self._slot * len(self._sites) + taken]
+            return self._places[self._slot * len(sites) + taken]
         if site in self._others or self._order.get(site, taken) < taken:
             return None
         _, (place,) = self._empty(1)
@@ -79,7 +86,7 @@ class Ring:
         """
         if self._others or self._taken < len(self._sites):
             self._begin_anew()
-        slot, self._slot = self._slot, 0
+        slot = self._slot
         self._steps[slot : slot + 1] = [step]
         now, kept = self._values[slot], len(self._steps)
         # The next one goes where the oldest is, once there is no room left.
@@ -87,10 +94,30 @@ class Ring:
         self._taken, self.is_filling = 0, False
         if kept == 1:
             return None
+        by_stream = len(self._sites), len(self.conds), self._shape[0]
         return Compared(
-            self._sites, self._cond, tuple(self._steps), step,
-            changes=(self._values[:kept] - now).abs_().sum(-1), norms=now.abs().sum(-1),
+            self._sites, self.conds, tuple(self._steps), step,
+            changes=(self._values[:kept] - now).abs_().sum(-1).view(kept, *by_stream),
+            norms=now.abs().sum(-1).view(by_stream),
         )  # fmt: skip
+
+    def split(self) -> list[Ring]:
+        """One ring for every stream, which goes on where this one was."""
+        rings: list[Ring] = []
+        count = self._shape[0]
+        for number, cond in enumerate(self.conds):
+            rows = slice(number * count, (number + 1) * count)
+            ring = Ring((cond,), self._shape, self._dtype, self._device, self._depth)
+            ring._sites, ring._order, ring._steps = self._sites, self._order, [*self._steps]
+            ring._weights = self._weights[number : number + 1]
+            ring._slot, ring._taken = self._slot, self._taken
+            ring._values, ring._places = ring._empty(self._values.shape[1], self._depth + 1)
+            if self._values.numel():
+                ring._values.copy_(self._values[:, :, rows])
+            ring._others = {site: values[rows].clone() for site, values in self._others.items()}
+            ring._now, ring.is_filling = self._now[number : number + 1], self.is_filling
+            rings.append(ring)
+        return rings
 
     def _begin_anew(self) -> None:
         first = self._slot * len(self._sites)
@@ -104,10 +131,12 @@ class Ring:
         self._others = {}
 
     def _empty(self, sites: int, steps: int = 1) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-        """Room for values, shape (steps, sites, rows, numbers), and the place of each in it."""
+        """Room for values, shape (steps, sites, streams x rows, numbers), and each one's place."""
+        rows, numbers = self._shape
         # What is made in inference mode could not be written to where a layer leaves it.
         with torch.inference_mode(False):
             values = torch.empty(
-                (steps, sites, *self._shape), dtype=self._dtype, device=self._device
-            )
+                (steps, sites, len(self.conds) * rows, numbers),
+                dtype=self._dtype, device=self._device,
+            )  # fmt: skip
             return values, values.flatten(0, 1).unbind()
