@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Hashable, Sequence
+from threading import RLock
 
 import numpy as np
 import torch
@@ -18,33 +17,14 @@ from .calibration import Average
 from .means import Compared, Means, Numbers
 from .ring import Ring
 from .table import ErrorTable, Lags, Place
-
-ELEMENTS = 2**10
-"""Numbers of one branch's value that are compared at a site. Their mean over all layers and latents
-is what counts, and whole activations would not fit: a large video model's are 300 MB per layer."""
-
-LEAST_ELEMENTS = 2**8
-"""Numbers of one latent at least, however many share the branch's: each has a ratio of its own."""
+from .thinning import ELEMENTS, Thinning, tensors_of
 
 Group = tuple[StreamKey, torch.device, torch.dtype, tuple[int, int], Hashable]
 """Sites whose thinned values have one type and shape, in one stream: compared together."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """How values of one sort are thinned out, and where they go.
-
-    Args:
-        rows: of the whole value, all streams together.
-        stride: every so manieth number of a row is kept.
-        widths: how many numbers of a row each tensor of the value leaves.
-        rings: one for all streams, or one for each, in batch order.
-    """
-
-    rows: int
-    stride: int
-    widths: tuple[int, ...]
-    rings: tuple[Ring, ...]
+Way = tuple[Thinning | None, tuple[Ring, ...]]
+"""How values of one sort are thinned out, and where they go: one ring for all streams, or one for
+each, in batch order."""
 
 
 class Recorder:
@@ -55,7 +35,7 @@ class Recorder:
         lookahead: compare with 1 … so many steps before.
         average: how latents are averaged.
         elements: numbers compared per branch and site, at most, unless its latents are so many
-            that each would have less than LEAST_ELEMENTS; smaller values are compared whole.
+            that each would have too few; smaller values are compared whole.
         depth: how many earlier values are compared with; None for as many as lookahead.
     """
 
@@ -71,7 +51,9 @@ class Recorder:
         self._depth = depth or lookahead
         self._means = Means(steps, lookahead, average)
         self._step = -1
-        self._ways: dict[Hashable, _Way | None] = {}
+        # With several GPUs the host calls the model from one thread per device.
+        self._lock = RLock()
+        self._ways: dict[Hashable, Way] = {}
         self._rings: dict[Group, Ring] = {}
         self._filling: list[Ring] = []
         self._compared: list[Compared] = []
@@ -93,77 +75,50 @@ class Recorder:
 
         Shapes: the first axis of every tensor is the batch, one equal chunk per stream.
         """
-        if step > self._step:
-            self.compare()
-            self._step = step
-        elif step < self._step:
-            return
-        parts = (value,) if isinstance(value, torch.Tensor) else tuple(_tensors(value))
-        way = self._way_of(tuple(streams), parts, company)
-        if way is None:
+        with self._lock:
+            if step > self._step:
+                self.compare()
+                self._step = step
+            if step == self._step:
+                self._take_in(site, tuple(streams), value, company)
+
+    def _take_in(
+        self, site: Site, streams: tuple[StreamKey, ...], value: Value, company: Hashable
+    ) -> None:
+        parts = tensors_of(value)
+        thinning, rings = self._way_of(streams, parts, company)
+        if thinning is None:
             return
         places: list[torch.Tensor | None] = []
-        for number, ring in enumerate(way.rings):
+        for number, ring in enumerate(rings):
             if not ring.is_filling:
                 self._filling.append(ring)
-                of_ring = streams if len(way.rings) == 1 else streams[number : number + 1]
+                of_ring = streams if len(rings) == 1 else streams[number : number + 1]
                 ring.begin(tuple([stream.weights for stream in of_ring]))
             places.append(ring.place(site))
-        first = 0
-        for part, width in zip(parts, way.widths, strict=True):
-            if not width:
-                continue
-            thin = _every(part.detach(), way.rows, way.stride)
-            # Copied, as a view would keep whole activations alive and see what is written there.
-            for place, values in zip(places, _chunks(thin, len(places)), strict=True):
-                if place is not None:
-                    into = place if len(parts) == 1 else place[:, first : first + width]
-                    into.copy_(values)
-            first += width
+        thinning.copy(parts, places)
 
     def _way_of(
         self, streams: tuple[StreamKey, ...], parts: tuple[torch.Tensor, ...], company: Hashable
-    ) -> _Way | None:
-        """How these tensors are taken in; None for what cannot be divided among the streams."""
-        sort = streams, tuple([(part.shape, part.dtype) for part in parts]), company
-        if parts:
-            sort = *sort, parts[0].device
-        if sort in self._ways:
-            return self._ways[sort]
-        way = self._ways[sort] = self._found_way(streams, parts, company)
+    ) -> Way:
+        kinds = tuple([(part.shape, part.dtype, part.device) for part in parts])
+        sort = streams, kinds, company
+        way = self._ways.get(sort)
+        if way is None:
+            thinning = Thinning.of(parts, len(streams), self._elements)
+            rings = () if thinning is None else self._rings_of(streams, thinning, company)
+            way = self._ways[sort] = thinning, rings
         return way
 
-    def _found_way(
-        self, streams: tuple[StreamKey, ...], parts: tuple[torch.Tensor, ...], company: Hashable
-    ) -> _Way | None:
-        filled = [part for part in parts if part.numel()]
-        lengths = {len(part) for part in filled}
-        if not lengths or any(length % len(streams) for length in lengths):
-            return None
-        # SeedVR2 has all tokens of a batch in one sequence, and those of the prompt in another.
-        rows = lengths.pop() if len(lengths) == 1 else len(streams)
-        row = sum(part.numel() // rows for part in filled)
-        wanted = max(self._elements * len(streams) // rows, min(self._elements, LEAST_ELEMENTS))
-        stride = _prime_from(math.ceil(row / wanted))
-        widths = tuple(math.ceil(part.numel() // rows / stride) for part in parts)
-        is_double = any(part.dtype == torch.float64 for part in filled)
-        dtype = torch.float64 if is_double else torch.float32
-        shape, device = (rows // len(streams), sum(widths)), filled[0].device
-        groups = [(stream, device, dtype, shape, company) for stream in streams]
-        return _Way(rows, stride, widths, self._rings_of(groups, shape, dtype, device))
-
     def _rings_of(
-        self,
-        groups: Sequence[Group],
-        shape: tuple[int, int],
-        dtype: torch.dtype,
-        device: torch.device,
+        self, streams: Sequence[StreamKey], thinning: Thinning, company: Hashable
     ) -> tuple[Ring, ...]:
         """The ring of streams that have always come together, else one for each of them."""
+        sort = thinning.device, thinning.dtype, thinning.shape, company
+        groups = [(stream, *sort) for stream in streams]
         known = {self._rings.get(group) for group in groups}
         if known == {None}:
-            conds = tuple([stream.cond for stream, *_ in groups])
-            ring = Ring(conds, shape, dtype, device, self._depth)
+            ring = self._ring(thinning, *streams)
             self._rings.update(dict.fromkeys(groups, ring))
             return (ring,)
         if len(known) == 1 and [g for g, ring in self._rings.items() if ring in known] == groups:
@@ -171,9 +126,12 @@ class Recorder:
         for group in groups:
             self._split(self._rings.get(group))
             if group not in self._rings:
-                cond = group[0].cond
-                self._rings[group] = Ring((cond,), shape, dtype, device, self._depth)
+                self._rings[group] = self._ring(thinning, group[0])
         return tuple([self._rings[group] for group in groups])
+
+    def _ring(self, thinning: Thinning, *streams: StreamKey) -> Ring:
+        conds = tuple([stream.cond for stream in streams])
+        return Ring(conds, thinning.shape, thinning.dtype, thinning.device, self._depth)
 
     def _split(self, ring: Ring | None) -> None:
         """From now on the streams of a ring come apart."""
@@ -190,14 +148,15 @@ class Recorder:
 
     def compare(self) -> None:
         """Compare what the current step has returned; nothing waits for the device."""
-        for ring in self._filling:
-            self._nbytes -= ring.nbytes
-            compared = ring.compare(self._step)
-            self._nbytes += ring.nbytes
-            if compared is not None:
-                self._compared.append(compared)
-        self.peak_nbytes = max(self.peak_nbytes, self._nbytes)
-        self._filling.clear()
+        with self._lock:
+            for ring in self._filling:
+                self._nbytes -= ring.nbytes
+                compared = ring.compare(self._step)
+                self._nbytes += ring.nbytes
+                if compared is not None:
+                    self._compared.append(compared)
+            self.peak_nbytes = max(self.peak_nbytes, self._nbytes)
+            self._filling.clear()
 
     def forget(self) -> None:
         """Drop the kept values; what was compared stays."""
@@ -246,32 +205,3 @@ class Recorder:
             place: self._means.lags(np.stack(values).mean(axis=0))
             for place, values in groups.items()
         }
-
-
-def _every(value: torch.Tensor, rows: int, stride: int) -> torch.Tensor:
-    """A view of every so manieth number of each row, shape (rows, numbers)."""
-    if not value.is_contiguous():
-        return value.reshape(rows, -1)[:, ::stride]
-    # The same in one operation; every layer comes by here in every step.
-    row = value.numel() // rows
-    return value.as_strided((rows, -(-row // stride)), (row, stride))
-
-
-def _chunks(value: torch.Tensor, number: int) -> Sequence[torch.Tensor]:
-    return (value,) if number == 1 else value.chunk(number)
-
-
-@cache
-def _prime_from(number: int) -> int:
-    """The next prime, or 1: a stride that does not follow a picture's rows or channels."""
-    while any(number % d == 0 for d in range(2, math.isqrt(number) + 1)):
-        number += 1
-    return number
-
-
-def _tensors(value: Value) -> Iterator[torch.Tensor]:
-    if isinstance(value, tuple):
-        for item in value:
-            yield from _tensors(item)
-    elif value is not None:
-        yield value

@@ -14,7 +14,8 @@ import pytest
 from safetensors import safe_open
 from session_bench import COND, SITE, UNCOND
 from stepcache.cache_core.calibration import Average, Place
-from stepcache.cache_core.calibration.recorder import ELEMENTS, Recorder
+from stepcache.cache_core.calibration.recorder import Recorder
+from stepcache.cache_core.calibration.thinning import ELEMENTS
 from stepcache.cache_core.sites import Site, SiteKind
 from stepcache.cache_core.values import Value
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import cycle
+
 import numpy as np
 import pytest
 import torch
@@ -20,7 +25,8 @@ from recorded import (
 )
 from session_bench import COND, NEXT_SITE, SITE
 from stepcache.cache_core.calibration import Place, scan
-from stepcache.cache_core.calibration.recorder import ELEMENTS, Recorder
+from stepcache.cache_core.calibration.recorder import Recorder
+from stepcache.cache_core.calibration.thinning import ELEMENTS
 from stepcache.cache_core.sites import Site, SiteKind
 
 # By hand: two latents of very different size.
@@ -135,3 +141,121 @@ def test_no_more_is_kept_than_asked_for() -> None:
     assert 50 < kept <= 100
     recorder.forget()
     assert lags(recorder)[0] == [0.0] * 8, "what was compared stays"
+
+
+# Where values go.
+
+_generator = torch.Generator().manual_seed(0)
+RUN = [[torch.randn(2, 3, 50, generator=_generator) for _ in range(3)] for _ in range(7)]
+"""What three sites return in seven steps for two streams."""
+SITES = [Site(SELF, index) for index in range(3)]
+
+Table = dict[Place, tuple[tuple[float, ...], ...]]
+
+
+def together(recorder: Recorder, site: Site, value: torch.Tensor, step: int) -> None:
+    recorder.observe(site, BOTH_STREAMS, value, step)
+
+
+def apart(recorder: Recorder, site: Site, value: torch.Tensor, step: int) -> None:
+    for stream, part in zip(BOTH_STREAMS, value.chunk(2), strict=True):
+        recorder.observe(site, [stream], part, step)
+
+
+def exchanged(recorder: Recorder, site: Site, value: torch.Tensor, step: int) -> None:
+    recorder.observe(site, BOTH_STREAMS[::-1], torch.cat(value.chunk(2)[::-1]), step)
+
+
+def table_of(ways: Sequence[Callable[..., None]]) -> Table:
+    """The ways in which streams come, one for every value of the run after the other."""
+    recorder = Recorder(len(RUN), 2)
+    way = cycle(ways)
+    for step, values in enumerate(RUN):
+        for site, value in zip(SITES, values, strict=True):
+            next(way)(recorder, site, value, step)
+    return recorder.rows(with_layers=True)
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        [apart],
+        [exchanged],
+        [*[together] * 3, *[apart] * 3],
+        [*[together] * 4, apart],
+        [together, together, exchanged, apart],
+    ],
+    ids=["apart", "exchanged", "by turns", "apart within a step", "anyhow"],
+)
+def test_in_which_calls_streams_come_does_not_matter(ways: Sequence[Callable[..., None]]) -> None:
+    assert table_of(ways) == table_of([together])
+
+
+def test_a_value_is_that_which_was_seen() -> None:
+    """Some blocks write into what their layers returned."""
+    recorder = Recorder(4, 1)
+    for step in range(4):
+        value = torch.full((1, 3), 1.0 + step)
+        recorder.observe(SITE, [COND], value, step)
+        value.zero_()
+    assert lags(recorder) == near([1 / 2, 1 / 3, 1 / 4])
+
+
+def test_of_what_comes_again_in_a_step_the_first_counts() -> None:
+    """From the third step on its place is known before it comes."""
+    recorder = Recorder(5, 1)
+    for step in range(5):
+        for times in (1.0, 7.0, 9.0):
+            for site in SITES:
+                recorder.observe(site, [COND], torch.full((1, 3), times * (1 + step)), step)
+    assert lags(recorder) == near([1 / 2, 1 / 3, 1 / 4, 1 / 5])
+
+
+@pytest.mark.parametrize("odd", [[0, 1], [0, 2], [1, 2], [0, 2, 1], [2, 1, 0], [0, 1, 2, 3]])
+def test_what_comes_in_another_order_begins_anew(odd: Sequence[int]) -> None:
+    """Sites that skip a step, exchange their places or are new are not compared across it."""
+    recorder = Recorder(6, 1)
+    for step in range(6):
+        for index in odd if step == 3 else range(3):
+            value = torch.full((1, 4), 1.0 + step + index)
+            recorder.observe(Site(SELF, index), [COND], value, step)
+    rows = recorder.rows(with_layers=True)
+    for index in range(3):
+        (found,) = rows[Place(SELF, index)]
+        known = [1 / (2 + step + index) for step in range(5)]
+        known[2:4] = [math.inf, math.inf]
+        assert found == pytest.approx(known)
+
+
+def test_other_weights_begin_anew() -> None:
+    recorder = Recorder(6, 1)
+    for step in range(6):
+        stream = replace(COND, weights=step // 3)
+        for site in SITES:
+            recorder.observe(site, [stream], torch.full((1, 4), 1.0 + step), step)
+    assert lags(recorder)[0] == pytest.approx([1 / 2, 1 / 3, math.inf, 1 / 5, 1 / 6])
+
+
+@pytest.mark.parametrize("is_inference", [True, False])
+def test_values_of_either_mode_are_taken_in_by_turns(is_inference: bool) -> None:
+    """A layer may leave inference mode, or a training node may never enter it."""
+    recorder = Recorder(4, 1)
+    for step in range(4):
+        with torch.inference_mode(is_inference == bool(step % 2)):
+            value = torch.full((1, 4), 1.0 + step)
+            if not value.is_inference():
+                value.requires_grad_()
+            recorder.observe(SITE, [COND], value * 1, step)
+    with torch.inference_mode(is_inference):
+        assert lags(recorder) == near([1 / 2, 1 / 3, 1 / 4])
+
+
+def test_values_are_read_as_they_lie() -> None:
+    """Rows of a longer sequence, and channels that lie last: the same numbers as a copy of them."""
+    long = [torch.randn(2, 9, 40, generator=_generator) for _ in range(3)]
+    for view in (lambda v: v[:, 2:7], lambda v: v.transpose(1, 2), lambda v: v[:, :, ::3]):
+        one, other = Recorder(3, 1, elements=32), Recorder(3, 1, elements=32)
+        for step, value in enumerate(long):
+            one.observe(SITE, BOTH_STREAMS, view(value), step)
+            other.observe(SITE, BOTH_STREAMS, view(value).contiguous(), step)
+        assert one.rows(True) == other.rows(True)
