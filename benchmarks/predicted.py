@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 import quality_calibrated as calibrated
+import torch
 from quality import machine
 from quality_records import read_json, write_json
 from quality_runs import Subject, timed_pair
@@ -66,14 +67,20 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "calibration")
     parser.add_argument("--pairs", type=int, default=11)
     parser.add_argument("--models", nargs="+", default=["dit", "unet"])
+    parser.add_argument(
+        "--threads", type=int, help="of PyTorch, when calibrating too; --work has those of no other"
+    )
     arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
     kept = [row for row in _earlier() if row["model"] not in arguments.models]
     rows: list[dict[str, Any]] = []
     for name in arguments.models:
         subject = Subject(name, "bfloat16", arguments.work, batch=25)
         subject.warm_up(subject.model)
         rows += rows_of(subject, arguments.work, arguments.pairs)
-    write_json(RESULT, {"machine": machine(), "method": METHOD, "rows": [*kept, *rows]})
+    found = {"machine": machine(), "threads": torch.get_num_threads(), "method": METHOD}
+    write_json(RESULT, {**found, "rows": [*kept, *rows]})
 
 
 def _earlier() -> list[dict[str, Any]]:
