@@ -13,7 +13,7 @@ from .audit import NAME
 
 SHORT = 4
 """Steps of the schedule that short runs begin, at least."""
-LONG, MOST_ROUNDS = 20.0, 7
+LONG, MOST_ROUNDS = 20.0, 11
 """Seconds after which a run is not repeated any more, and how many there are at most."""
 ENOUGH = 3
 """Rounds that say more than a few evaluations do."""
