@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -54,23 +54,30 @@ def test_an_option_is_chosen(ui: FrontEnd) -> None:
     assert ui.value(SMOOTHCACHE, "schedule") == other
 
 
+@pytest.fixture
+def hidden(ui: FrontEnd) -> Iterator[FrontEnd]:
+    """A page that takes itself for hidden, so that hands alone are followed."""
+    ui.show("dit_pab", PAB)
+    ui.page.wait_for_timeout(200)
+    ui.page.evaluate(HIDE)
+    yield ui
+    ui.page.evaluate("() => { window.releaseTimers?.(); delete document.hidden; }")
+
+
 @pytest.mark.parametrize(
     "move",
     [step_up, lambda *where: drag(*where, 60), lambda *where: type_into(*where, "12")],
     ids=["stepped", "dragged", "typed"],
 )
-def test_a_hand_on_the_sampler_is_followed_at_once(ui: FrontEnd, move: Callable[..., None]) -> None:
+def test_a_hand_on_the_sampler_is_followed_at_once(
+    hidden: FrontEnd, move: Callable[..., None]
+) -> None:
     """Without the look that is taken every now and then, which a hidden page goes without."""
-    ui.show("dit_pab", PAB)
-    before = ui.strip()["above"]
+    before = hidden.strip()["above"]
     assert before.startswith("30 steps")
-    ui.page.evaluate(HIDE)
-    try:
-        move(ui, SAMPLER, "steps")
-        ui.wait_for(lambda: ui.strip()["above"] != before)
-        assert ui.strip()["above"].startswith(f"{ui.value(SAMPLER, 'steps')} steps")
-    finally:
-        ui.page.evaluate("() => delete document.hidden")
+    move(hidden, SAMPLER, "steps")
+    hidden.wait_for(lambda: hidden.strip()["above"] != before)
+    assert hidden.strip()["above"].startswith(f"{hidden.value(SAMPLER, 'steps')} steps")
 
 
 SET_STEPS = """() => {
@@ -83,34 +90,23 @@ HOLD_TIMERS = """() => {
     window.setTimeout = (...asked) => (asked[1] ? held.push(asked) : later(...asked));
     window.releaseTimers = () => {
         window.setTimeout = later;
+        delete window.releaseTimers;
         for (const asked of held) later(...asked);
     };
 }"""
 
 
-def test_a_hand_is_followed_without_waiting(ui: FrontEnd) -> None:
+def test_a_hand_is_followed_without_waiting(hidden: FrontEnd) -> None:
     """The look that is taken once its event is over; what waits is held back."""
-    ui.show("dit_pab", PAB)
-    ui.page.wait_for_timeout(200)
-    ui.page.evaluate(HIDE)
-    ui.page.evaluate(HOLD_TIMERS)
-    try:
-        ui.page.evaluate(f"() => {{ ({SET_STEPS})(); ({LET_GO})(); }}")
-        ui.wait_for(lambda: ui.strip()["above"].startswith("12 steps"))
-    finally:
-        ui.page.evaluate("() => { window.releaseTimers(); delete document.hidden; }")
+    hidden.page.evaluate(HOLD_TIMERS)
+    hidden.page.evaluate(f"() => {{ ({SET_STEPS})(); ({LET_GO})(); }}")
+    hidden.wait_for(lambda: hidden.strip()["above"].startswith("12 steps"))
 
 
-def test_what_moves_after_its_event_is_followed(ui: FrontEnd) -> None:
+def test_what_moves_after_its_event_is_followed(hidden: FrontEnd) -> None:
     """The second look, after the one that came too early."""
-    ui.show("dit_pab", PAB)
-    ui.page.wait_for_timeout(200)
-    ui.page.evaluate(HIDE)
-    try:
-        ui.page.evaluate(f"() => {{ ({LET_GO})(); setTimeout({SET_STEPS}, 10); }}")
-        ui.wait_for(lambda: ui.strip()["above"].startswith("12 steps"))
-    finally:
-        ui.page.evaluate("() => delete document.hidden")
+    hidden.page.evaluate(f"() => {{ ({LET_GO})(); setTimeout({SET_STEPS}, 10); }}")
+    hidden.wait_for(lambda: hidden.strip()["above"].startswith("12 steps"))
 
 
 def _options(ui: FrontEnd, name: str) -> list[str]:
