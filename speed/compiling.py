@@ -31,6 +31,7 @@ from .region import (
     Forward,
     Options,
     Region,
+    asked,
     hindrance,
     is_patched,
     options_of,
@@ -208,7 +209,8 @@ class _Compiling(Watch):
                 args = tuple(v.contiguous() if isinstance(v, torch.Tensor) else v for v in args)
             tried, began = self._log.tried, perf_counter()
             try:
-                return compute(region.module, *args, **kwargs)
+                with asked(options):
+                    return compute(region.module, *args, **kwargs)
             finally:
                 if self._log.tried != tried:
                     self._note(region.kind, perf_counter() - began)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +35,9 @@ PLACE = ("block", "block_index")
 OURS = "stepcache"
 """How all keys of this pack begin, which no block reads."""
 
-ASKED = "stepcache_asked"
-"""Under this key a compiled block hands the options on that it was really given."""
+_asked: ContextVar[Options] = ContextVar("asked")
+"""The options that the block which is running was really given. Not handed on among its arguments:
+what PyTorch compiles keeps those for as long as it lives, and a whole run with them."""
 
 ANSWERED = "another node answers for layers of them"
 PATCHED = "another node's patches are called in them"
@@ -93,22 +96,25 @@ def unchanging(options: Options) -> dict[str, Any]:
     }
     if OVERRIDE in options:
         # May be another one in every call, and has to see which block it is in.
-        return {**kept, OVERRIDE: compiler.untraced(_attended), ASKED: _Held(options)}
+        return {**kept, OVERRIDE: compiler.untraced(_attended)}
     return {**kept, OVERRIDE: attended_anew}
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """Options as they were given; PyTorch guards what is in a dictionary, not what is in this."""
-
-    options: Options
+@contextmanager
+def asked(options: Options | None) -> Generator[None]:
+    """While a block runs: these are the options that it was really given."""
+    token = _asked.set(options or {})
+    try:
+        yield
+    finally:
+        _asked.reset(token)
 
 
 def _attended(
     host: Forward, *args: Any, transformer_options: Options, **kwargs: Any
 ) -> torch.Tensor:
-    asked: Options = transformer_options[ASKED].options
-    return asked[OVERRIDE](host, *args, transformer_options=asked, **kwargs)
+    given = _asked.get()
+    return given[OVERRIDE](host, *args, transformer_options=given, **kwargs)
 
 
 def hindrance(module: nn.Module, device: torch.device) -> str | None:
