@@ -29,11 +29,14 @@ class Seen:
         reused: what.
         seconds: median of what such a step took.
         steps: how many there were.
+        storing: seconds of it in which values were kept for later steps, median; where the device
+            works on by itself it is not known, and 0.
     """
 
     reused: Shares
     seconds: float
     steps: int
+    storing: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +53,22 @@ class Observation:
 
     @classmethod
     def of(
-        cls, steps: Sequence[tuple[Shares, float]], value_nbytes: Mapping[Part, float]
+        cls, steps: Sequence[tuple[Shares, float, float]], value_nbytes: Mapping[Part, float]
     ) -> Observation:
-        """From what was reused in every step, and its seconds.
+        """From what was reused in every step, its seconds, and those of them in which was stored.
 
         The first step warms up, and counts only if it is the only one of its sort.
         """
-        found: dict[frozenset[tuple[Part, float]], list[float]] = {}
-        for shares, seconds in steps:
-            found.setdefault(_told(shares), []).append(seconds)
-        first = next(iter(found.values()), list[float]())
+        found: dict[frozenset[tuple[Part, float]], list[tuple[float, float]]] = {}
+        for shares, taken, storing in steps:
+            found.setdefault(_told(shares), []).append((taken, storing))
+        first = next(iter(found.values()), list[tuple[float, float]]())
         if len(first) > 1:
             del first[0]
-        seen = (Seen(dict(reused), median(each), len(each)) for reused, each in found.items())
+        seen: list[Seen] = []
+        for reused, each in found.items():
+            taken, storing = (median(one) for one in zip(*each, strict=True))
+            seen.append(Seen(dict(reused), taken, len(each), storing))
         return cls(tuple(seen), dict(value_nbytes))
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,6 +79,7 @@ class Observation:
                     "reused": {name_of(part): share for part, share in each.reused.items()},
                     "seconds": round(each.seconds, 6),
                     "steps": each.steps,
+                    "storing": round(each.storing, 6),
                 }
                 for each in self.seen
             ],
@@ -81,11 +88,17 @@ class Observation:
 
     @property
     def full_seconds(self) -> float | None:
-        """What a step takes that reuses nothing; None where the run does not tell."""
-        full = next((each for each in self.seen if not each.reused), None)
+        """What a step takes that neither reuses nor stores anything; None where the run does not
+        tell."""
+        full = self._full
         if full is not None and full.steps >= ENOUGH:
-            return full.seconds
+            return full.seconds - full.storing
         return self._reckoned({}) if self.seen else None
+
+    @property
+    def _full(self) -> Seen | None:
+        """The steps that reused nothing."""
+        return next((each for each in self.seen if not each.reused), None)
 
     def speedup(self, planned: Sequence[Shares]) -> float | None:
         """Seconds of steps that reuse nothing ÷ seconds of as many that reuse what is planned.
@@ -101,7 +114,8 @@ class Observation:
         if full is None:
             return None
         seconds = {_told(each.reused): each.seconds for each in self.seen}
-        seconds[frozenset()] = full
+        if self._full is None or self._full.steps < ENOUGH:
+            seconds[frozenset()] = full
         for shares in planned:
             if _told(shares) not in seconds:
                 found = self._reckoned(shares)
@@ -124,7 +138,7 @@ class Observation:
         # What lies outside of the space that the seen steps span, they say nothing about.
         if np.abs(wanted @ inverse @ weighed - wanted).max() > TOLERANCE:
             return None
-        seconds = np.array([each.seconds for each in self.seen]) * weights
+        seconds = np.array([each.seconds - each.storing for each in self.seen]) * weights
         return max(float(wanted @ inverse @ seconds), 0.0)
 
     def nbytes(self, values: Mapping[Part, int]) -> float | None:

@@ -58,6 +58,7 @@ class Report:
     forced: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     step_seconds: dict[int, float] = field(default_factory=dict[int, float])
     step_nbytes: dict[int, int] = field(default_factory=dict[int, int])
+    storing_seconds: dict[int, float] = field(default_factory=dict[int, float])
     _lock: Lock = field(default_factory=Lock, init=False)
     _mark: tuple[int, float] | None = field(default=None, init=False)
 
@@ -84,6 +85,11 @@ class Report:
             (self.reused if reused else self.computed)[kind, step] += streams
             if forced is not None:
                 self.forced[kind, forced] += streams
+
+    def add_storing(self, step: int, seconds: float) -> None:
+        """Record that so much of a step went into keeping something for later ones."""
+        with self._lock:
+            self.storing_seconds[step] = self.storing_seconds.get(step, 0.0) + seconds
 
     def start_evaluation(self, step: int, nbytes: int = 0) -> None:
         """Record that an evaluation of `step` begins and the one before it ended.
@@ -149,7 +155,7 @@ class Report:
 
     @property
     def measured_speedup(self) -> float | None:
-        """Seconds if every step had taken as long as those that computed everything, ÷ seconds.
+        """Seconds if every step had computed everything and kept nothing, ÷ seconds.
 
         From this run alone, so that it can be said without a plain one beside it; None where its
         steps do not tell what computing everything takes.

@@ -190,6 +190,10 @@ class Session:
             past = entry.past if entry and goes_on else ()
             self._store.put(site, stream, rule.what.observe(past, part), step)
 
+    def add_storing(self, seconds: float) -> None:
+        """So long the current step was about keeping something for later ones."""
+        self._report.add_storing(self.clock.step, seconds)
+
     def _divide(self, site: Site, output: Value, parts: int) -> tuple[Value, ...]:
         """One part per stream; none where that is not possible."""
         try:
@@ -223,7 +227,11 @@ class Session:
         """What steps took, by what was reused in them, and the bytes of what was kept."""
         parts = coverage_of(self._assigned, self._report.layers)
         steps = [
-            ({p: n * self._report.share_of(p[0].value, step) for p, n in parts.items()}, seconds)
+            (
+                {p: n * self._report.share_of(p[0].value, step) for p, n in parts.items()},
+                seconds,
+                min(self._report.storing_seconds.get(step, 0.0), seconds),
+            )
             for step, seconds in sorted(self._report.step_seconds.items())
         ]
         kept = values_of(self._assigned, self._plans)

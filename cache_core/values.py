@@ -79,6 +79,13 @@ def is_alike(one: Value, other: Value) -> bool:
     return one is None and other is None
 
 
+def is_on_processor(value: Value) -> bool:
+    """Whether a value lies in the processor's memory, all of it."""
+    if isinstance(value, tuple):
+        return all(map(is_on_processor, value))
+    return value is None or value.device.type == "cpu"
+
+
 def nbytes(value: Value) -> int:
     """Bytes held by a value."""
     if isinstance(value, tuple):

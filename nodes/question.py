@@ -147,7 +147,9 @@ def _observed(given: Any) -> Observation | None:
         each = _dict(each, "seen")
         seconds = _number(each.get("seconds"), "seconds", 0.0, MOST_SECONDS)
         steps = _whole(each.get("steps"), "steps", 1, MOST_STEPS)
-        seen.append(Seen(_by_part(each.get("reused"), "reused", 1.0), seconds, steps))
+        storing = _number(each.get("storing", 0.0), "storing", 0.0, seconds)
+        reused = _by_part(each.get("reused"), "reused", 1.0)
+        seen.append(Seen(reused, seconds, steps, storing))
     return Observation(tuple(seen), _by_part(given.get("value_bytes"), "value_bytes", MOST_BYTES))
 
 

@@ -10,6 +10,7 @@ from ..clock import Timeline
 from ..errors import ConfigError
 from ..schedule_file import Rows
 from ..sites import Part, SiteKind
+from .groups import LAYERS
 from .table import ErrorTable, Place, is_same, merge
 
 Average = Literal["per sample", "as the reference"]
@@ -72,12 +73,23 @@ class Costs:
         seconds: by part, measured in the calibrating run: what reusing it saves.
         device: what it ran on.
         keeping: by part, seconds that keeping what it computed adds.
+        together: seconds that reusing all layers in one step saves; 0 where that is not known.
     """
 
     flops: Mapping[Part, float] = field(default_factory=dict[Part, float])
     seconds: Mapping[Part, float] = field(default_factory=dict[Part, float])
     device: str = ""
     keeping: Mapping[Part, float] = field(default_factory=dict[Part, float])
+    together: float = 0.0
+
+    @property
+    def beyond(self) -> float:
+        """What layers that reuse in one step save beyond their sum, ÷ the square of that sum.
+
+        What else runs finds its data in the processor's caches, the more the fewer layers compute.
+        """
+        every = sum(share for (kind, _), share in self.seconds.items() if kind in LAYERS)
+        return max(self.together - every, 0.0) / every**2 if every else 0.0
 
 
 @dataclass(frozen=True, slots=True)

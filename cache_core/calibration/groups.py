@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..sites import SiteKind
+from ..sites import Part, SiteKind
 from .table import ErrorTable, Place
 
 ATTENTION = frozenset({
@@ -12,9 +12,11 @@ ATTENTION = frozenset({
 
 LAYERS = ATTENTION | {SiteKind.FEED_FORWARD}
 
+LAYERS_GROUP = "layers"
+
 KINDS = {
     "attention": ATTENTION,
-    "layers": LAYERS,
+    LAYERS_GROUP: LAYERS,
     SiteKind.BLOCK.value: frozenset({SiteKind.BLOCK}),
     SiteKind.GUIDANCE.value: frozenset({SiteKind.GUIDANCE}),
 }
@@ -31,6 +33,14 @@ def branch_of(group: str) -> int | None:
     kind, _, index = group.rpartition(" ")
     # Names come from files, where anything may stand after the kind.
     return int(index) if kind == SiteKind.DEEP_BRANCH.value and index.isdecimal() else None
+
+
+def part_of_group(group: str) -> Part | None:
+    """The one part that a group is; None where it is several."""
+    branch = branch_of(group)
+    if branch is not None:
+        return SiteKind.DEEP_BRANCH, branch
+    return (SiteKind.BLOCK, None) if group == SiteKind.BLOCK.value else None
 
 
 def places_of(group: str, table: ErrorTable) -> list[Place]:

@@ -88,6 +88,7 @@ def _rounded(calibration: Calibration) -> Calibration:
             flops=_short(costs.flops),
             seconds=_short(costs.seconds),
             keeping=_short(costs.keeping),
+            together=_digits(costs.together),
         ),
         influence=_short(calibration.influence),
     )
@@ -146,6 +147,7 @@ def _document(calibration: Calibration) -> dict[str, Any]:
             "flops": _named(costs.flops),
             "seconds": _named(costs.seconds),
             "keeping": _named(costs.keeping),
+            "together": float(costs.together),
         },
         "influence": {name: float(value) for name, value in calibration.influence.items()},
         "alpha": float(calibration.alpha),

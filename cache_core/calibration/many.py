@@ -71,7 +71,8 @@ def judged(
 def _speedups(forecast: Forecast, places: Sequence[Place], compute: Flags) -> Iterator[float]:
     """Of flags of shape (steps, places, schedules), as all below."""
     costs, reuse, steps = forecast.calibration.costs, ~compute, len(compute)
-    cost = _costs(reuse, _shares(forecast, places, costs.seconds or costs.flops))
+    beyond = costs.beyond if places[0].kind in LAYERS else 0.0
+    cost = _costs(reuse, _shares(forecast, places, costs.seconds or costs.flops), beyond)
     keeping = np.zeros(len(places))
     if costs.seconds:
         keeping = _shares(forecast, places, costs.keeping)
@@ -86,9 +87,10 @@ def _speedups(forecast: Forecast, places: Sequence[Place], compute: Flags) -> It
         yield 1 / (computing + added)
 
 
-def _costs(reuse: Flags, shares: Numbers) -> Numbers:
+def _costs(reuse: Flags, shares: Numbers, beyond: float) -> Numbers:
     """Every run's cost, 1 where nothing is reused."""
     saved = _sum(np.where(reuse[:, place], share, 0.0) for place, share in enumerate(shares))
+    saved = saved + beyond * saved * saved
     return _sum(np.maximum(1 - saved, 0.0)) / len(reuse)
 
 

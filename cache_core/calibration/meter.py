@@ -7,6 +7,8 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import torch
@@ -14,8 +16,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ..sites import Part, SiteKind
+from .groups import LAYERS_GROUP, part_of_group
 
 aten = torch.ops.aten
+
+TINY = 1e-9
+"""Seconds, where a clock says none."""
+
+
+class BySteps(defaultdict[int, float]):
+    """Seconds by sampler step."""
+
+    def __init__(self) -> None:
+        super().__init__(float)
 
 
 class FlopCounter(TorchDispatchMode):
@@ -68,6 +81,9 @@ class _NotCounted:
 class Meter:
     """Adds up what parts cost: seconds while `is_timing`, operations inside `counting_flops`.
 
+    Seconds are kept by sampler step, so that a step in which the machine did something else does
+    not count.
+
     Args:
         device: where the model runs; on CUDA the device's own clock is used, and nothing waits.
     """
@@ -76,11 +92,14 @@ class Meter:
         self.device = device
         self.flops: Counter[Part] = Counter()
         self.all_flops = 0
-        self.seconds: dict[Part, float] = defaultdict(float)
-        self.answers: dict[Part, float] = defaultdict(float)
-        self.keeping: dict[Part, float] = defaultdict(float)
+        self.step = 0
         self.is_timing = False
-        self._events: list[tuple[dict[Part, float], Part, Any, Any]] = []
+        self.seconds: defaultdict[Part, BySteps] = defaultdict(BySteps)
+        self.answers: defaultdict[Part, BySteps] = defaultdict(BySteps)
+        self.keeping: defaultdict[Part, BySteps] = defaultdict(BySteps)
+        self.calls = BySteps()
+        self.sensed: defaultdict[str, BySteps] = defaultdict(BySteps)
+        self._events: list[tuple[BySteps, int, Any, Any]] = []
         self._counter: FlopCounter | None = None
         self._own_seconds = 0.0
 
@@ -113,27 +132,26 @@ class Meter:
         if counter is not None:
             before = counter.total
             return lambda: self.flops.update({part: counter.total - before})
-        return self._timed(self.seconds, part) if self.is_timing else None
+        return self._timed(self.seconds[part]) if self.is_timing else None
 
     @contextmanager
-    def rehearsing(self, part: Part, is_kept: bool = False) -> Generator[None]:
-        """What happens inside is what it takes to answer for a part from memory, or to keep it."""
-        stop = self._timed(self.keeping if is_kept else self.answers, part)
-        try:
-            yield
-        finally:
-            stop()
+    def timing(self, seconds: BySteps) -> Generator[None]:
+        """What happens inside belongs to these: a whole call, an answer from memory, keeping."""
+        stop = self._timed(seconds)
+        yield
+        stop()
 
-    def _timed(self, seconds: dict[Part, float], part: Part) -> Callable[[], None]:
+    def _timed(self, seconds: BySteps) -> Callable[[], None]:
+        step = self.step
         if self.device.type == "cuda":
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             begin.record()
-            self._events.append((seconds, part, begin, end))
+            self._events.append((seconds, step, begin, end))
             return end.record
         began, own = time.perf_counter(), self._own_seconds
 
         def stop() -> None:
-            seconds[part] += time.perf_counter() - began - (self._own_seconds - own)
+            seconds[step] += time.perf_counter() - began - (self._own_seconds - own)
 
         return stop
 
@@ -141,8 +159,8 @@ class Meter:
         """Add up what the device measured; waits for it, so only when the run is over."""
         if self._events:
             torch.cuda.synchronize()
-        for seconds, part, begin, end in self._events:
-            seconds[part] += begin.elapsed_time(end) / 1000
+        for seconds, step, begin, end in self._events:
+            seconds[step] += begin.elapsed_time(end) / 1000
         self._events.clear()
 
     def flop_shares(self) -> dict[Part, float]:
@@ -153,27 +171,81 @@ class Meter:
             return {}
         return {part: min(n / self.all_flops, 1.0) for part, n in self.flops.items()}
 
-    def second_shares(self, total: float, evaluations: int) -> dict[Part, float]:
+    def second_shares(self, steps: Steps) -> dict[Part, float]:
         """What reusing a part saves: seconds to compute it less those to answer for it.
 
+        Of one that was sensed it is what the network really took less. That is believed where it is
+        more: then what else runs finds its data in caches. Less it is also where that one call was
+        disturbed.
+
         Args:
-            total: seconds of all timed evaluations.
-            evaluations: how many were timed; answers are rehearsed in one of them.
+            steps: those in which parts were timed.
 
         Returns:
-            Shares of `total`.
+            Shares of an evaluation.
         """
         self._read()
-        saved = {part: n - evaluations * self.answers[part] for part, n in self.seconds.items()}
-        return _shares(saved, total)
+        if not steps.are_known:
+            return {}
+        found = {part: steps.of_all(each) for part, each in self.seconds.items()}
+        for part, each in self.answers.items():
+            found[part] -= steps.of_one(each)
+        for name in self.sensed:
+            part = part_of_group(name)
+            if part in found:
+                found[part] = max(found[part], self._sensed(name, steps))
+        return {part: _limited(share) for part, share in found.items()}
 
-    def keeping_shares(self, total: float, evaluations: int) -> dict[Part, float]:
+    def layers_share(self, steps: Steps) -> float:
+        """What reusing all layers together saved when they were sensed; 0 if they were not."""
+        self._read()
+        if not steps.are_known or LAYERS_GROUP not in self.sensed:
+            return 0.0
+        return _limited(self._sensed(LAYERS_GROUP, steps))
+
+    def _sensed(self, name: str, steps: Steps) -> float:
+        return steps.of_all(self.calls) - steps.of_one(self.sensed[name])
+
+    def keeping_shares(self, steps: Steps) -> dict[Part, float]:
         """What keeping what a part computed adds to an evaluation; arguments as before."""
         self._read()
-        return _shares({part: evaluations * n for part, n in self.keeping.items()}, total)
+        if not steps.are_known:
+            return {}
+        return {part: _limited(steps.of_one(each)) for part, each in self.keeping.items()}
 
 
-def _shares(seconds: Mapping[Part, float], total: float) -> dict[Part, float]:
-    if not math.isfinite(total) or total <= 0:
-        return {}
-    return {part: min(max(each / total, 0.0), 1.0) for part, each in seconds.items()}
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The steps of a run that was measured.
+
+    Args:
+        seconds: by step, without those of measuring.
+        evaluations: of the model, by step.
+        timed: the steps in which parts were timed.
+    """
+
+    seconds: Mapping[int, float]
+    evaluations: Mapping[int, int]
+    timed: frozenset[int]
+
+    @property
+    def are_known(self) -> bool:
+        """Whether there is anything that parts can be shares of."""
+        return bool(self.timed) and 0 < self._usual < math.inf
+
+    @property
+    def _usual(self) -> float:
+        return median(self.seconds[step] for step in self.timed)
+
+    def of_all(self, part: BySteps) -> float:
+        """The share of what was timed in every evaluation of these steps."""
+        return median(part[step] / max(self.seconds[step], TINY) for step in self.timed)
+
+    def of_one(self, part: BySteps) -> float:
+        """The share of what was timed in one evaluation of a step, or of several; the least."""
+        least = min(n * self.evaluations.get(step, 1) for step, n in part.items())
+        return least / self._usual
+
+
+def _limited(share: float) -> float:
+    return min(max(share, 0.0), 1.0)

@@ -77,10 +77,10 @@ class Forecast:
         )
         courses = [course for course in found if course is not None]
         costs, steps = self.calibration.costs, self._timeline.steps
-        flops = _cost(courses, "flops", steps) if costs.flops else None
+        flops = _cost(courses, "flops", steps, 0.0) if costs.flops else None
         seconds = flops
         if costs.seconds:
-            seconds = _cost(courses, "seconds", steps) + _keeping(courses, steps)
+            seconds = _cost(courses, "seconds", steps, costs.beyond) + _keeping(courses, steps)
         return Prediction(
             speedup=1 / seconds if seconds else 1.0,
             flop_bound=1 / flops if flops else None,
@@ -182,11 +182,11 @@ class _Course:
     shares: Mapping[str, float]
 
 
-def _cost(courses: Sequence[_Course], what: str, steps: int) -> float:
-    """The run's cost, 1 where nothing is reused."""
+def _cost(courses: Sequence[_Course], what: str, steps: int, beyond: float) -> float:
+    """The run's cost, 1 where nothing is reused; `beyond` as `Costs.beyond`."""
     total = 0.0
     for step in range(steps):
-        layers = deep = 0.0
+        layers = blocks = deep = 0.0
         branches = 1.0
         for course in courses:
             if course.sources[step] == step:
@@ -195,10 +195,13 @@ def _cost(courses: Sequence[_Course], what: str, steps: int) -> float:
                 branches = 0.5
             elif course.place.kind is SiteKind.DEEP_BRANCH:
                 deep = course.shares[what]
-            else:
+            elif course.place.kind in LAYERS:
                 layers += course.shares[what]
+            else:
+                blocks += course.shares[what]
+        saved = blocks + (layers + beyond * layers * layers)
         # What is left of the layers outside of the deep branch is not known apart.
-        total += branches * (1 - deep) * max(1 - layers, 0.0)
+        total += branches * (1 - deep) * max(1 - saved, 0.0)
     return total / steps
 
 

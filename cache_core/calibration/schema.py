@@ -90,7 +90,14 @@ SCHEMA: Check = object_of(
     {
         "tool": text(),
         "costs": object_of(
-            {}, {"device": text(), "flops": _SHARES, "seconds": _SHARES, "keeping": _SHARES}
+            {},
+            {
+                "device": text(),
+                "flops": _SHARES,
+                "seconds": _SHARES,
+                "keeping": _SHARES,
+                "together": number(0, 1),
+            },
         ),
         "influence": table_of(
             lambda key: key if is_text(key) else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, pairwise
@@ -20,6 +20,13 @@ from .recorder import Recorder
 
 GRID_SLACK = 0.05
 """How far from its noise level a step may first be evaluated, as a share of the step."""
+
+REHEARSALS = 2
+"""Evaluations in which keeping is rehearsed; in the first one memory is asked for."""
+
+REHEARSED_NBYTES = 2**26
+"""What is kept while rehearsing, at most, or one value: more than fits into a processor's caches,
+as what a run keeps does not lie there either when it is written."""
 
 WATCHED_PAIRS = 4
 """Pairs of computed steps that a predicted run compares, spread over it."""
@@ -50,9 +57,16 @@ class CalibratingSession(Session):
         self._wanted: frozenset[Site] = frozenset()
         self._sizes: Counter[Site] = Counter()
         self._parts = {site: part_of(site) for site in assigned}
-        self._rehearsal: int | None = None
+        self._rehearsals: list[int] = []
+        self._rehearsed: deque[tuple[Value, ...]] = deque()
+        self._rehearsed_nbytes = self._peak_nbytes = 0
         self._visited: set[int] = set()
         self._is_on_grid = True
+
+    @property
+    def peak_nbytes(self) -> int:
+        """Most bytes of whole values that were kept at one moment."""
+        return max(self._store.peak_nbytes, self._peak_nbytes)
 
     def has_met(self, steps: int) -> bool:
         """Whether the sampler evaluated each of the first so many steps at its own noise level."""
@@ -61,6 +75,8 @@ class CalibratingSession(Session):
     def start_evaluation(self, sigma: float) -> None:
         super().start_evaluation(sigma)
         clock = self.clock
+        if len(self._rehearsals) == REHEARSALS and self.clock.evaluation not in self._rehearsals:
+            self._rehearsed.clear()
         if clock.step not in self._visited:
             self._visited.add(clock.step)
             length = abs(clock.sigma - self._timeline.sigmas[clock.step + 1])
@@ -139,25 +155,34 @@ class CalibratingSession(Session):
 
     @property
     def _is_rehearsal(self) -> bool:
-        """Whether this is the evaluation in which answering is rehearsed: the first timed one."""
-        if self._rehearsal is None:
-            self._rehearsal = self.clock.evaluation
-        return self.clock.evaluation == self._rehearsal
+        """Whether this is an evaluation in which answering is rehearsed: one of the first timed."""
+        now = self.clock.evaluation
+        if len(self._rehearsals) < REHEARSALS and now not in self._rehearsals:
+            self._rehearsals.append(now)
+        return now in self._rehearsals
 
     def _rehearse(self, site: Site, output: Value, streams: int) -> None:
         """Do what answering from memory and keeping would: they take time."""
         stored = self._divide(site, output, streams)
-        is_block, part = site.kind is SiteKind.BLOCK, part_of(site)
-        with self._meter.rehearsing(part):
-            value = join(stored)
-            if is_block:
-                add_to(value, output)
-        with self._meter.rehearsing(part, is_kept=True):
-            for each in stored:
-                copy(each)
+        is_block, part, meter = site.kind is SiteKind.BLOCK, self._parts[site], self._meter
+        self._make_room(sum(map(nbytes, stored)))
+        with meter.timing(meter.keeping[part]):
+            kept = tuple([copy(each) for each in stored])
             if is_block:
                 # What a block adds is a difference.
+                add_to(kept, stored)
+        self._rehearsed.append(kept)
+        with meter.timing(meter.answers[part]):
+            value = join(kept)
+            if is_block:
                 add_to(value, output)
+
+    def _make_room(self, size: int) -> None:
+        """Forget the oldest of what was rehearsed, until so many bytes more may be kept."""
+        while self._rehearsed and self._rehearsed_nbytes + size > REHEARSED_NBYTES:
+            self._rehearsed_nbytes -= sum(map(nbytes, self._rehearsed.popleft()))
+        self._rehearsed_nbytes += size
+        self._peak_nbytes = max(self._peak_nbytes, self._rehearsed_nbytes)
 
 
 class WatchingSession(Session):

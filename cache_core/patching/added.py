@@ -25,10 +25,9 @@ def answer_added(question: Question, access: Added, block: nn.Module) -> Answer:
         decision = question.decide(*(given if isinstance(given, tuple) else (given,)))
         if decision.reuse:
             return add_to(question.recall(), given)
-        is_kept = question.is_kept
-        before = copy(given) if is_kept and access.writes_in_place else given
+        before = copy(given) if question.is_kept and access.writes_in_place else given
         output = question.compute(compute, *args, **kwargs)
-        question.record(_added(output, before) if is_kept else None, decision)
+        question.record(output, decision, lambda output: _added(output, before))
         return output
 
     return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ import torch
 from ..session import Decision, Session
 from ..sites import Site, SiteKind
 from ..streams import StreamCounter, StreamKey
-from ..values import Value
+from ..values import Value, is_on_processor
 
 FOLLOWED = "another node's patches need to see this layer compute"
 
@@ -80,10 +81,24 @@ class Question:
         """The value of all streams, in memory of its own."""
         return _moved(self._session.recall(self._site, self._streams), 0, self._batch_axis)
 
-    def record(self, value: Value, decision: Decision) -> None:
-        """Store what was computed, where a later step needs it."""
+    def record(
+        self, output: Value, decision: Decision, value_of: Callable[[Value], Value] | None = None
+    ) -> None:
+        """Store what was computed, where a later step needs it.
+
+        Args:
+            value_of: makes the value of the output, if they are not the same; only called where it
+                is kept.
+        """
+        began, is_kept = perf_counter(), self.is_kept
+        value = output
+        if value_of is not None:
+            value = value_of(output) if is_kept else None
         value = _moved(value, self._batch_axis, 0)
         self._session.record(self._site, self._streams, value, decision)
+        # Other devices have only been told what to copy by now.
+        if is_kept and is_on_processor(value):
+            self._session.add_storing(perf_counter() - began)
 
     def run(self, compute: Callable[..., Value], *args: Any, **kwargs: Any) -> Value:
         """The stored approximation, or what `compute` returns, which is stored."""

@@ -216,7 +216,7 @@ class Run:
                 return compute(*beside.args, **beside.kwargs)
 
         sensed = studying.sense(answer_beside)
-        with self._patched(diffusion_model, call, streams), studying.call(compute.class_obj):
+        with studying.call(compute.class_obj), self._patched(diffusion_model, call, streams):
             answer = compute(*call.args, **call.kwargs)
         if sensed is not None:
             studying.compare(*sensed, x, sigma, answer)

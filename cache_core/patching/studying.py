@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -13,7 +14,7 @@ from comfy.model_management import InterruptProcessingException
 
 from ..calibration import Calibration, Costs, ErrorTable, ModelFacts, Place, RunFacts, Study
 from ..calibration.choose import scheduled
-from ..calibration.meter import Meter
+from ..calibration.meter import Meter, Steps
 from ..calibration.recorder import Recorder
 from ..calibration.session import CalibratingSession
 from ..clock import Timeline
@@ -82,6 +83,7 @@ class Studying:
             shares = self._meter.flop_shares()
             self._groups = sensing_steps(self._assigned, self._timeline.steps, shares)
             self._note_on_unsensed()
+        self._meter.step = step
         self._meter.is_timing = step > 0 and step not in self._groups
         _, now = self._groups.get(step, ("", frozenset[Site]()))
         _, following = self._groups.get(step + 1, ("", frozenset[Site]()))
@@ -106,10 +108,11 @@ class Studying:
         return False
 
     def call(self, model: Any) -> AbstractContextManager[None]:
-        """Around a call of the run's model: counts its operations in the first evaluation."""
-        if len(self._own) > 1 or is_compiled(model.diffusion_model):
-            return nullcontext()
-        return self._meter.counting_flops()
+        """Around a call of the run's model: operations in the first evaluation, then seconds."""
+        if len(self._own) > 1:
+            is_timed = self._meter.is_timing
+            return self._meter.timing(self._meter.calls) if is_timed else nullcontext()
+        return nullcontext() if is_compiled(model.diffusion_model) else self._meter.counting_flops()
 
     def sense(self, compute: Callable[[], Any]) -> tuple[str, Any] | None:
         """One more call of the network, in which the group whose turn it is answers from before.
@@ -120,16 +123,26 @@ class Studying:
         step = self.session.clock.step
         group = self._groups.get(step)
         is_first = [other for other, _ in self._own].count(step) == 1
-        if group is None or not is_first or not self.session.holds(group[1]):
+        if group is None or not is_first:
             return None
         name, sites = group
+        seconds = self._meter.sensed[name]
+        if not self.session.holds(sites):
+            seconds[step] = math.inf
+            return None
         try:
-            draws = same_draws(self._meter.device)
-            with self._meter.not_counted(), draws, self.session.sensing(sites):
+            with (
+                self._meter.not_counted(),
+                same_draws(self._meter.device),
+                self.session.sensing(sites),
+                self._meter.timing(seconds),
+            ):
                 return name, compute()
         except InterruptProcessingException:
             raise
         except Exception as error:
+            # Of several calls of a step some would tell too little.
+            seconds[step] = math.inf
             # Memory may not suffice for two calls where it does for one.
             LOG.warning("SmoothCache Calibrate: sensing %s failed: %s", name, str(error))
             self._note(
@@ -213,7 +226,7 @@ class Studying:
         table = ErrorTable(self._timeline.sigmas[: steps + 1], self._study.lookahead, rows)
         self._note(
             f"calibration kept {self._recorder.peak_nbytes / 2**20:.1f} MiB of values to compare "
-            f"and at most {self.session.store.peak_nbytes / 2**20:.1f} MiB of whole ones"
+            f"and at most {self.session.peak_nbytes / 2**20:.1f} MiB of whole ones"
         )
         sigmas = torch.tensor(self._timeline.sigmas)
         calibration = Calibration(
@@ -268,13 +281,16 @@ class Studying:
             self._own, [*self._own[1:], (0, self._meter.own_seconds)], strict=True
         ):
             seconds[step] = seconds.get(step, 0.0) - (after - own)
-        is_timed = {step: step > 0 and step not in self._groups for step in seconds}
-        total = sum(each for step, each in seconds.items() if is_timed[step])
-        evaluations = sum(is_timed[step] for step, _ in self._own)
+        steps = Steps(
+            seconds,
+            evaluations=Counter(step for step, _ in self._own),
+            timed=frozenset(step for step in seconds if step > 0 and step not in self._groups),
+        )
         return Costs(
             flops=self._meter.flop_shares(),
-            seconds=self._meter.second_shares(total, evaluations),
-            keeping=self._meter.keeping_shares(total, evaluations),
+            seconds=self._meter.second_shares(steps),
+            keeping=self._meter.keeping_shares(steps),
+            together=self._meter.layers_share(steps),
             device=device_name(self._meter.device),
         )
 

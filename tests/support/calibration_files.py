@@ -42,7 +42,13 @@ def made(steps: int = 6, lookahead: int = 3, error: float = 0.1, **changes: Any)
         run=RunFacts("euler", "normal", 7, (4, 32, 32), 1.15),
         table=table(steps, lookahead, error),
         samples=2,
-        costs=Costs({(SELF, None): 0.25, (DEEP, 3): 0.75}, {(SELF, None): 1 / 3}, "toy device"),
+        costs=Costs(
+            {(SELF, None): 0.25, (DEEP, 3): 0.75},
+            {(SELF, None): 1 / 3},
+            "toy device",
+            {(SELF, None): 1 / 30},
+            0.5,
+        ),
         influence={"layers": 0.5, "deep_branch 3": 2 / 3},
         schedule=(
             (SELF, None, flags(steps)),

@@ -159,12 +159,16 @@ class FrontEnd:
                 const { canvas, graph } = window.app;
                 const isIt = ({ type: own }) => type ? own === type : own.startsWith("StepCache");
                 const node = graph._nodes.find(isIt);
-                canvas.ds.scale = scale;
-                canvas.ds.offset[0] = 400 / scale - node.pos[0];
-                canvas.ds.offset[1] = 160 / scale - node.pos[1];
-                canvas.setDirty(true, true);
                 const frame = () => new Promise((done) => requestAnimationFrame(done));
-                for (let drawn = 0; drawn < 4; drawn++) await frame();
+                canvas.ds.scale = scale;
+                // In two moves: Nodes 2.0 finds out which nodes are in sight when it sees the
+                // canvas move, and a workflow loaded twice would stand where it stood before.
+                for (const away of [1, 0]) {
+                    canvas.ds.offset[0] = 400 / scale - node.pos[0] + away;
+                    canvas.ds.offset[1] = 160 / scale - node.pos[1];
+                    canvas.setDirty(true, true);
+                    for (let drawn = 0; drawn < 3; drawn++) await frame();
+                }
             }""",
             [node_type, scale],
         )

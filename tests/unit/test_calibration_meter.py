@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
 import pytest
 import torch
 import torch.nn.functional as F
-from stepcache.cache_core.calibration.meter import FlopCounter, Meter
-from stepcache.cache_core.sites import SiteKind
+from stepcache.cache_core.calibration.meter import FlopCounter, Meter, Steps
+from stepcache.cache_core.sites import Part, SiteKind
 from torch import nn
 
 CPU = torch.device("cpu")
 SELF, FEED_FORWARD = (SiteKind.SELF_ATTENTION, None), (SiteKind.FEED_FORWARD, None)
+BLOCK, DEEP = (SiteKind.BLOCK, None), (SiteKind.DEEP_BRANCH, 3)
 
 _generator = torch.Generator().manual_seed(0)
 
@@ -141,6 +143,12 @@ def test_an_error_while_counting_ends_it() -> None:
     assert meter.start(SELF) is None, "neither counting nor timing"
 
 
+def steps_of(*seconds: float, evaluations: int = 1) -> Steps:
+    """A run of steps that took so long, all of them timed."""
+    every = range(len(seconds))
+    return Steps(dict(enumerate(seconds)), dict.fromkeys(every, evaluations), frozenset(every))
+
+
 def test_seconds_are_those_of_the_parts_without_those_of_measuring() -> None:
     meter = Meter(CPU)
     assert meter.start(SELF) is None, "nothing is timed yet"
@@ -152,36 +160,76 @@ def test_seconds_are_those_of_the_parts_without_those_of_measuring() -> None:
         time.sleep(0.2)
     stop()
     assert meter.own_seconds >= 0.2
-    assert 0.02 <= meter.seconds[SELF] < 0.2
-    share = meter.second_shares(0.4, 1)[SELF]
-    assert share == pytest.approx(meter.seconds[SELF] / 0.4)
-    assert meter.second_shares(0.001, 1) == {SELF: 1.0}, "a share, whatever the clock says"
+    (taken,) = meter.seconds[SELF].values()
+    assert 0.02 <= taken < 0.2
+    share = meter.second_shares(steps_of(0.4))[SELF]
+    assert share == pytest.approx(taken / 0.4)
+    assert meter.second_shares(steps_of(0.001)) == {SELF: 1.0}, "a share, whatever the clock says"
+
+
+def test_a_disturbed_step_does_not_count() -> None:
+    meter = Meter(CPU)
+    meter.seconds[SELF].update({0: 0.5, 1: 0.5, 2: 9.5, 3: 0.5})
+    assert meter.second_shares(steps_of(1.0, 1.0, 10.0, 1.0)) == {SELF: 0.5}
+    assert meter.second_shares(steps_of(1.0, 9.0, 10.0, 1.0)) == {SELF: 0.5}
 
 
 def test_what_an_answer_takes_is_not_saved() -> None:
-    """Answers are rehearsed once, and would be given in every evaluation."""
+    """Answers are rehearsed now and then, and would be given in every evaluation."""
     meter = Meter(CPU)
-    meter.seconds[SELF] = 0.3
-    with meter.rehearsing(SELF):
+    meter.seconds[SELF].update({0: 0.3, 1: 0.3, 2: 0.3})
+    meter.step = 1
+    with meter.timing(meter.answers[SELF]):
         time.sleep(0.02)
-    assert 0.02 <= meter.answers[SELF] < 0.2
-    share = meter.second_shares(1.0, 5)[SELF]
-    assert share == pytest.approx(max(0.3 - 5 * meter.answers[SELF], 0.0))
-    assert meter.second_shares(1.0, 1000) == {SELF: 0.0}, "an answer that takes longer saves none"
+    answer = meter.answers[SELF][1]
+    assert 0.02 <= answer < 0.2
+    meter.answers[SELF][2] = 10.0
+    seconds = 1.0, 1.0, 1.0
+    assert meter.second_shares(steps_of(*seconds))[SELF] == pytest.approx(0.3 - answer)
+    twice = meter.second_shares(steps_of(*seconds, evaluations=2))[SELF]
+    assert twice == pytest.approx(max(0.3 - 2 * answer, 0.0))
+    none = meter.second_shares(steps_of(*seconds, evaluations=1000))
+    assert none == {SELF: 0.0}, "an answer that takes longer saves none"
 
 
 def test_what_keeping_takes_is_told_apart() -> None:
     meter = Meter(CPU)
-    with meter.rehearsing(SELF, is_kept=True):
+    with meter.timing(meter.keeping[SELF]):
         time.sleep(0.02)
-    assert 0.02 <= meter.keeping[SELF] < 0.2
+    keeping = meter.keeping[SELF][0]
+    assert 0.02 <= keeping < 0.2
     assert not meter.answers
-    assert meter.keeping_shares(2.0, 4)[SELF] == pytest.approx(2 * meter.keeping[SELF])
+    shares = meter.keeping_shares(steps_of(0.5, 0.5, evaluations=2))
+    assert shares[SELF] == pytest.approx(4 * keeping)
+
+
+@pytest.mark.parametrize(("name", "part"), [("block", BLOCK), ("deep_branch 3", DEEP)])
+def test_what_was_sensed_is_believed_where_it_saves_more(name: str, part: Part) -> None:
+    """A call that took too long was disturbed, or was not made for all of a step's streams."""
+    for seconds, expected in ((0.2, 0.7), (0.5, 0.6), (math.inf, 0.6)):
+        meter = Meter(CPU)
+        meter.seconds[part].update({0: 0.6, 1: 0.6})
+        meter.calls.update({0: 0.9, 1: 0.9})
+        meter.sensed[name][2] = seconds
+        found = meter.second_shares(steps_of(1.0, 1.0))
+        assert found == pytest.approx({part: expected})
+        assert meter.layers_share(steps_of(1.0, 1.0)) == 0.0
+
+
+def test_layers_together_are_what_was_sensed() -> None:
+    meter = Meter(CPU)
+    meter.seconds[SELF].update({0: 0.3, 1: 0.3})
+    meter.calls.update({0: 0.9, 1: 0.9})
+    meter.sensed["layers"][1] = 0.2
+    assert meter.layers_share(steps_of(1.0, 1.0)) == pytest.approx(0.7)
+    assert meter.second_shares(steps_of(1.0, 1.0)) == {SELF: 0.3}
 
 
 @pytest.mark.parametrize("total", [0.0, -1.0, float("nan"), float("inf")])
 def test_without_seconds_there_are_no_shares(total: float) -> None:
     meter = Meter(CPU)
-    meter.seconds[SELF] = meter.keeping[SELF] = 1.0
-    assert meter.second_shares(total, 1) == {}
-    assert meter.keeping_shares(total, 1) == {}
+    meter.seconds[SELF][0] = meter.keeping[SELF][0] = meter.sensed["layers"][0] = 1.0
+    for steps in (steps_of(total), steps_of()):
+        assert meter.second_shares(steps) == {}
+        assert meter.keeping_shares(steps) == {}
+        assert meter.layers_share(steps) == 0.0

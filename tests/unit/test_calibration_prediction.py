@@ -228,6 +228,17 @@ def test_keeping_what_is_computed_takes_time_where_a_later_step_reuses_it() -> N
     assert found.speedup == pytest.approx(4 / (1 + 0.52 + 0.5 * 0.6 + 1.04)), "half of a batch"
 
 
+def test_layers_that_reuse_together_save_what_was_sensed() -> None:
+    """0.8, not 0.4 + 0.3; a part of them the less of the difference the smaller it is."""
+    calibration = replace(CALIBRATION, costs=replace(CALIBRATION.costs, together=0.8))
+    one, other = rule(SELF, mask("1011")), rule(FEED_FORWARD, mask("1011"))
+    alone = 1 - (0.4 + 0.1 * (0.4 / 0.7) ** 2)
+    for rules, cost in (([one, other], 0.2), ([one], alone), ([rule(BLOCK, mask("1011"))], 0.2)):
+        assert predict(calibration, rules, LINE).speedup == pytest.approx(4 / (3 + cost))
+    less = replace(CALIBRATION, costs=replace(CALIBRATION.costs, together=0.5))
+    assert predict(less, [one, other], LINE).speedup == pytest.approx(4 / 3.3), "disturbed"
+
+
 def test_without_seconds_the_operations_say_what_is_saved() -> None:
     rules = [rule(SELF, mask("1011"))]
     found = predict(replace(CALIBRATION, costs=Costs(CALIBRATION.costs.flops)), rules, LINE)

@@ -69,7 +69,7 @@ def random_calibration(seed: int, **changes: Any) -> Calibration:
         RunFacts("euler", "normal", 7.0, (4, 8, 8)),
         ErrorTable(Timeline.even(steps).sigmas, lookahead, rows),
         samples=1,
-        costs=Costs(shares[0], shares[1], "", shares[2]),
+        costs=Costs(shares[0], shares[1], "", shares[2], chance.choice((0.0, chance.random()))),
         influence={"layers": chance.random(), "attention": chance.random(), "block": 2.0},
     )
     return replace(made, **changes)

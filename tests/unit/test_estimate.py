@@ -16,8 +16,10 @@ DEEP = (SiteKind.DEEP_BRANCH, 0)
 Steps = Sequence[tuple[Shares, float]]
 
 
-def observed(steps: Steps) -> Observation:
-    return Observation.of(steps, {})
+def observed(steps: Steps, storing: float = 0.0) -> Observation:
+    """A run; in steps that reuse nothing so much of the time went into storing."""
+    of_step = [(shares, n, 0.0 if shares else storing) for shares, n in steps]
+    return Observation.of(of_step, {})
 
 
 def plan(*shares: Shares) -> list[Shares]:
@@ -72,6 +74,16 @@ def test_one_slow_full_step_does_not_tell_a_wrong_speed() -> None:
     assert observed([({}, 9.0), *[({}, 6.0)] * 3, *parts]).full_seconds == 6.0
 
 
+def test_a_step_that_stores_takes_longer_than_a_plain_one() -> None:
+    steps: Steps = [*[({}, 5.0)] * 4, ({DEEP: 1.0}, 2.0)]
+    assert observed(steps).full_seconds == 5.0
+    run = observed(steps, storing=1.0)
+    assert run.full_seconds == 4.0
+    assert run.speedup(plan({}, {DEEP: 1.0})) == pytest.approx(8 / 7)
+    few = observed([({}, 5.0), ({DEEP: 1.0}, 2.0)], storing=1.0)
+    assert few.full_seconds == pytest.approx(4.0), "reckoned"
+
+
 @pytest.mark.parametrize(
     "steps",
     [
@@ -87,7 +99,7 @@ def test_what_was_not_seen_is_not_told(steps: Steps) -> None:
 
 
 def test_bytes_are_those_of_the_values_kept() -> None:
-    run = Observation.of([({}, 1.0)], {SELF: 100.0, CROSS: 8.0})
+    run = Observation.of([({}, 1.0, 0.0)], {SELF: 100.0, CROSS: 8.0})
     assert run.nbytes({SELF: 3}) == 300
     assert run.nbytes({SELF: 3, CROSS: 2}) == 316
     assert run.nbytes({DEEP: 1}) is None
@@ -95,11 +107,12 @@ def test_bytes_are_those_of_the_values_kept() -> None:
 
 
 def test_plain_data() -> None:
-    data = Observation.of([({}, 2.0), ({DEEP: 1.0}, 1.0)], {DEEP: 64.0}).to_dict()
+    steps = [({}, 2.0, 0.5), ({DEEP: 1.0}, 1.0, 0.0)]
+    data = Observation.of(steps, {DEEP: 64.0}).to_dict()
     assert data == {
         "seen": [
-            {"reused": {}, "seconds": 2.0, "steps": 1},
-            {"reused": {"deep_branch-0": 1.0}, "seconds": 1.0, "steps": 1},
+            {"reused": {}, "seconds": 2.0, "steps": 1, "storing": 0.5},
+            {"reused": {"deep_branch-0": 1.0}, "seconds": 1.0, "steps": 1, "storing": 0.0},
         ],
         "value_bytes": {"deep_branch-0": 64.0},
     }

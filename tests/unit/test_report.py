@@ -216,7 +216,8 @@ def timed(strip: str, seconds: list[float]) -> Report:
         run.step_seconds[step] = seconds[step]
     run.evaluations, run.seconds = len(strip), sum(seconds)
     part = SiteKind.SELF_ATTENTION, None
-    steps = [({part: float(letter == "R")}, n) for letter, n in zip(strip, seconds, strict=True)]
+    each = zip(strip, seconds, strict=True)
+    steps = [({part: float(letter == "R")}, n, 0.0) for letter, n in each]
     run.observed = Observation.of(steps, {})
     return run
 
