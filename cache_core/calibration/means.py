@@ -75,25 +75,28 @@ class Means:
     def _sums(self, compared: Sequence[Compared]) -> dict[tuple[tuple[Site, ...], int], Numbers]:
         """Ratios, changes, norms and counts, shape (4, sites, lookahead, steps)."""
         totals: dict[tuple[tuple[Site, ...], int], Numbers] = {}
-        for each, changes, norms in zip(compared, *_fetched(compared), strict=True):
-            near = [slot for slot, source in enumerate(each.sources) if self._counts(each, source)]
-            sources = [each.sources[slot] for slot in near]
-            lags = [each.step - source - 1 for source in sources]
-            changed = changes[near]
-            sums = np.empty((4, *changed.shape[:3]))
+        alike: dict[Any, list[int]] = defaultdict(list)
+        for number, each in enumerate(compared):
+            alike[each.sites, each.conds, each.changes.shape].append(number)
+        changes, norms = _fetched(compared)
+        for (sites, conds, _), numbers in alike.items():
+            changed, norm = (np.stack([all_[n] for n in numbers]) for all_ in (changes, norms))
+            sums = np.empty((4, *changed.shape[:4]))
             # A layer that returns zeros twice has not changed.
-            sums[0] = (changed / np.maximum(norms, TINY)).sum(-1)
-            sums[1], sums[2], sums[3] = changed.sum(-1), norms.sum(-1), norms.shape[-1]
-            sums = np.swapaxes(sums, 1, 2)
-            for number, cond in enumerate(each.conds):
-                key = each.sites, cond
-                if key not in totals:
-                    totals[key] = np.zeros((4, len(each.sites), self._lookahead, self._steps))
-                totals[key][..., lags, sources] += sums[..., number]
+            sums[0] = (changed / np.maximum(norm, TINY)[:, None]).sum(-1)
+            sums[1], sums[2], sums[3] = changed.sum(-1), norm.sum(-1)[:, None], norm.shape[-1]
+            sources = np.array([compared[n].sources for n in numbers])
+            lags = np.array([compared[n].step for n in numbers])[:, None] - sources
+            near = (lags >= 1) & (lags <= self._lookahead)
+            # Shape (4, sites, branches, comparisons).
+            sums = np.moveaxis(sums[:, near], 1, -1)
+            for number, cond in enumerate(conds):
+                if (sites, cond) not in totals:
+                    totals[sites, cond] = np.zeros((4, len(sites), self._lookahead, self._steps))
+                # Windows of one picture may have been compared in the same steps.
+                where: Any = (slice(None), slice(None), lags[near] - 1, sources[near])
+                np.add.at(totals[sites, cond], where, sums[:, :, number])
         return totals
-
-    def _counts(self, compared: Compared, source: int) -> bool:
-        return 1 <= compared.step - source <= self._lookahead
 
     def _mean(self, totals: Numbers) -> Numbers:
         ratios, changes, norms, counts = totals

@@ -242,9 +242,8 @@ class Steps:
         return median(part[step] / max(self.seconds[step], TINY) for step in self.timed)
 
     def of_one(self, part: BySteps) -> float:
-        """The share of what was timed in one evaluation of a step, or of several; the least."""
-        least = min(n * self.evaluations.get(step, 1) for step, n in part.items())
-        return least / self._usual
+        """The share of what was timed in one evaluation of a step, or of several steps."""
+        return median(n * self.evaluations.get(step, 1) for step, n in part.items()) / self._usual
 
 
 def _limited(share: float) -> float:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, pairwise
 
@@ -21,12 +21,12 @@ from .recorder import Recorder
 GRID_SLACK = 0.05
 """How far from its noise level a step may first be evaluated, as a share of the step."""
 
-REHEARSALS = 2
-"""Evaluations in which keeping is rehearsed; in the first one memory is asked for."""
+REHEARSALS = 3
+"""Evaluations in which answering and keeping are rehearsed: in the first one memory is asked for,
+and nothing is there that an earlier one kept."""
 
 REHEARSED_NBYTES = 2**26
-"""What is kept while rehearsing, at most, or one value: more than fits into a processor's caches,
-as what a run keeps does not lie there either when it is written."""
+"""What is kept from one rehearsal to the next, at most, or one value."""
 
 WATCHED_PAIRS = 4
 """Pairs of computed steps that a predicted run compares, spread over it."""
@@ -58,7 +58,7 @@ class CalibratingSession(Session):
         self._sizes: Counter[Site] = Counter()
         self._parts = {site: part_of(site) for site in assigned}
         self._rehearsals: list[int] = []
-        self._rehearsed: deque[tuple[Value, ...]] = deque()
+        self._rehearsed: OrderedDict[Hashable, tuple[Value, ...]] = OrderedDict()
         self._rehearsed_nbytes = self._peak_nbytes = 0
         self._visited: set[int] = set()
         self._is_on_grid = True
@@ -151,7 +151,7 @@ class CalibratingSession(Session):
                 for stream, part in zip(streams, parts, strict=False):
                     self._store.put(site, stream, (part,), step)
             if self._meter.is_timing and self._is_rehearsal and site.kind is not SiteKind.GUIDANCE:
-                self._rehearse(site, output, len(streams))
+                self._rehearse(site, output, streams)
 
     @property
     def _is_rehearsal(self) -> bool:
@@ -161,28 +161,39 @@ class CalibratingSession(Session):
             self._rehearsals.append(now)
         return now in self._rehearsals
 
-    def _rehearse(self, site: Site, output: Value, streams: int) -> None:
-        """Do what answering from memory and keeping would: they take time."""
-        stored = self._divide(site, output, streams)
+    def _rehearse(self, site: Site, output: Value, streams: Sequence[StreamKey]) -> None:
+        """Do what answering from memory and keeping would: they take time.
+
+        The answer is what was kept a step ago: it does not lie in the processor's caches any more.
+        """
+        stored = self._divide(site, output, len(streams))
         is_block, part, meter = site.kind is SiteKind.BLOCK, self._parts[site], self._meter
-        self._make_room(sum(map(nbytes, stored)))
+        key = (site, *streams)
+        before = self._make_room(key, sum(map(nbytes, stored)))
         with meter.timing(meter.keeping[part]):
             kept = tuple([copy(each) for each in stored])
             if is_block:
                 # What a block adds is a difference.
                 add_to(kept, stored)
-        self._rehearsed.append(kept)
+        self._rehearsed[key] = kept
         with meter.timing(meter.answers[part]):
-            value = join(kept)
+            value = join(before or kept)
             if is_block:
                 add_to(value, output)
 
-    def _make_room(self, size: int) -> None:
-        """Forget the oldest of what was rehearsed, until so many bytes more may be kept."""
-        while self._rehearsed and self._rehearsed_nbytes + size > REHEARSED_NBYTES:
-            self._rehearsed_nbytes -= sum(map(nbytes, self._rehearsed.popleft()))
-        self._rehearsed_nbytes += size
+    def _make_room(self, key: Hashable, size: int) -> tuple[Value, ...]:
+        """Forget the oldest of what was kept in rehearsals, until so many bytes more may be.
+
+        Returns:
+            What this one kept in the rehearsal before; nothing if that was forgotten.
+        """
+        before = self._rehearsed.pop(key, ())
+        self._rehearsed_nbytes += size - sum(map(nbytes, before))
+        while self._rehearsed and self._rehearsed_nbytes > REHEARSED_NBYTES:
+            _, oldest = self._rehearsed.popitem(last=False)
+            self._rehearsed_nbytes -= sum(map(nbytes, oldest))
         self._peak_nbytes = max(self._peak_nbytes, self._rehearsed_nbytes)
+        return before
 
 
 class WatchingSession(Session):

@@ -42,9 +42,47 @@ def swap_deep_branch(
     if decision.reuse:
         branch.skip(swap, call, session.recall(site, streams))
     else:
-        if session.is_measuring:
-            branch.measure(call, lambda: session.measure(site))
         branch.observe(call, lambda h: session.record(site, streams, h, decision))
+
+
+def measure_deep_branches(
+    call: ModelCall,
+    session: Session,
+    streams: Sequence[StreamKey],
+    sites: Sequence[Site],
+    unet: nn.Module,
+) -> None:
+    """Arrange one call of a calibrating run: every branch is timed and recorded.
+
+    All of them by one patch in front of the host's: each block would call those of all branches.
+    A branch is timed from behind the last live input block to the first live output block.
+    """
+    if not sites:
+        return
+    last = len(unet.get_submodule("output_blocks")._modules) - 1
+    begins = {site.index: site for site in sites}
+    ends = {last - site.index: (site, session.decide(site, streams)) for site in sites}
+    stops: dict[Site, Callable[[], None] | None] = {}
+
+    def begin(h: Any, options: dict[str, Any]) -> Any:
+        site = begins.get(options["block"][1])
+        if site is not None:
+            stops[site] = session.measure(site)
+        return h
+
+    def end(h: Any, skip: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+        site, decision = ends.get(options["block"][1], (None, None))
+        if site is not None and decision is not None:
+            stop = stops.pop(site, None)
+            if stop is not None:
+                stop()
+            session.record(site, streams, h, decision)
+        return h, skip
+
+    patches = _patches(call)
+    patches["input_block_patch"] = [*patches.get("input_block_patch", []), opaque(begin)]
+    patches["output_block_patch"] = [opaque(end), *patches.get("output_block_patch", [])]
+    call.options = {**call.options, "patches": patches}
 
 
 class _Branch:
@@ -68,26 +106,6 @@ class _Branch:
 
         patches = _patches(call)
         patches["output_block_patch"] = [opaque(observe), *patches.get("output_block_patch", [])]
-        call.options = {**call.options, "patches": patches}
-
-    def measure(self, call: ModelCall, start: Callable[[], Callable[[], None] | None]) -> None:
-        """Measure from behind the last live input block to the first live output block."""
-        stops: list[Callable[[], None] | None] = []
-
-        def begin(h: Any, options: dict[str, Any]) -> Any:
-            if options["block"][1] == self._last_live_input:
-                stops.append(start())
-            return h
-
-        def end(h: Any, skip: Any, options: dict[str, Any]) -> tuple[Any, Any]:
-            if options["block"][1] == self._entry:
-                for stop in filter(None, stops):
-                    stop()
-            return h, skip
-
-        patches = _patches(call)
-        patches["input_block_patch"] = [*patches.get("input_block_patch", []), opaque(begin)]
-        patches["output_block_patch"] = [opaque(end), *patches.get("output_block_patch", [])]
         call.options = {**call.options, "patches": patches}
 
     def skip(self, swap: Swap, call: ModelCall, deep: Any) -> None:

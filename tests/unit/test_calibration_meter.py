@@ -183,7 +183,7 @@ def test_what_an_answer_takes_is_not_saved() -> None:
         time.sleep(0.02)
     answer = meter.answers[SELF][1]
     assert 0.02 <= answer < 0.2
-    meter.answers[SELF][2] = 10.0
+    meter.answers[SELF].update({0: 0.0, 2: 10.0})
     seconds = 1.0, 1.0, 1.0
     assert meter.second_shares(steps_of(*seconds))[SELF] == pytest.approx(0.3 - answer)
     twice = meter.second_shares(steps_of(*seconds, evaluations=2))[SELF]
