@@ -17,6 +17,9 @@ PercentToSigma = Callable[[float], float]
 TINY = 1e-9
 """A noise level that counts as none: zero has no logarithm."""
 
+NEAR = 2e-6
+"""How far a guess may lie off, as a share of the noise level; hosts reckon in single precision."""
+
 SIGMA_TOLERANCE = 1e-4
 """Relative distance within which a sigma counts as a point of the schedule.
 
@@ -126,24 +129,33 @@ class Timeline:
         )
 
 
-def percents_of(sigmas: Sequence[float], percent_to_sigma: PercentToSigma) -> tuple[float, ...]:
+def percents_of(
+    sigmas: Sequence[float],
+    percent_to_sigma: PercentToSigma,
+    guesses: Sequence[float] | None = None,
+) -> tuple[float, ...]:
     """Invert the host's percent → sigma map.
 
     Args:
         sigmas: noise levels of the steps.
         percent_to_sigma: falling function on 0 … 1.
+        guesses: where each sigma is thought to be; the map is asked, and searched where it is not.
 
     Returns:
         One progress value per sigma, to 7 decimals.
     """
-    return tuple(_percent_of(sigma, percent_to_sigma) for sigma in sigmas)
+    guessed = guesses if guesses is not None else (0.0,) * len(sigmas)
+    each = zip(sigmas, guessed, strict=True)
+    return tuple(_percent_of(sigma, guess, percent_to_sigma) for sigma, guess in each)
 
 
-def _percent_of(sigma: float, percent_to_sigma: PercentToSigma) -> float:
+def _percent_of(sigma: float, guess: float, percent_to_sigma: PercentToSigma) -> float:
     def distance(percent: float) -> float:
         # In logarithms the map is nearly straight, and few questions find the place.
         return math.log(max(percent_to_sigma(percent), TINY) / max(sigma, TINY))
 
+    if 0 < guess < 1 and abs(distance(guess)) <= NEAR:
+        return round(guess, 7)
     if distance(0.0) <= 0:
         return 0.0
     if distance(1.0) >= 0:

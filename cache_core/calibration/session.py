@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, pairwise
 
@@ -13,6 +13,7 @@ from ..report import Report
 from ..rules import Rule
 from ..session import Decision, Session
 from ..sites import Site, SiteKind, part_of
+from ..store import Store
 from ..streams import StreamKey
 from ..values import Value, add_to, copy, is_value, join, nbytes
 from .meter import Meter
@@ -26,7 +27,7 @@ REHEARSALS = 3
 and nothing is there that an earlier one kept."""
 
 REHEARSED_NBYTES = 2**26
-"""What is kept from one rehearsal to the next, at most, or one value."""
+"""What rehearsals keep, at most, or one value."""
 
 WATCHED_PAIRS = 4
 """Pairs of computed steps that a predicted run compares, spread over it."""
@@ -58,15 +59,14 @@ class CalibratingSession(Session):
         self._sizes: Counter[Site] = Counter()
         self._parts = {site: part_of(site) for site in assigned}
         self._rehearsals: list[int] = []
-        self._rehearsed: OrderedDict[Hashable, tuple[Value, ...]] = OrderedDict()
-        self._rehearsed_nbytes = self._peak_nbytes = 0
+        self._rehearsed = Store()
         self._visited: set[int] = set()
         self._is_on_grid = True
 
     @property
     def peak_nbytes(self) -> int:
         """Most bytes of whole values that were kept at one moment."""
-        return max(self._store.peak_nbytes, self._peak_nbytes)
+        return max(self._store.peak_nbytes, self._rehearsed.peak_nbytes)
 
     def has_met(self, steps: int) -> bool:
         """Whether the sampler evaluated each of the first so many steps at its own noise level."""
@@ -166,34 +166,22 @@ class CalibratingSession(Session):
 
         The answer is what was kept a step ago: it does not lie in the processor's caches any more.
         """
-        stored = self._divide(site, output, len(streams))
-        is_block, part, meter = site.kind is SiteKind.BLOCK, self._parts[site], self._meter
-        key = (site, *streams)
-        before = self._make_room(key, sum(map(nbytes, stored)))
+        meter, part, kept = self._meter, self._parts[site], self._rehearsed
+        is_block = site.kind is SiteKind.BLOCK
+        if kept.nbytes + nbytes(output) > REHEARSED_NBYTES:
+            kept.clear()
+        before = [kept.get(site, stream) for stream in streams]
         with meter.timing(meter.keeping[part]):
-            kept = tuple([copy(each) for each in stored])
-            if is_block:
-                # What a block adds is a difference.
-                add_to(kept, stored)
-        self._rehearsed[key] = kept
+            # What a block adds is a difference.
+            value = copy(output) if is_block else output
+            for stream, each in zip(streams, self._divide(site, value, len(streams)), strict=False):
+                kept.put(site, stream, (each,), self.clock.step)
         with meter.timing(meter.answers[part]):
-            value = join(before or kept)
+            entries = [kept.get(site, stream) for stream in streams]
+            found = [old or new for old, new in zip(before, entries, strict=True)]
+            answer = join([entry.past[-1] for entry in found if entry is not None])
             if is_block:
-                add_to(value, output)
-
-    def _make_room(self, key: Hashable, size: int) -> tuple[Value, ...]:
-        """Forget the oldest of what was kept in rehearsals, until so many bytes more may be.
-
-        Returns:
-            What this one kept in the rehearsal before; nothing if that was forgotten.
-        """
-        before = self._rehearsed.pop(key, ())
-        self._rehearsed_nbytes += size - sum(map(nbytes, before))
-        while self._rehearsed and self._rehearsed_nbytes > REHEARSED_NBYTES:
-            _, oldest = self._rehearsed.popitem(last=False)
-            self._rehearsed_nbytes -= sum(map(nbytes, oldest))
-        self._peak_nbytes = max(self._peak_nbytes, self._rehearsed_nbytes)
-        return before
+                add_to(answer, output)
 
 
 class WatchingSession(Session):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import comfy.model_sampling as ms
+import numpy as np
 import torch
 
-from ..clock import Timeline, percents_of
+from ..clock import TINY, Timeline, percents_of
 
 
 def timeline_of(model_sampling: Any, sigmas: torch.Tensor) -> Timeline:
@@ -19,8 +20,24 @@ def timeline_of(model_sampling: Any, sigmas: torch.Tensor) -> Timeline:
             write into it.
     """
     points = tuple(sigmas.detach().float().cpu().tolist())
-    percents = percents_of(points[:-1], lambda p: float(model_sampling.percent_to_sigma(p)))
+    percents = percents_of(
+        points[:-1],
+        lambda p: float(model_sampling.percent_to_sigma(p)),
+        _guesses(model_sampling, points[:-1]),
+    )
     return Timeline(points, _timesteps(model_sampling, points[:-1]), percents)
+
+
+def _guesses(model_sampling: Any, sigmas: tuple[float, ...]) -> list[float] | None:
+    """Progress by the table of a discrete schedule, where there is one: every question to the host
+    is some operations of PyTorch, and to search for one step takes a dozen."""
+    table = getattr(model_sampling, "log_sigmas", None)
+    if not isinstance(table, torch.Tensor) or len(table) < 2:
+        return None
+    levels = np.log(np.maximum(sigmas, TINY))
+    known = table.detach().double().cpu().numpy()
+    places = np.interp(levels, known, np.arange(len(known)))
+    return (1 - places / (len(known) - 1)).tolist()
 
 
 def _timesteps(model_sampling: Any, sigmas: tuple[float, ...]) -> tuple[float | None, ...]:

@@ -119,6 +119,19 @@ def test_percents_invert_a_shifted_flow() -> None:
     assert percents_of((1.0, 0.75), shift_by_3) == pytest.approx((0.0, 0.5), abs=1e-6)
 
 
+def test_a_guess_is_asked_about_once_and_believed_if_it_is_right() -> None:
+    asked: list[float] = []
+
+    def falling(percent: float) -> float:
+        asked.append(percent)
+        return 1.0 - percent
+
+    assert percents_of((0.75, 0.5), falling, (0.25, 0.5)) == (0.25, 0.5)
+    assert len(asked) == 2
+    wrong = percents_of((0.75, 0.5, 1.0), falling, (0.3, 0.5001, 0.0))
+    assert wrong == pytest.approx((0.25, 0.5, 0.0), abs=1e-6)
+
+
 def test_the_first_sigma_of_a_full_run_is_at_exactly_0() -> None:
     def host_map(percent: float) -> float:
         return 999999999.9 if percent <= 0.0 else 14.6 * (1.0 - percent)
