@@ -162,11 +162,12 @@ class Studying:
 
     def guided(self, x: torch.Tensor, sigma: torch.Tensor, answers: Sequence[Any]) -> None:
         """Take in both branches of one evaluation: how much of the output guidance makes."""
-        cond, uncond = network_outputs(self._sampling, x, sigma, *answers)
-        difference = cond - uncond
-        guided = uncond + self._cfg * difference
-        change = abs(self._cfg - 1) * difference
-        self._add(SiteKind.GUIDANCE.value, change.abs().sum(), guided.abs().sum())
+        with self._meter.not_counted():
+            cond, uncond = network_outputs(self._sampling, x, sigma, *answers)
+            difference = cond - uncond
+            guided = uncond + self._cfg * difference
+            change = abs(self._cfg - 1) * difference
+            self._add(SiteKind.GUIDANCE.value, change.abs().sum(), guided.abs().sum())
 
     def _add(self, name: str, change: torch.Tensor, norm: torch.Tensor) -> None:
         self._changes.setdefault(name, []).append((change, norm))
