@@ -15,7 +15,7 @@ from ..session import Decision, Session
 from ..sites import Site, SiteKind, part_of
 from ..store import Store
 from ..streams import StreamKey
-from ..values import Value, add_to, copy, is_value, join, nbytes
+from ..values import Value, add_to, copy, is_alike, is_value, join, nbytes
 from .meter import Meter
 from .recorder import Recorder
 
@@ -146,12 +146,16 @@ class CalibratingSession(Session):
                 if self.clock.evaluation == 0:
                     self._sizes[site] += nbytes(output)
                 self._recorder.observe(site, streams, _changing(site, output), step)
+                if self._meter.is_timing and self._is_rehearsal:
+                    self._rehearse(site, output, streams)
             if self._wanted and site in self._wanted:
                 parts = self._divide(site, output, len(streams))
                 for stream, part in zip(streams, parts, strict=False):
                     self._store.put(site, stream, (part,), step)
-            if self._meter.is_timing and self._is_rehearsal and site.kind is not SiteKind.GUIDANCE:
-                self._rehearse(site, output, streams)
+
+    def finish(self, outcome: str) -> None:
+        super().finish(outcome)
+        self._rehearsed.clear()
 
     @property
     def _is_rehearsal(self) -> bool:
@@ -166,6 +170,8 @@ class CalibratingSession(Session):
 
         The answer is what was kept a step ago: it does not lie in the processor's caches any more.
         """
+        if site.kind is SiteKind.GUIDANCE:
+            return
         meter, part, kept = self._meter, self._parts[site], self._rehearsed
         is_block = site.kind is SiteKind.BLOCK
         if kept.nbytes + nbytes(output) > REHEARSED_NBYTES:
@@ -177,10 +183,11 @@ class CalibratingSession(Session):
             for stream, each in zip(streams, self._divide(site, value, len(streams)), strict=False):
                 kept.put(site, stream, (each,), self.clock.step)
         with meter.timing(meter.answers[part]):
-            entries = [kept.get(site, stream) for stream in streams]
-            found = [old or new for old, new in zip(before, entries, strict=True)]
-            answer = join([entry.past[-1] for entry in found if entry is not None])
-            if is_block:
+            now = [kept.get(site, stream) for stream in streams]
+            # All of them, or else they may not fit to each other.
+            found = [entry for entry in (before if all(before) else now) if entry is not None]
+            answer = join([entry.past[-1] for entry in found])
+            if is_block and is_alike(answer, output):
                 add_to(answer, output)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.report import Report
 from stepcache.cache_core.rules import Rule
 from stepcache.cache_core.schedules import Never
+from stepcache.cache_core.session import Decision
 from stepcache.cache_core.sites import SiteKind, SiteSelector
 
 STEPS = 4
@@ -155,6 +157,20 @@ def test_a_stopped_run_has_met_what_it_has_met(bench: Bench) -> None:
         bench.evaluate(step)
     assert bench.session.has_met(2)
     assert not bench.session.has_met(3)
+
+
+def test_what_is_rehearsed_is_what_can_be_kept(bench: Bench) -> None:
+    """Whatever a layer returns, and in whatever size, in the steps that are timed."""
+    bench.meter.is_timing = True
+    outputs: list[Any] = [torch.ones(2, 3), [1, 2], torch.ones(2, 5), torch.ones(3, 5)]
+    for step, output in enumerate(outputs):
+        bench.evaluate(step)
+        bench.session.record(SITE, (COND, UNCOND), output, Decision(reuse=False))
+    part = SITE.kind, None
+    assert sorted(bench.meter.keeping[part]) == sorted(bench.meter.answers[part]) == [0]
+    assert bench.session.peak_nbytes == 2 * 5 * 4
+    bench.session.finish("finished")
+    assert bench.session.peak_nbytes == 2 * 5 * 4
 
 
 def test_guidance_is_compared_by_its_difference(bench: Bench) -> None:
