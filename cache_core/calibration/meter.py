@@ -188,8 +188,8 @@ class Meter:
         if not steps.are_known:
             return {}
         found = {part: steps.of_all(each) for part, each in self.seconds.items()}
-        for part, each in self.answers.items():
-            found[part] -= steps.of_one(each)
+        for part in found.keys() & self.answers.keys():
+            found[part] -= steps.of_one(self.answers[part])
         for name in self.sensed:
             part = part_of_group(name)
             if part in found:
