@@ -79,11 +79,11 @@ def is_alike(one: Value, other: Value) -> bool:
     return one is None and other is None
 
 
-def is_on_processor(value: Value) -> bool:
-    """Whether a value lies in the processor's memory, all of it."""
-    if isinstance(value, tuple):
-        return all(map(is_on_processor, value))
-    return value is None or value.device.type == "cpu"
+def is_on_processor(output: object) -> bool:
+    """Whether all tensors of what a layer returned lie in the processor's memory."""
+    if isinstance(output, tuple):
+        return all(map(is_on_processor, cast("tuple[object, ...]", output)))
+    return not isinstance(output, torch.Tensor) or output.device.type == "cpu"
 
 
 def nbytes(value: Value) -> int:

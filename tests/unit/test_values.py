@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from stepcache.cache_core.values import Value, copy, join, nbytes, split
+from stepcache.cache_core.values import Value, copy, is_on_processor, join, nbytes, split
 
 
 def column(*rows: float) -> torch.Tensor:
@@ -92,3 +92,11 @@ def test_bytes_are_numbers_times_their_width() -> None:
     assert nbytes(torch.zeros(0, 3)) == 0
     nested = (torch.zeros(2, 3), (torch.zeros(5, dtype=torch.float16), torch.zeros(1)))
     assert nbytes(nested) == 24 + 10 + 4
+
+
+def test_where_a_value_lies_is_known_of_anything() -> None:
+    elsewhere = torch.empty(2, 1, device="meta")
+    for output in (column(1.0), (column(1.0), None), [column(1.0)], None, 3):
+        assert is_on_processor(output)
+    for output in (elsewhere, (column(1.0), elsewhere)):
+        assert not is_on_processor(output)
