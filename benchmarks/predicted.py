@@ -34,8 +34,8 @@ METHOD = (
 )
 KEPT = str(2**33)
 ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": KEPT, "MALLOC_MMAP_THRESHOLD_": KEPT}
-"""Otherwise glibc gives large blocks back to the system and fetches them anew, which takes up to a
-tenth of a step here, more or less of it after whatever the process did before."""
+"""Otherwise glibc gives large blocks back to the system and fetches them anew. Of one setting five
+runs lay within 7 % with it, seven within 23 % without."""
 
 
 def rows_of(subject: Subject, work: Path, pairs: int) -> list[dict[str, Any]]:

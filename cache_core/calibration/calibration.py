@@ -86,7 +86,7 @@ class Costs:
     def beyond(self) -> float:
         """What layers that reuse in one step save beyond their sum, ÷ the square of that sum.
 
-        What else runs finds its data in the processor's caches, the more the fewer layers compute.
+        A step without any layer was seen to take less than their seconds say.
         """
         every = sum(share for (kind, _), share in self.seconds.items() if kind in LAYERS)
         return max(self.together - every, 0.0) / every**2 if every else 0.0

@@ -12,11 +12,9 @@ ATTENTION = frozenset({
 
 LAYERS = ATTENTION | {SiteKind.FEED_FORWARD}
 
-LAYERS_GROUP = "layers"
-
 KINDS = {
     "attention": ATTENTION,
-    LAYERS_GROUP: LAYERS,
+    "layers": LAYERS,
     SiteKind.BLOCK.value: frozenset({SiteKind.BLOCK}),
     SiteKind.GUIDANCE.value: frozenset({SiteKind.GUIDANCE}),
 }

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ..sites import Part, SiteKind
-from .groups import LAYERS_GROUP, part_of_group
+from .groups import part_of_group
 
 aten = torch.ops.aten
 
@@ -175,8 +175,7 @@ class Meter:
         """What reusing a part saves: seconds to compute it less those to answer for it.
 
         Of one that was sensed it is what the network really took less. That is believed where it is
-        more: then what else runs finds its data in caches. Less it is also where that one call was
-        disturbed.
+        more; less it is also where that one call was disturbed.
 
         Args:
             steps: those in which parts were timed.
@@ -199,9 +198,9 @@ class Meter:
     def layers_share(self, steps: Steps) -> float:
         """What reusing all layers together saved when they were sensed; 0 if they were not."""
         self._read()
-        if not steps.are_known or LAYERS_GROUP not in self.sensed:
+        if not steps.are_known or "layers" not in self.sensed:
             return 0.0
-        return _limited(self._sensed(LAYERS_GROUP, steps))
+        return _limited(self._sensed("layers", steps))
 
     def _sensed(self, name: str, steps: Steps) -> float:
         return steps.of_all(self.calls) - steps.of_one(self.sensed[name])

@@ -146,7 +146,7 @@ class CalibratingSession(Session):
                 if self.clock.evaluation == 0:
                     self._sizes[site] += nbytes(output)
                 self._recorder.observe(site, streams, _changing(site, output), step)
-                if self._meter.is_timing and self._is_rehearsal:
+                if self._meter.is_timing and self._rehearses():
                     self._rehearse(site, output, streams)
             if self._wanted and site in self._wanted:
                 parts = self._divide(site, output, len(streams))
@@ -157,8 +157,7 @@ class CalibratingSession(Session):
         super().finish(outcome)
         self._rehearsed.clear()
 
-    @property
-    def _is_rehearsal(self) -> bool:
+    def _rehearses(self) -> bool:
         """Whether this is an evaluation in which answering is rehearsed: one of the first timed."""
         now = self.clock.evaluation
         if len(self._rehearsals) < REHEARSALS and now not in self._rehearsals:

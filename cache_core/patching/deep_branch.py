@@ -6,13 +6,12 @@ call, their skips are zero-channel slices, and what other nodes attached to them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
-from ..session import Session
+from ..session import Decision, Session
 from ..sites import Site
 from ..streams import StreamKey
 from .model_call import ModelCall
@@ -23,45 +22,45 @@ BlockPatch = Callable[..., Any]
 _EMPTY = nn.Sequential()
 
 
-def swap_deep_branch(
+def swap_deep_branches(
     swap: Swap,
-    call: ModelCall,
-    session: Session,
-    streams: Sequence[StreamKey],
-    site: Site,
-    unet: nn.Module,
-) -> None:
-    """Arrange one call so that the deep branch is recorded or recalled.
-
-    Branch b keeps ``h`` as it enters ``output_blocks[entry]``, before the skip is joined, with
-    entry = number of output blocks - 1 - b; live are ``input_blocks[:b + 1]`` and
-    ``output_blocks[entry:]``.
-    """
-    branch = _Branch(site.index, unet)
-    decision = session.decide(site, streams)
-    if decision.reuse:
-        branch.skip(swap, call, session.recall(site, streams))
-    else:
-        branch.observe(call, lambda h: session.record(site, streams, h, decision))
-
-
-def measure_deep_branches(
     call: ModelCall,
     session: Session,
     streams: Sequence[StreamKey],
     sites: Sequence[Site],
     unet: nn.Module,
 ) -> None:
-    """Arrange one call of a calibrating run: every branch is timed and recorded.
+    """Arrange one call so that every deep branch is recorded or recalled.
 
-    All of them by one patch in front of the host's: each block would call those of all branches.
-    A branch is timed from behind the last live input block to the first live output block.
+    Branch b keeps ``h`` as it enters ``output_blocks[entry]``, before the skip is joined, with
+    entry = number of output blocks - 1 - b; live are ``input_blocks[:b + 1]`` and
+    ``output_blocks[entry:]``.
     """
-    if not sites:
-        return
+    decisions = {site: session.decide(site, streams) for site in sites}
+    computed = {site: decision for site, decision in decisions.items() if not decision.reuse}
+    if computed:
+        _observe(call, session, streams, computed, unet)
+    for site, decision in decisions.items():
+        # Last, so that what is observed of emptied blocks is passed by.
+        if decision.reuse:
+            _Branch(site.index, unet).skip(swap, call, session.recall(site, streams))
+
+
+def _observe(
+    call: ModelCall,
+    session: Session,
+    streams: Sequence[StreamKey],
+    computed: Mapping[Site, Decision],
+    unet: nn.Module,
+) -> None:
+    """Full step: hand over ``h`` where it enters the live output blocks.
+
+    All branches by one patch: a calibrating run has many. There each is timed from behind the last
+    live input block to the first live output block.
+    """
     last = len(unet.get_submodule("output_blocks")._modules) - 1
-    begins = {site.index: site for site in sites}
-    ends = {last - site.index: (site, session.decide(site, streams)) for site in sites}
+    begins = {site.index: site for site in computed}
+    ends = {last - site.index: site for site in computed}
     stops: dict[Site, Callable[[], None] | None] = {}
 
     def begin(h: Any, options: dict[str, Any]) -> Any:
@@ -71,16 +70,17 @@ def measure_deep_branches(
         return h
 
     def end(h: Any, skip: Any, options: dict[str, Any]) -> tuple[Any, Any]:
-        site, decision = ends.get(options["block"][1], (None, None))
-        if site is not None and decision is not None:
+        site = ends.get(options["block"][1])
+        if site is not None:
             stop = stops.pop(site, None)
             if stop is not None:
                 stop()
-            session.record(site, streams, h, decision)
+            session.record(site, streams, h, computed[site])
         return h, skip
 
     patches = _patches(call)
-    patches["input_block_patch"] = [*patches.get("input_block_patch", []), opaque(begin)]
+    if session.is_measuring:
+        patches["input_block_patch"] = [*patches.get("input_block_patch", []), opaque(begin)]
     patches["output_block_patch"] = [opaque(end), *patches.get("output_block_patch", [])]
     call.options = {**call.options, "patches": patches}
 
@@ -95,18 +95,6 @@ class _Branch:
         self._outputs = tuple(unet.get_submodule("output_blocks").children())
         self._last_live_input = index
         self._entry = len(self._outputs) - 1 - index
-
-    def observe(self, call: ModelCall, record: Callable[[torch.Tensor], None]) -> None:
-        """Full step: hand over ``h`` where it enters the live output blocks."""
-
-        def observe(h: Any, skip: Any, options: dict[str, Any]) -> tuple[Any, Any]:
-            if options["block"][1] == self._entry:
-                record(h)
-            return h, skip
-
-        patches = _patches(call)
-        patches["output_block_patch"] = [opaque(observe), *patches.get("output_block_patch", [])]
-        call.options = {**call.options, "patches": patches}
 
     def skip(self, swap: Swap, call: ModelCall, deep: Any) -> None:
         """Shallow step: empty the deep blocks and start the live output blocks from `deep`."""

@@ -17,7 +17,7 @@ from ..report import Report
 from ..session import Session
 from ..sites import SiteKind
 from ..streams import StreamCounter, StreamKey
-from .deep_branch import measure_deep_branches, swap_deep_branch
+from .deep_branch import swap_deep_branches
 from .guidance import Conds, Predict, predict_branches, stream_of
 from .hooks import advance
 from .installation import Installation
@@ -233,12 +233,9 @@ class Run:
             swap_layers(
                 swap, call, self._session, self._counter, streams, bound.layers, dispatchers
             )
-            if self._session.is_measuring:
-                branches = bound.deep_branches
-                measure_deep_branches(call, self._session, streams, branches, diffusion_model)
-            else:
-                for site in bound.deep_branches:
-                    swap_deep_branch(swap, call, self._session, streams, site, diffusion_model)
+            swap_deep_branches(
+                swap, call, self._session, streams, bound.deep_branches, diffusion_model
+            )
             yield
 
     def guidance(

@@ -161,8 +161,8 @@ class FrontEnd:
                 const node = graph._nodes.find(isIt);
                 const frame = () => new Promise((done) => requestAnimationFrame(done));
                 canvas.ds.scale = scale;
-                // In two moves: Nodes 2.0 finds out which nodes are in sight when it sees the
-                // canvas move, and a workflow loaded twice would stand where it stood before.
+                // In two moves: once a workflow that stood where the last one had stood got no
+                // elements in Nodes 2.0, as if it had not been seen to move.
                 for (const away of [1, 0]) {
                     canvas.ds.offset[0] = 400 / scale - node.pos[0] + away;
                     canvas.ds.offset[1] = 160 / scale - node.pos[1];
