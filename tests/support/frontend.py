@@ -161,14 +161,10 @@ class FrontEnd:
                 const node = graph._nodes.find(isIt);
                 const frame = () => new Promise((done) => requestAnimationFrame(done));
                 canvas.ds.scale = scale;
-                // In two moves: once a workflow that stood where the last one had stood got no
-                // elements in Nodes 2.0, as if it had not been seen to move.
-                for (const away of [1, 0]) {
-                    canvas.ds.offset[0] = 400 / scale - node.pos[0] + away;
-                    canvas.ds.offset[1] = 160 / scale - node.pos[1];
-                    canvas.setDirty(true, true);
-                    for (let drawn = 0; drawn < 3; drawn++) await frame();
-                }
+                canvas.ds.offset[0] = 400 / scale - node.pos[0];
+                canvas.ds.offset[1] = 160 / scale - node.pos[1];
+                canvas.setDirty(true, true);
+                for (let drawn = 0; drawn < 3; drawn++) await frame();
             }""",
             [node_type, scale],
         )
@@ -245,7 +241,8 @@ class FrontEnd:
             """() => {
                 const { canvas, graph } = window.app;
                 const { scale, offset } = canvas.ds;
-                return { scale, offset: [...offset], nodes: graph._nodes.map((n) => n.type) };
+                const drawn = document.querySelectorAll("[data-node-id]").length;
+                return {scale, offset: [...offset], drawn, nodes: graph._nodes.map((n) => n.type)};
             }"""
         )
 
