@@ -83,7 +83,7 @@ def is_on_processor(output: object) -> bool:
     """Whether all tensors of what a layer returned lie in the processor's memory."""
     if isinstance(output, tuple):
         return all(map(is_on_processor, cast("tuple[object, ...]", output)))
-    return not isinstance(output, torch.Tensor) or output.device.type == "cpu"
+    return not isinstance(output, torch.Tensor) or output.is_cpu
 
 
 def nbytes(value: Value) -> int:

@@ -24,6 +24,14 @@ TINY = 1e-9
 """Seconds, where a clock says none."""
 
 
+_PRODUCTS = frozenset({aten.linear, aten.matmul})
+_CONVOLUTIONS = frozenset({aten.conv1d, aten.conv2d, aten.conv3d})
+_TRANSPOSED = frozenset({aten.conv_transpose1d, aten.conv_transpose2d, aten.conv_transpose3d})
+_COMPOSITE = (
+    _PRODUCTS | _CONVOLUTIONS | _TRANSPOSED | {aten.einsum, aten.scaled_dot_product_attention}
+)
+
+
 class BySteps(defaultdict[int, float]):
     """Seconds by sampler step."""
 
@@ -45,20 +53,23 @@ class FlopCounter(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         packet = func._overloadpacket
+        # Most operations are none of these, and every one of a call comes by here.
+        if packet not in _COMPOSITE and packet not in flop_registry:
+            return func(*args, **kwargs)
         if packet is aten.einsum:
             with self:
                 return func.decompose(*args, **kwargs)
         result = func(*args, **kwargs)
-        if packet in (aten.linear, aten.matmul):
+        if packet in _PRODUCTS:
             self.total += 2 * result.numel() * args[0].shape[-1]
-        elif packet in (aten.conv1d, aten.conv2d, aten.conv3d):
+        elif packet in _CONVOLUTIONS:
             self.total += 2 * result.numel() * args[1][0].numel()
         elif packet is aten.scaled_dot_product_attention:
             # torch's own formula refuses three axes, and keys that are broadcast.
             self.total += 2 * args[1].shape[-2] * (args[0].numel() + result.numel())
-        elif packet in (aten.conv_transpose1d, aten.conv_transpose2d, aten.conv_transpose3d):
+        elif packet in _TRANSPOSED:
             self.total += 2 * args[0].numel() * args[1][0].numel()
-        elif packet in flop_registry:
+        else:
             self.total += flop_registry[packet](*args, **kwargs, out_val=result)
         return result
 

@@ -70,7 +70,9 @@ class Ring:
         Shapes: (streams x rows, numbers).
         """
         taken, sites = self._taken, self._sites
-        if taken < len(sites) and not self._others and sites[taken] == site:
+        # Nearly always the same object, which need not be compared field by field.
+        is_next = taken < len(sites) and (sites[taken] is site or sites[taken] == site)
+        if is_next and not self._others:
             self._taken += 1
             return self._places[self._slot * len(sites) + taken]
         if site in self._others or self._order.get(site, taken) < taken:

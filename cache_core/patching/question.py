@@ -91,13 +91,15 @@ class Question:
                 is kept.
         """
         began, is_kept = perf_counter(), self.is_kept
+        # What calibrating keeps says nothing about storing, and every value passes by here.
+        is_timed = is_kept and not self.is_measured
         value = output
         if value_of is not None:
             value = value_of(output) if is_kept else None
         value = _moved(value, self._batch_axis, 0)
         self._session.record(self._site, self._streams, value, decision)
         # Other devices have only been told what to copy by now.
-        if is_kept and is_on_processor(value):
+        if is_timed and is_on_processor(value):
             self._session.add_storing(perf_counter() - began)
 
     def run(self, compute: Callable[..., Value], *args: Any, **kwargs: Any) -> Value:
