@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,14 @@ from ..schedule_file import parse_json, read_bytes, refusal, shown
 from .calibration import Calibration
 from .checks import Misfit
 from .choose import scheduled
-from .layout import SIZE_LIMIT, fitting, to_json
+from .layout import SIZE_LIMIT, LaidOut, lay_out
 from .lock import lock_of, locking
 from .names import export_reference, safe_name
 from .schema import FORMAT_KEY, calibration_of
 
 __all__ = [
-    "SIZE_LIMIT", "Saved", "check_writable", "export_reference", "fitting", "is_calibration",
-    "read", "safe_name", "save", "to_json", "write", "write_text",
+    "SIZE_LIMIT", "Saved", "check_writable", "export_reference", "is_calibration", "lay_out",
+    "read", "safe_name", "save", "write", "write_text",
 ]  # fmt: skip
 
 SUFFIX = ".json"
@@ -94,7 +94,7 @@ def write(path: Path, calibration: Calibration) -> None:
     Raises:
         ConfigError: it cannot be written there, or holds what a calibration cannot hold.
     """
-    write_text(path, to_json(calibration))
+    write_text(path, lay_out(calibration).text)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -137,24 +137,25 @@ def save(path: Path, calibration: Calibration, add: bool) -> Saved:
     Raises:
         ConfigError: it cannot be written there, or holds what a calibration cannot hold.
     """
-    new, remarks = fitting(calibration)
-    to_json(new)
-    stem = path.name.removesuffix(SUFFIX) + ("" if new.is_whole else ".partial")
+    new = lay_out(calibration)
+    stem = path.name.removesuffix(SUFFIX) + ("" if calibration.is_whole else ".partial")
     reasons: list[str] = []
     for number in range(1, MOST_NAMES + 1):
         target = path.with_name(stem + (f"-{number}" if number > 1 else "") + SUFFIX)
         try:
-            stored, more = _save_to(target, new, add)
+            stored = _save_to(target, new, add)
         except _Declined as declined:
             reasons.append(str(declined))
             continue
         except OSError as error:
             raise _unwritable(path.parent, error) from error
-        if not new.is_whole:
-            more = (*more, f"the run did not come to its end: {target.name} has what it measured")
+        remarks = stored.remarks
+        if not calibration.is_whole:
+            what = f"the run did not come to its end: {target.name} has what it measured"
+            remarks = (*remarks, what)
         if reasons:
-            more = (*more, f"saved as {target.name}, because {'; '.join(reasons)}")
-        return Saved(target, stored, (*remarks, *more))
+            remarks = (*remarks, f"saved as {target.name}, because {'; '.join(reasons)}")
+        return Saved(target, stored.calibration, remarks)
     raise ConfigError(
         f"there are {MOST_NAMES} calibrations named {stem}, and this one can be added to none of "
         f"them; expected a new name. Choose another one"
@@ -165,33 +166,33 @@ class _Declined(Exception):
     """A file is to be left as it is, because …"""
 
 
-def _save_to(path: Path, new: Calibration, add: bool) -> tuple[Calibration, tuple[str, ...]]:
-    """What was stored, with remarks."""
+def _save_to(path: Path, new: LaidOut, add: bool) -> LaidOut:
+    """What was stored."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with locking(path) as is_locked:
         if not is_locked:
             lock = lock_of(path).name
             raise _Declined(f"another run is writing {path.name} (if there is none, delete {lock})")
-        stored, remarks = _sum(path, new) if add and path.exists() else (new, ())
-        write(path, stored)
-        return stored, remarks
+        stored = _sum(path, new) if add and path.exists() else new
+        write_text(path, stored.text)
+        return stored
 
 
-def _sum(path: Path, new: Calibration) -> tuple[Calibration, tuple[str, ...]]:
-    """What an earlier run saved and this one, with remarks."""
+def _sum(path: Path, new: LaidOut) -> LaidOut:
+    """What an earlier run saved and this one; absurd numbers in the file do no harm to this one."""
     try:
         old = read(path)
-        if old.is_whole != new.is_whole:
+        if old.is_whole != new.calibration.is_whole:
             raise _Declined(f"{path.name} is {'whole' if old.is_whole else 'but a part'}")
-        differences = old.differences(new)
+        differences = old.differences(new.calibration)
         if differences:
             raise _Declined(f"{path.name} differs in {', '.join(differences)}")
-        total, remarks = fitting(scheduled(old.plus(new)))
-        to_json(total)  # Absurd numbers in the file must not keep this run from being saved.
+        total = lay_out(scheduled(old.plus(new.calibration)))
     except ConfigError as error:
         raise _Declined(str(error)) from error
-    added = f"added to the {old.samples} samples in {path.name}, which are {total.samples} now"
-    return total, (*remarks, added)
+    samples = total.calibration.samples
+    added = f"added to the {old.samples} samples in {path.name}, which are {samples} now"
+    return replace(total, remarks=(*new.remarks, *total.remarks, added))
 
 
 def _write_bytes(path: Path, data: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import ConfigError
@@ -19,33 +19,44 @@ SIZE_LIMIT = 200 * 2**10
 """Bytes. 50 steps, lookahead 3 and 4 kinds of layers have 5 KiB, each further layer has 1."""
 
 
-def to_json(calibration: Calibration) -> str:
-    """The text of a calibration file: a line per row of errors and schedule, ASCII.
+@dataclass(frozen=True, slots=True)
+class LaidOut:
+    """A calibration as it is written.
+
+    Args:
+        calibration: rounded, and without single layers if it were too large with them.
+        text: of its file: a line per row of errors and schedule, ASCII.
+        remarks: for the person.
+    """
+
+    calibration: Calibration
+    text: str
+    remarks: tuple[str, ...] = ()
+
+
+def lay_out(calibration: Calibration) -> LaidOut:
+    """Make the text of a calibration file.
 
     Raises:
         ConfigError: it is too large, or holds what a calibration cannot hold.
     """
-    document = _document(fitting(calibration)[0])
+    whole = _rounded(calibration)
+    document = _document(whole)
+    text = _text(document)
+    remarks: tuple[str, ...] = ()
+    if len(text) > SIZE_LIMIT:
+        whole, remarks = _without_layers(whole, len(text))
+        document = _document(whole)
+        text = _text(document)
     try:
         calibration_of(document)  # What was measured for an hour must be readable again.
     except Misfit as misfit:
         raise ConfigError(f"the calibration {misfit.found}; {misfit.remedy}") from misfit
-    return _text(document)
+    return LaidOut(whole, text, remarks)
 
 
-def fitting(calibration: Calibration) -> tuple[Calibration, tuple[str, ...]]:
-    """A calibration as it will be written: rounded, and without single layers if it is too large.
-
-    Returns:
-        The calibration, and remarks for the person.
-
-    Raises:
-        ConfigError: an error is not finite, or even then it is too large.
-    """
-    whole = _rounded(calibration)
-    size = len(_text(_document(whole)))
-    if size <= SIZE_LIMIT:
-        return whole, ()
+def _without_layers(whole: Calibration, size: int) -> tuple[Calibration, tuple[str, ...]]:
+    """A calibration whose file of so many bytes is too large, and what was done about it."""
     rows = {place: lags for place, lags in whole.table.rows.items() if not _is_single(place)}
     less = replace(whole, table=replace(whole.table, rows=rows))
     rest = len(_text(_document(less)))

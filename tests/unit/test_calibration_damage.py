@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from calibration_files import made, refusal_of
 from stepcache.cache_core.calibration import Costs
-from stepcache.cache_core.calibration.file import SIZE_LIMIT, fitting, read, to_json
+from stepcache.cache_core.calibration.file import SIZE_LIMIT, lay_out, read
 
 
 def refusal(path: Path) -> str:
@@ -20,7 +20,7 @@ def refusal(path: Path) -> str:
 
 def changed(change: Callable[[Any], Any]) -> str:
     """The text of a file after a change to what it holds."""
-    document = json.loads(to_json(made()))
+    document = json.loads(lay_out(made()).text)
     change(document)
     return json.dumps(document)
 
@@ -153,12 +153,12 @@ def test_every_field_is_checked(file: Path, change: Callable[[Any], Any], words:
 
 
 def test_a_number_beyond_all_is_refused(file: Path) -> None:
-    file.write_text(to_json(made()).replace('"alpha": 0.15', '"alpha": 1e999'))
+    file.write_text(lay_out(made()).text.replace('"alpha": 0.15', '"alpha": 1e999'))
     assert "has Infinity at alpha; expected a number from 0 to 1000" in refusal(file)
 
 
 def test_a_key_may_not_occur_twice_anywhere(file: Path) -> None:
-    file.write_text(to_json(made()).replace('"cfg":', '"x":{"a":1,"a":1},"cfg":'))
+    file.write_text(lay_out(made()).text.replace('"cfg":', '"x":{"a":1,"a":1},"cfg":'))
     assert 'the key "a" occurs twice' in refusal(file)
 
 
@@ -167,7 +167,7 @@ def test_what_a_later_version_may_add_is_passed_over(file: Path) -> None:
         document["more"] = document["errors"][0]["unit"] = document["run"]["hint"] = {"x": [None]}
 
     file.write_text(changed(add))
-    assert read(file) == fitting(made())[0]
+    assert read(file) == lay_out(made()).calibration
 
 
 def test_a_byte_order_mark_and_missing_extras_do_no_harm(file: Path) -> None:
@@ -183,7 +183,7 @@ def test_a_byte_order_mark_and_missing_extras_do_no_harm(file: Path) -> None:
 
 
 def test_a_noise_level_may_last_for_two_steps(file: Path) -> None:
-    document = json.loads(to_json(made()))
+    document = json.loads(lay_out(made()).text)
     document["run"]["sigmas"][3] = document["run"]["sigmas"][2]
     file.write_text(json.dumps(document))
     assert read(file).table.sigmas[2] == read(file).table.sigmas[3]
@@ -198,7 +198,7 @@ def test_a_huge_file_is_refused_without_reading_it(file: Path) -> None:
 
 
 def test_the_largest_allowed_file_is_read(file: Path) -> None:
-    text = to_json(made())
+    text = lay_out(made()).text
     file.write_text(text + " " * (SIZE_LIMIT - len(text)))
     assert read(file).samples == 2
     file.write_text(text + " " * (SIZE_LIMIT - len(text) + 1))

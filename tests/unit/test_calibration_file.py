@@ -16,10 +16,9 @@ from stepcache.cache_core.calibration import Calibration, Costs, Place, RunFacts
 from stepcache.cache_core.calibration.file import (
     SIZE_LIMIT,
     check_writable,
-    fitting,
     is_calibration,
+    lay_out,
     read,
-    to_json,
     write,
 )
 from stepcache.cache_core.errors import ConfigError
@@ -47,27 +46,27 @@ def file(tmp_path: Path) -> Path:
     ids=["toy", "short", "long", "bare", "packed", "part", "zero"],
 )
 def test_what_is_written_is_read_back(file: Path, calibration: Calibration) -> None:
-    stored, remarks = fitting(calibration)
+    laid = lay_out(calibration)
     write(file, calibration)
-    assert read(file) == stored
-    assert remarks == ()
-    assert to_json(read(file)) == file.read_text("utf-8") == to_json(calibration)
+    assert read(file) == laid.calibration
+    assert laid.remarks == ()
+    assert lay_out(read(file)).text == file.read_text("utf-8") == laid.text
 
 
 def test_errors_are_rounded_to_four_digits_and_nothing_else_is_lost() -> None:
     calibration = made()
-    stored, _ = fitting(calibration)
+    stored = lay_out(calibration).calibration
     for place, lags in calibration.table.rows.items():
         for row, short in zip(lags, stored.table.rows[place], strict=True):
             assert short == pytest.approx(row, rel=5e-4)
             assert all(value == float(f"{value:.4g}") for value in short)
     assert stored.table.sigmas == calibration.table.sigmas
     assert stored.run == calibration.run
-    assert fitting(stored) == (stored, ())
+    assert lay_out(stored).calibration == stored
 
 
 def test_the_layout_has_a_row_per_line() -> None:
-    lines = to_json(made()).splitlines()
+    lines = lay_out(made()).text.splitlines()
     assert lines[:2] == ["{", '"stepcache_calibration": 1,']
     assert sum(line.startswith('{"kind":"self_attention"') for line in lines) == 5
     assert '"self_attention": [1,0,1,0,1,0],' in lines
@@ -106,7 +105,7 @@ def test_numbers_that_are_not_finite_are_not_written(file: Path, value: float, w
 )
 def test_what_could_not_be_read_again_is_not_written(calibration: Calibration, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        to_json(calibration)
+        lay_out(calibration)
     assert str(caught.value).startswith("the calibration has ")
     assert words in str(caught.value)
 
@@ -115,7 +114,8 @@ def test_single_layers_are_left_out_of_a_file_that_would_be_too_large(file: Path
     kept = (Place(SELF), Place(SELF, None, "cond"), Place(FEED_FORWARD), Place(DEEP, 3))
     many = (*kept, *(Place(SELF, index) for index in range(60)))
     calibration = made(table=table(200, 4, 0.1, many), schedule=())
-    stored, (remark,) = fitting(calibration)
+    laid = lay_out(calibration)
+    stored, (remark,) = laid.calibration, laid.remarks
     assert tuple(stored.table.rows) == kept
     assert "60 single layers were left out" in remark
     write(file, calibration)
@@ -127,7 +127,7 @@ def test_single_layers_are_left_out_of_a_file_that_would_be_too_large(file: Path
 def test_what_is_too_large_all_the_same_is_not_written(places: tuple[Place, ...]) -> None:
     calibration = made(table=table(1000, 20, 0.1, (*places, Place(SELF, 0))), schedule=())
     with pytest.raises(ConfigError, match="without its single layers; expected at most 200"):
-        fitting(calibration)
+        lay_out(calibration)
 
 
 # Where nothing can be written.
@@ -212,14 +212,14 @@ def test_a_folder_in_the_place_of_the_file_is_refused(file: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "is_ours"),
     [
-        (to_json(made()).encode(), True),
-        (to_json(made()).encode()[:200], True),
-        (to_json(made(is_whole=False)).encode("utf-8-sig"), True),
+        (lay_out(made()).text.encode(), True),
+        (lay_out(made()).text.encode()[:200], True),
+        (lay_out(made(is_whole=False)).text.encode("utf-8-sig"), True),
         (b'{"attn": [1, 0]}', False),
         (b"", False),
         (b"\xff\xfe\x00", False),
         (b"[" * 100_000, False),
-        (b" " * SIZE_LIMIT + to_json(made()).encode(), False),
+        (b" " * SIZE_LIMIT + lay_out(made()).text.encode(), False),
     ],
     ids=["whole", "damaged", "part", "reference", "empty", "bytes", "deep", "late"],
 )
@@ -233,7 +233,7 @@ def test_what_cannot_be_read_is_no_calibration(
 ) -> None:
     assert not is_calibration(tmp_path)
     assert not is_calibration(tmp_path / "gone.json")
-    file.write_text(to_json(made()))
+    file.write_text(lay_out(made()).text)
 
     def deny(*_: Any, **__: Any) -> Any:
         raise PermissionError(13, "Permission denied")

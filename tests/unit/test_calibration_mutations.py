@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from calibration_files import made
-from stepcache.cache_core.calibration.file import SIZE_LIMIT, read, to_json
+from stepcache.cache_core.calibration.file import SIZE_LIMIT, lay_out, read
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.sites import SiteKind
 
@@ -90,7 +90,7 @@ def damaged(text: str, rng: random.Random) -> bytes:
 
 def test_damaged_files_are_read_or_refused_in_words_and_nothing_else(file: Path) -> None:
     rng = random.Random(20)
-    text = to_json(made())
+    text = lay_out(made()).text
     outcomes = {"read": 0, "refused": 0}
     started = time.perf_counter()
     for _ in range(500):
@@ -103,7 +103,7 @@ def test_damaged_files_are_read_or_refused_in_words_and_nothing_else(file: Path)
             assert len(str(error)) < 400
         else:
             outcomes["read"] += 1
-            assert to_json(calibration), "what is read can be written"
+            assert lay_out(calibration).text, "what is read can be written"
             rows = calibration.table.rows
             assert all(math.isfinite(e) for lags in rows.values() for row in lags for e in row)
             assert {place.kind for place in rows} <= set(SiteKind)

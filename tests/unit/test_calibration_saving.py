@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from calibration_files import SELF, made, table
 from stepcache.cache_core.calibration import Place, RunFacts, lock
-from stepcache.cache_core.calibration.file import fitting, read, save, write
+from stepcache.cache_core.calibration.file import lay_out, read, save, write
 from stepcache.cache_core.calibration.names import NAME_LIMIT, safe_name
 from stepcache.cache_core.errors import ConfigError
 
@@ -38,7 +38,7 @@ def test_the_first_run_is_saved_as_it_is(file: Path) -> None:
     saved = save(file, made(), add=True)
     assert saved.path == file
     assert saved.remarks == ()
-    assert read(file) == saved.calibration == fitting(made())[0]
+    assert read(file) == saved.calibration == lay_out(made()).calibration
     assert names(file.parent) == ["mine.json"]
 
 
