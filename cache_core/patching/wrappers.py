@@ -12,6 +12,7 @@ from comfy.samplers import CFGGuider
 from .hooks import weights_of
 from .installation import KEY, Installation
 from .model_call import ModelCall
+from .room import with_room
 from .run import RUN_KEY, Run
 
 LOG = logging.getLogger("stepcache")
@@ -31,7 +32,7 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     options[RUN_KEY] = run
     outcome = "finished"
     try:
-        return executor(*args, **kwargs)
+        return with_room(executor, args, kwargs)
     except InterruptProcessingException:
         outcome = "interrupted"
         raise

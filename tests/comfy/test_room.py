@@ -1,0 +1,43 @@
+"""Frames of a run have room: no call in it asks the system for memory because of its depth."""
+
+from __future__ import annotations
+
+import pytest
+from stepcache.cache_core.patching.room import with_room
+
+resource = pytest.importorskip("resource")
+
+DEPTHS = range(0, 400)
+"""Frames of more than one chunk of 16 KiB."""
+
+CALLS = 200
+
+
+def test_no_depth_is_a_bad_one() -> None:
+    plain = max(map(_faults, DEPTHS))
+    if plain < CALLS:
+        pytest.skip("this Python does not take memory for a frame and give it back")
+    assert max(with_room(_faults, (depth,), {}) for depth in DEPTHS) < CALLS / 10
+
+
+def test_it_hands_on_what_it_is_given() -> None:
+    assert with_room(dict, ({"a": 1},), {"b": 2}) == {"a": 1, "b": 2}
+    with pytest.raises(ZeroDivisionError):
+        with_room(divmod, (1, 0), {})
+
+
+def _faults(depth: int) -> int:
+    """Pages that the system handed out for calls in a loop, so many frames further down."""
+    if depth:
+        return _faults(depth - 1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(CALLS):
+        _called()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def _called() -> None:
+    """Takes a frame of 1 KiB, as larger functions do."""
+
+
+_called.__code__ = _called.__code__.replace(co_stacksize=128)
