@@ -1,0 +1,152 @@
+"""What calibrating costs a person: generations in a real server, some of them calibrating.
+
+By turns, each calibrating one between two plain ones. On a quiet machine:
+
+    .venv/bin/python benchmarks/served.py
+
+Writes results/served.json. ComfyUI runs on the processor; see README.md beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path += [str(ROOT / "scripts"), str(ROOT / "tests" / "support")]
+
+import host  # noqa: E402
+from demonstration.client import Client  # noqa: E402
+from demonstration.prompts import SAMPLERS, Prompt, nodes_of, to_prompt, with_seed  # noqa: E402
+from demonstration.server import running_server  # noqa: E402
+
+RESULT = ROOT / "benchmarks" / "results" / "served.json"
+MODELS = ("dit", "unet")
+METHOD = (
+    "The plain example workflow of a reference model, one picture at once, with SmoothCache "
+    "Calibrate before its sampler and without, by turns; every one with a seed of its own. Ratios "
+    "of a calibrating generation to the mean of its two plain neighbours: of the sampler alone, "
+    "which saves the file at its end, and from the request to the picture. Quartiles."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Seconds of one generation."""
+
+    sampler: float
+    whole: float
+
+
+class Generations:
+    """Generations by one workflow.
+
+    Args:
+        client: of the server.
+        name: of the model.
+        workflow: the parsed file.
+    """
+
+    def __init__(self, client: Client, name: str, workflow: dict[str, Any], info: Any) -> None:
+        self._client, self._workflow = client, workflow
+        self._plain = to_prompt(workflow, info)
+        self._calibrating = _calibrating(self._plain, name)
+        self._seeds = count(1)
+
+    async def plain(self) -> Taken:
+        """One without any node of ours."""
+        return await self._generate(self._plain)
+
+    async def calibrating(self) -> Taken:
+        """One that is measured, and added to the file of those before."""
+        return await self._generate(self._calibrating)
+
+    async def _generate(self, prompt: Prompt) -> Taken:
+        seed = next(self._seeds)
+        began = time.perf_counter()
+        run = await self._client.run(with_seed(prompt, seed), self._workflow, seed, _silent)
+        return Taken(run.sampler_seconds, time.perf_counter() - began)
+
+
+def _silent(*_: int) -> None:
+    """Nobody watches the sampler's progress."""
+
+
+def _calibrating(plain: Prompt, name: str) -> Prompt:
+    """The same with the node before the sampler, and its defaults."""
+    (sampler,) = nodes_of(plain, SAMPLERS)
+    inputs = dict(plain[sampler]["inputs"])
+    calibrate = {
+        "model": inputs["model"], "name": name, "existing_file": "add to it", "lookahead": 4,
+        "each_layer": False, "average": "per sample", "memory": 1024,
+    }  # fmt: skip
+    return {
+        **plain,
+        "calibrate": {"class_type": "StepCacheCalibrate", "inputs": calibrate},
+        sampler: {**plain[sampler], "inputs": {**inputs, "model": ["calibrate", 0]}},
+    }
+
+
+async def _measured(address: str, rounds: int) -> list[dict[str, Any]]:
+    async with Client(address) as client:
+        info = await client.object_info()
+        rows: list[dict[str, Any]] = []
+        for name in MODELS:
+            text = (ROOT / "workflows" / f"{name}_plain.json").read_text(encoding="utf-8")
+            rows.append(await _row(name, Generations(client, name, json.loads(text), info), rounds))
+            print(rows[-1], flush=True)
+        return rows
+
+
+async def _row(name: str, generations: Generations, rounds: int) -> dict[str, Any]:
+    await generations.calibrating()
+    plain, ours = [await generations.plain()], list[Taken]()
+    for _ in range(rounds):
+        ours.append(await generations.calibrating())
+        plain.append(await generations.plain())
+    around = list(zip(ours, plain, plain[1:], strict=False))
+    return {
+        "model": name,
+        "sampler": _spread([2 * o.sampler / (a.sampler + b.sampler) for o, a, b in around]),
+        "whole": _spread([2 * o.whole / (a.whole + b.whole) for o, a, b in around]),
+        "plain_sampler_seconds": _spread([each.sampler for each in plain]),
+        "rounds": rounds,
+    }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    low, median, high = quantiles(values, n=4)
+    return {"median": round(median, 4), "from": round(low, 4), "to": round(high, 4)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=25)
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as folder:
+        log, python = Path(folder) / "server.log", Path(sys.executable)
+        with running_server(python, host.comfyui_path(), log, options=("--cpu",)) as address:
+            rows = asyncio.run(_measured(address, rounds))
+    machine = {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cores": os.cpu_count(),
+    }
+    table = {"machine": machine, "method": METHOD, "rows": rows}
+    RESULT.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
