@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 SLOTS = 2**14
-"""Pointers that one frame takes, 128 KiB; as much again is left behind it. A sampler's and a
-network's frames are some dozen deep and take about 300 bytes each."""
+"""Pointers that one frame takes, 128 KiB. Chunks double until it fits, so about as much is left for
+the frames of sampler and network."""
 
 
 def with_room(call: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
