@@ -204,9 +204,12 @@ class Session:
         self._unfit.add(site)
         return ()
 
+    times_storing = True
+    """Whether what storing takes is to be told; while calibrating, it would say nothing."""
+
     @property
     def is_measuring(self) -> bool:
-        """Whether this is a calibrating run."""
+        """Whether it is measured now what computing costs."""
         return False
 
     def measure(self, site: Site) -> Callable[[], None] | None:

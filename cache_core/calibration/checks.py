@@ -41,10 +41,12 @@ class Check:
         expected: the sort in words.
         read: takes the place around the value, its own name there ("" where the place is its own)
             and the value. Returns what the value means, or raises `Misfit`.
+        single: of a value without parts, what fits and what it means: for many of them at once.
     """
 
     expected: str
     read: Callable[[str, str, Any], Any]
+    single: tuple[Callable[[Any], bool], Callable[[Any], Any]] | None = None
 
 
 def single(expected: str, is_fit: Callable[[Any], bool], mean: Callable[[Any], Any]) -> Check:
@@ -55,7 +57,7 @@ def single(expected: str, is_fit: Callable[[Any], bool], mean: Callable[[Any], A
             raise Misfit.at(_join(place, name), kind_of(value), expected)
         return mean(value)
 
-    return Check(expected, read)
+    return Check(expected, read, (is_fit, mean))
 
 
 def is_number(value: Any, low: float, high: float) -> bool:
@@ -108,6 +110,11 @@ def list_of(item: str, of: Check, least: int, most: int, first: int = 0) -> Chec
         entries = cast("list[Any]", value)
         if not least <= len(entries) <= most:
             raise Misfit.at(_join(place, name), f"{len(entries)} entries", expected)
+        if of.single is not None:
+            is_fit, mean = of.single
+            # Thousands of numbers; only of one that does not fit is the place asked for.
+            if all(map(is_fit, entries)):
+                return tuple(map(mean, entries))
         return tuple(
             of.read(_join(place, f"{item} {at}"), "", entry)
             for at, entry in enumerate(entries, first)

@@ -8,6 +8,7 @@ import os
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,7 @@ def save(path: Path, calibration: Calibration, add: bool) -> Saved:
     Raises:
         ConfigError: it cannot be written there, or holds what a calibration cannot hold.
     """
-    new = lay_out(calibration)
+    new = _New(calibration)
     stem = path.name.removesuffix(SUFFIX) + ("" if calibration.is_whole else ".partial")
     reasons: list[str] = []
     for number in range(1, MOST_NAMES + 1):
@@ -166,33 +167,47 @@ class _Declined(Exception):
     """A file is to be left as it is, because …"""
 
 
-def _save_to(path: Path, new: LaidOut, add: bool) -> LaidOut:
+@dataclass(frozen=True)
+class _New:
+    """What a run measured; its own text is only made where it is not added to another's."""
+
+    calibration: Calibration
+
+    @cached_property
+    def laid_out(self) -> LaidOut:
+        return lay_out(self.calibration)
+
+
+def _save_to(path: Path, new: _New, add: bool) -> LaidOut:
     """What was stored."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with locking(path) as is_locked:
         if not is_locked:
             lock = lock_of(path).name
             raise _Declined(f"another run is writing {path.name} (if there is none, delete {lock})")
-        stored = _sum(path, new) if add and path.exists() else new
+        stored = _sum(path, new) if add and path.exists() else new.laid_out
         write_text(path, stored.text)
         return stored
 
 
-def _sum(path: Path, new: LaidOut) -> LaidOut:
+def _sum(path: Path, new: _New) -> LaidOut:
     """What an earlier run saved and this one; absurd numbers in the file do no harm to this one."""
     try:
-        old = read(path)
-        if old.is_whole != new.calibration.is_whole:
+        old, more, remarks = read(path), new.calibration, ()
+        if old.table.rows.keys() != more.table.rows.keys():
+            # Single layers may be too many for a file.
+            more, remarks = new.laid_out.calibration, new.laid_out.remarks
+        if old.is_whole != more.is_whole:
             raise _Declined(f"{path.name} is {'whole' if old.is_whole else 'but a part'}")
-        differences = old.differences(new.calibration)
+        differences = old.differences(more)
         if differences:
             raise _Declined(f"{path.name} differs in {', '.join(differences)}")
-        total = lay_out(scheduled(old.plus(new.calibration)))
+        total = lay_out(scheduled(old.plus(more)))
     except ConfigError as error:
         raise _Declined(str(error)) from error
     samples = total.calibration.samples
     added = f"added to the {old.samples} samples in {path.name}, which are {samples} now"
-    return replace(total, remarks=(*new.remarks, *total.remarks, added))
+    return replace(total, remarks=(*remarks, *total.remarks, added))
 
 
 def _write_bytes(path: Path, data: bytes) -> None:

@@ -115,6 +115,11 @@ class Meter:
         self._own_seconds = 0.0
 
     @property
+    def is_measuring(self) -> bool:
+        """Whether parts are measured now."""
+        return self.is_timing or self._counter is not None
+
+    @property
     def own_seconds(self) -> float:
         """Seconds that measuring itself took, which count for no part."""
         return self._own_seconds

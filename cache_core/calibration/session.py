@@ -44,6 +44,8 @@ class CalibratingSession(Session):
         meter: takes in what the sites cost.
     """
 
+    times_storing = False
+
     def __init__(
         self,
         assigned: Mapping[Site, Rule],
@@ -129,7 +131,7 @@ class CalibratingSession(Session):
 
     @property
     def is_measuring(self) -> bool:
-        return self._sensed is None
+        return self._sensed is None and self._meter.is_measuring
 
     def measure(self, site: Site) -> Callable[[], None] | None:
         return self._meter.start(self._parts[site]) if self._sensed is None else None
@@ -140,18 +142,18 @@ class CalibratingSession(Session):
         if self._sensed is not None:
             return
         with self._meter.not_counted():
-            step = self.clock.step
-            self._report.count(site.kind.value, step, reused=False, streams=len(streams))
+            clock = self.clock
+            self._report.count(site.kind.value, clock.step, reused=False, streams=len(streams))
             if is_value(output):
-                if self.clock.evaluation == 0:
+                if clock.evaluation == 0:
                     self._sizes[site] += nbytes(output)
-                self._recorder.observe(site, streams, _changing(site, output), step)
+                self._recorder.observe(site, streams, _changing(site, output), clock.step)
                 if self._meter.is_timing and self._rehearses():
                     self._rehearse(site, output, streams)
             if self._wanted and site in self._wanted:
                 parts = self._divide(site, output, len(streams))
                 for stream, part in zip(streams, parts, strict=False):
-                    self._store.put(site, stream, (part,), step)
+                    self._store.put(site, stream, (part,), clock.step)
 
     def finish(self, outcome: str) -> None:
         super().finish(outcome)

@@ -69,7 +69,7 @@ class Question:
 
     @property
     def is_measured(self) -> bool:
-        """Whether this is a calibrating run."""
+        """Whether it is measured now what computing costs."""
         return self._session.is_measuring
 
     @property
@@ -91,8 +91,7 @@ class Question:
                 is kept.
         """
         began, is_kept = perf_counter(), self.is_kept
-        # What calibrating keeps says nothing about storing, and every value passes by here.
-        is_timed = is_kept and not self.is_measured
+        is_timed = is_kept and self._session.times_storing
         value = output
         if value_of is not None:
             value = value_of(output) if is_kept else None

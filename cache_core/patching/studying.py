@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -29,6 +29,9 @@ from .sensing import change_of, same_draws, sensing_steps
 LOG = logging.getLogger("stepcache")
 
 LEAST_STEPS = 2
+
+TIMED_STEPS = 8
+"""Steps in which parts are timed, spread over the run: every look at a clock takes time too."""
 
 
 class Studying:
@@ -70,6 +73,7 @@ class Studying:
         self.session = CalibratingSession(assigned, timeline, report, self._recorder, self._meter)
         self._assigned = assigned
         self._groups: dict[int, tuple[str, frozenset[Site]]] = {}
+        self._timed = frozenset[int]()
         self._changes: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
         self._own: list[tuple[int, float]] = []
         self._latent: tuple[int, ...] = ()
@@ -82,9 +86,10 @@ class Studying:
         if len(self._own) == 2:
             shares = self._meter.flop_shares()
             self._groups = sensing_steps(self._assigned, self._timeline.steps, shares)
+            self._timed = _timed_steps(self._timeline.steps, self._groups)
             self._note_on_unsensed()
         self._meter.step = step
-        self._meter.is_timing = step > 0 and step not in self._groups
+        self._meter.is_timing = step in self._timed
         _, now = self._groups.get(step, ("", frozenset[Site]()))
         _, following = self._groups.get(step + 1, ("", frozenset[Site]()))
         self.session.keep(following if self._fits(following) else frozenset(), still=now)
@@ -285,7 +290,7 @@ class Studying:
         steps = Steps(
             seconds,
             evaluations=Counter(step for step, _ in self._own),
-            timed=frozenset(step for step in seconds if step > 0 and step not in self._groups),
+            timed=self._timed & seconds.keys(),
         )
         return Costs(
             flops=self._meter.flop_shares(),
@@ -310,3 +315,10 @@ class Studying:
     def _note(self, remark: str) -> None:
         if remark not in self._report.notes:
             self._report.notes.append(remark)
+
+
+def _timed_steps(steps: int, others: Container[int]) -> frozenset[int]:
+    """Some of the steps without the first one, in which memory is asked for, and without others."""
+    free = [step for step in range(1, steps) if step not in others]
+    count = min(TIMED_STEPS, len(free))
+    return frozenset(free[number * len(free) // count] for number in range(count))

@@ -90,8 +90,10 @@ def test_a_group_of_which_something_was_not_kept_is_not_sensed(bench: Bench) -> 
 
 
 def test_an_error_while_sensing_ends_it(bench: Bench) -> None:
+    bench.meter.is_timing = True
     bench.evaluate(0)
     with pytest.raises(RuntimeError), bench.session.sensing(BOTH):
+        assert not bench.session.is_measuring
         raise RuntimeError
     assert bench.session.is_measuring
 
