@@ -36,6 +36,10 @@ class Decision:
     forced: str | None = None
 
 
+# Nearly every decision is one of these two, and every layer asks for one in every evaluation.
+COMPUTE, REUSE = Decision(reuse=False), Decision(reuse=True)
+
+
 class Session:
     """Decides compute or reuse for every site of one run, and keeps the values.
 
@@ -89,12 +93,12 @@ class Session:
         plan = self._plan_of[site]
         step = self.clock.step
         if not plan.reuse[step]:
-            return Decision(reuse=False)
+            return COMPUTE
         source = plan.source(step)
         if rule.rests_on is not None and not self._holds(rule.rests_on, source):
             return Decision(reuse=False, forced=NOT_SETTLED)
         if rule.what.needs == 0:
-            return Decision(reuse=True)
+            return REUSE
         for stream in streams:
             entry = self._store.get(site, stream)
             if entry is None or len(entry.past) < rule.what.needs:
@@ -106,7 +110,7 @@ class Session:
                 return Decision(reuse=False, forced=OTHER_WEIGHTS)
             if entry.reuses >= MAX_EVALUATIONS_PER_STEP * max(step - entry.step, 1):
                 return Decision(reuse=False, forced=TOO_OFTEN)
-        return Decision(reuse=True)
+        return REUSE
 
     def run(self, site: Site, streams: Sequence[StreamKey], compute: Callable[[], Value]) -> Value:
         """Answer for a site: the stored approximation, or `compute()` whose result is stored.
@@ -143,7 +147,7 @@ class Session:
             value, entry.past = rule.what.approximate(entry.past, reuse)
             values.append(value)
             entry.reuses += 1
-        self._report.count(site.kind.value, reuse.clock.step, reused=True, streams=len(streams))
+        self._report.count(site.kind, reuse.clock.step, reused=True, streams=len(streams))
         return join(values)
 
     def _merge_branches(self, what: BranchMean, site: Site, streams: Sequence[StreamKey]) -> None:
@@ -178,7 +182,7 @@ class Session:
         """
         rule, step = self._assigned[site], self.clock.step
         self._report.count(
-            site.kind.value, step, reused=False, streams=len(streams), forced=decision.forced
+            site.kind, step, reused=False, streams=len(streams), forced=decision.forced
         )
         if not self.keeps(site):
             return

@@ -74,21 +74,6 @@ class FlopCounter(TorchDispatchMode):
         return result
 
 
-class _NotCounted:
-    """The context of `Meter.not_counted`; a class, as every value passes through it."""
-
-    __slots__ = ("_meter", "_started")
-
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-
-    def __enter__(self) -> None:
-        self._started = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self._meter.add_own(time.perf_counter() - self._started)
-
-
 class Meter:
     """Adds up what parts cost: seconds while `is_timing`, operations inside `counting_flops`.
 
@@ -124,9 +109,14 @@ class Meter:
         """Seconds that measuring itself took, which count for no part."""
         return self._own_seconds
 
-    def not_counted(self) -> _NotCounted:
+    @contextmanager
+    def not_counted(self) -> Generator[None]:
         """Leave what happens inside out of the seconds of the parts around it."""
-        return _NotCounted(self)
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add_own(time.perf_counter() - began)
 
     def add_own(self, seconds: float) -> None:
         """So much time has gone into measuring itself."""

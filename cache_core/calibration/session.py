@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, pairwise
+from time import perf_counter
 
 from ..clock import SIGMA_TOLERANCE, Timeline
 from ..plan import Plan
 from ..report import Report
 from ..rules import Rule
-from ..session import Decision, Session
+from ..session import COMPUTE, Decision, Session
 from ..sites import Site, SiteKind, part_of
 from ..store import Store
 from ..streams import StreamKey
@@ -118,7 +119,7 @@ class CalibratingSession(Session):
 
     def decide(self, site: Site, streams: Sequence[StreamKey]) -> Decision:
         if self._sensed is None or site not in self._sensed:
-            return Decision(reuse=False)
+            return COMPUTE
         entries = [self._store.get(site, stream) for stream in streams]
         step = self.clock.step
         return Decision(reuse=all(entry and entry.step == step - 1 for entry in entries))
@@ -141,19 +142,19 @@ class CalibratingSession(Session):
     ) -> None:
         if self._sensed is not None:
             return
-        with self._meter.not_counted():
-            clock = self.clock
-            self._report.count(site.kind.value, clock.step, reused=False, streams=len(streams))
-            if is_value(output):
-                if clock.evaluation == 0:
-                    self._sizes[site] += nbytes(output)
-                self._recorder.observe(site, streams, _changing(site, output), clock.step)
-                if self._meter.is_timing and self._rehearses():
-                    self._rehearse(site, output, streams)
-            if self._wanted and site in self._wanted:
-                parts = self._divide(site, output, len(streams))
-                for stream, part in zip(streams, parts, strict=False):
-                    self._store.put(site, stream, (part,), clock.step)
+        began, clock = perf_counter(), self.clock
+        self._report.count(site.kind, clock.step, reused=False, streams=len(streams))
+        if is_value(output):
+            if clock.evaluation == 0:
+                self._sizes[site] += nbytes(output)
+            self._recorder.observe(site, streams, _changing(site, output), clock.step)
+            if self._meter.is_timing and self._rehearses():
+                self._rehearse(site, output, streams)
+        if self._wanted and site in self._wanted:
+            parts = self._divide(site, output, len(streams))
+            for stream, part in zip(streams, parts, strict=False):
+                self._store.put(site, stream, (part,), clock.step)
+        self._meter.add_own(perf_counter() - began)
 
     def finish(self, outcome: str) -> None:
         super().finish(outcome)
@@ -222,7 +223,7 @@ class WatchingSession(Session):
             super().record(site, streams, output, decision)
         else:
             self._report.count(
-                site.kind.value, step, reused=False, streams=len(streams), forced=decision.forced
+                site.kind, step, reused=False, streams=len(streams), forced=decision.forced
             )
         if self._is_watched(site) and is_value(output):
             company = id(self._assigned[site])

@@ -71,7 +71,7 @@ class Thinning:
         for part, width in zip(parts, self.widths, strict=True):
             if not width:
                 continue
-            thin = self._thin(part.detach())
+            thin = self._thin(part.detach() if part.requires_grad else part)
             chunks = (thin,) if len(places) == 1 else thin.chunk(len(places))
             for place, values in zip(places, chunks, strict=True):
                 if place is not None:

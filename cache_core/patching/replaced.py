@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from ..session import Decision
+from ..session import COMPUTE
 from .model_call import ModelCall
 from .module_swap import Answer, Compute, opaque
 from .question import Question
@@ -59,7 +59,7 @@ def answer_parts(
 ) -> dict[nn.Module, Answer]:
     """Answers for an attention that the host may enter by its forward or by its projections."""
     is_inside = False
-    decision = Decision(reuse=False)
+    decision = COMPUTE
 
     def forward(compute: Compute, args: Arguments, kwargs: dict[str, Any]) -> Any:
         nonlocal is_inside
