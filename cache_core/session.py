@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .approximators import BranchMean, Reuse
 from .clock import Clock, Timeline
@@ -15,6 +16,12 @@ from .sites import Site, SiteKind
 from .store import Entry, Store
 from .streams import StreamKey
 from .values import Value, is_alike, is_value, join, split
+
+Compute = Callable[..., Any]
+"""A function as it was before ours stood in for it: the host's own, or another node's."""
+
+Answer = Callable[[Compute, tuple[Any, ...], dict[str, Any]], Any]
+"""What to say to one call of such a function, which stands ready to compute."""
 
 MAX_EVALUATIONS_PER_STEP = 3
 """Evaluations that a stored value may serve, per step of its age. Heun, SDE and SEEDS samplers need
@@ -223,6 +230,11 @@ class Session:
             What to call when it is computed; None where nothing is measured.
         """
         return None
+
+    def asked(self, answer: Answer, site: Site | None = None) -> Answer:
+        """The answer that a site gets in the current call, or the whole call; while calibrating now
+        and then one that is measured."""
+        return answer
 
     def finish(self, outcome: str) -> None:
         """End the run: drop every value and close the report."""

@@ -74,6 +74,8 @@ class Costs:
         device: what it ran on.
         keeping: by part, seconds that keeping what it computed adds.
         together: seconds that reusing all layers in one step saves; 0 where that is not known.
+        asking: by part, seconds that asking it takes, whether it reuses or computes.
+        patching: seconds that a patched call takes before and after; 0 where that is not known.
     """
 
     flops: Mapping[Part, float] = field(default_factory=dict[Part, float])
@@ -81,6 +83,8 @@ class Costs:
     device: str = ""
     keeping: Mapping[Part, float] = field(default_factory=dict[Part, float])
     together: float = 0.0
+    asking: Mapping[Part, float] = field(default_factory=dict[Part, float])
+    patching: float = 0.0
 
     @property
     def beyond(self) -> float:

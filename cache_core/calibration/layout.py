@@ -100,6 +100,8 @@ def _rounded(calibration: Calibration) -> Calibration:
             seconds=_short(costs.seconds),
             keeping=_short(costs.keeping),
             together=_digits(costs.together),
+            asking=_short(costs.asking),
+            patching=_digits(costs.patching),
         ),
         influence=_short(calibration.influence),
     )
@@ -159,6 +161,8 @@ def _document(calibration: Calibration) -> dict[str, Any]:
             "seconds": _named(costs.seconds),
             "keeping": _named(costs.keeping),
             "together": float(costs.together),
+            "asking": _named(costs.asking),
+            "patching": float(costs.patching),
         },
         "influence": {name: float(value) for name, value in calibration.influence.items()},
         "alpha": float(calibration.alpha),

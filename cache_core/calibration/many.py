@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, repeat
+from itertools import chain, compress, repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..sites import Part, SiteKind, SiteSelector
 from .groups import LAYERS
-from .prediction import Forecast, part_of
+from .prediction import Forecast, asking, part_of
 from .table import Place, changes_of
 
 Flags = NDArray[np.bool_]
@@ -73,18 +73,22 @@ def _speedups(forecast: Forecast, places: Sequence[Place], compute: Flags) -> It
     costs, reuse, steps = forecast.calibration.costs, ~compute, len(compute)
     beyond = costs.beyond if places[0].kind in LAYERS else 0.0
     cost = _costs(reuse, _shares(forecast, places, costs.seconds or costs.flops), beyond)
-    keeping = np.zeros(len(places))
-    if costs.seconds:
-        keeping = _shares(forecast, places, costs.keeping)
+    is_timed = bool(costs.seconds)
+    keeping, asked = (
+        _shares(forecast, places, shares if is_timed else {})
+        for shares in (costs.keeping, costs.asking)
+    )
     # With one step of slack, as `Plan.is_needed_after`.
     is_needed = np.array(reuse)
     is_needed[1:] |= reuse[:-1]
     is_needed[:-1] |= reuse[1:]
     kept: list[list[int]] = np.transpose(np.count_nonzero(compute & is_needed, axis=0)).tolist()
-    shares = keeping.tolist()
-    for computing, counts in zip(cost.tolist(), kept, strict=True):
-        added = math.fsum(chain.from_iterable(map(repeat, shares, counts))) / steps
-        yield 1 / (computing + added)
+    patching = costs.patching if is_timed else 0.0
+    reused: list[list[bool]] = np.transpose(reuse.any(axis=0)).tolist()
+    to_keep, to_ask = keeping.tolist(), asked.tolist()
+    for computing, counts, reuses in zip(cost.tolist(), kept, reused, strict=True):
+        added = math.fsum(chain.from_iterable(map(repeat, to_keep, counts))) / steps
+        yield 1 / (computing + added + asking(list(compress(to_ask, reuses)), patching))
 
 
 def _costs(reuse: Flags, shares: Numbers, beyond: float) -> Numbers:

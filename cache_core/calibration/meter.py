@@ -15,6 +15,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from ..session import Answer, Compute
 from ..sites import Part, SiteKind
 from .groups import part_of_group
 
@@ -94,6 +95,7 @@ class Meter:
         self.answers: defaultdict[Part, BySteps] = defaultdict(BySteps)
         self.keeping: defaultdict[Part, BySteps] = defaultdict(BySteps)
         self.calls = BySteps()
+        self.asking: defaultdict[Part | None, BySteps] = defaultdict(BySteps)
         self.sensed: defaultdict[str, BySteps] = defaultdict(BySteps)
         self._events: list[tuple[BySteps, int, Any, Any]] = []
         self._counter: FlopCounter | None = None
@@ -147,6 +149,40 @@ class Meter:
         yield
         stop()
 
+    def asked(self, answer: Answer, part: Part | None) -> Answer:
+        """The same answer, of which is measured what it takes beside what it computes.
+
+        That is the processor's time; other devices go on meanwhile, and it counts for nothing.
+
+        Args:
+            answer: for a part, or for a whole call of the network.
+            part: None for the whole call.
+        """
+        if self.device.type != "cpu":
+            return answer
+
+        def ask(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            inside = 0.0
+
+            def computed(*args: Any, **kwargs: Any) -> Any:
+                nonlocal inside
+                began = self._now()
+                try:
+                    return compute(*args, **kwargs)
+                finally:
+                    inside += self._now() - began
+
+            began = self._now()
+            result = answer(computed, args, kwargs)
+            self.asking[part][self.step] += self._now() - began - inside
+            return result
+
+        return ask
+
+    def _now(self) -> float:
+        """Seconds, without those of measuring."""
+        return time.perf_counter() - self._own_seconds
+
     def _timed(self, seconds: BySteps) -> Callable[[], None]:
         step = self.step
         if self.device.type == "cuda":
@@ -154,10 +190,10 @@ class Meter:
             begin.record()
             self._events.append((seconds, step, begin, end))
             return end.record
-        began, own = time.perf_counter(), self._own_seconds
+        began = self._now()
 
         def stop() -> None:
-            seconds[step] += time.perf_counter() - began - (self._own_seconds - own)
+            seconds[step] += self._now() - began
 
         return stop
 
@@ -217,6 +253,12 @@ class Meter:
         if not steps.are_known:
             return {}
         return {part: _limited(steps.of_one(each)) for part, each in self.keeping.items()}
+
+    def asking_shares(self, steps: Steps) -> dict[Part | None, float]:
+        """What asking parts takes of an evaluation; under None what a whole call takes besides."""
+        if not steps.are_known:
+            return {}
+        return {part: _limited(steps.of_one(each)) for part, each in self.asking.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class Forecast:
         seconds = flops
         if costs.seconds:
             seconds = _cost(courses, "seconds", steps, costs.beyond) + _keeping(courses, steps)
+            seconds += asking([course.shares["asking"] for course in courses], costs.patching)
         return Prediction(
             speedup=1 / seconds if seconds else 1.0,
             flop_bound=1 / flops if flops else None,
@@ -144,8 +145,11 @@ class Forecast:
         index = None
         if kind is SiteKind.DEEP_BRANCH:
             (index,) = where.indices or (0,)
-        found = (("flops", costs.flops), ("seconds", costs.seconds), ("keeping", costs.keeping))
-        shares = {name: shares.get((kind, index), 0.0) * part for name, shares in found}
+        found = {
+            "flops": costs.flops, "seconds": costs.seconds, "keeping": costs.keeping,
+            "asking": costs.asking,
+        }  # fmt: skip
+        shares = {name: shares.get((kind, index), 0.0) * part for name, shares in found.items()}
         kept = frozenset(
             step for step in set(sources) if plan.is_needed_after(step, what.remembers)
         )
@@ -171,7 +175,8 @@ class _Course:
         kept: steps of which what is computed is kept.
         missed: by step how far what is returned lies from what would have been computed.
         part: share of the kind's sites.
-        shares: of an evaluation: "flops" and "seconds" that reuse saves, and those of "keeping".
+        shares: of an evaluation: "flops" and "seconds" that reuse saves, and those of "keeping" and
+            of "asking".
     """
 
     place: Place
@@ -222,6 +227,16 @@ def _keeping(courses: Sequence[_Course], steps: int) -> float:
         )
         / steps
     )
+
+
+def asking(shares: Sequence[float], patching: float) -> float:
+    """What every evaluation of a patched model takes more; where nothing reuses, none is patched.
+
+    Args:
+        shares: of an evaluation, that asking takes at what reuses in some step.
+        patching: as `Costs.patching`.
+    """
+    return math.fsum((*shares, patching)) if shares else 0.0
 
 
 def _missed(table: ErrorTable, place: Place, what: Approximator, reuse: Reuse) -> float:

@@ -97,6 +97,8 @@ SCHEMA: Check = object_of(
                 "seconds": _SHARES,
                 "keeping": _SHARES,
                 "together": number(0, 1),
+                "asking": _SHARES,
+                "patching": number(0, 1),
             },
         ),
         "influence": table_of(

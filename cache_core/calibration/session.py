@@ -12,7 +12,7 @@ from ..clock import SIGMA_TOLERANCE, Timeline
 from ..plan import Plan
 from ..report import Report
 from ..rules import Rule
-from ..session import COMPUTE, Decision, Session
+from ..session import COMPUTE, Answer, Decision, Session
 from ..sites import Site, SiteKind, part_of
 from ..store import Store
 from ..streams import StreamKey
@@ -136,6 +136,11 @@ class CalibratingSession(Session):
 
     def measure(self, site: Site) -> Callable[[], None] | None:
         return self._meter.start(self._parts[site]) if self._sensed is None else None
+
+    def asked(self, answer: Answer, site: Site | None = None) -> Answer:
+        if self._sensed is not None or not self._meter.is_timing or not self._rehearses():
+            return answer
+        return self._meter.asked(answer, None if site is None else self._parts[site])
 
     def record(
         self, site: Site, streams: Sequence[StreamKey], output: Value, decision: Decision

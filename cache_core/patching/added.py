@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..session import Answer, Compute
 from ..values import Value, add_to, copy
 from .families import Added
-from .module_swap import Answer, Compute
 from .question import Question
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..session import Decision
+from ..session import Answer, Compute, Decision
 from ..values import Value, copy
 from .families import AttentionCore, Woven
-from .module_swap import Answer, Compute, Swap
+from .module_swap import Swap
 from .question import Question
 
 OVERRIDE = "optimized_attention_override"

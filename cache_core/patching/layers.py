@@ -7,14 +7,14 @@ from typing import Any
 
 from torch import nn
 
-from ..session import Session
+from ..session import Answer, Session
 from ..sites import Site
 from ..streams import StreamCounter, StreamKey
 from .added import answer_added
 from .attention import answer_core, answer_woven
 from .families import Access, Added, AttentionCore, OwnForward, Woven
 from .model_call import ModelCall
-from .module_swap import Answer, Dispatcher, Dispatchers, Swap
+from .module_swap import Dispatcher, Dispatchers, Swap
 from .question import Question
 from .replaced import answer_parts, listen_to_patches
 
@@ -45,7 +45,7 @@ def swap_layers(
             answers = {module: _answer(question, access, module)}
         for target, answer in answers.items():
             dispatcher = dispatchers.of(target, site.kind)
-            dispatcher.bind(answer, target.forward)
+            dispatcher.bind(session.asked(answer, site), target.forward)
             bound.append(dispatcher)
             swap.set(target.__dict__, "forward", dispatcher.forward)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from contextlib import ExitStack
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
+from ..session import Answer, Compute
 from ..sites import SiteKind
 
 _ABSENT = object()
@@ -39,13 +40,6 @@ class Swap(ExitStack):
                 table.pop(key, None)
             else:
                 table[key] = old
-
-
-Compute = Callable[..., Any]
-"""A forward as it was before ours: the host's own, or another node's."""
-
-Answer = Callable[[Compute, tuple[Any, ...], dict[str, Any]], Any]
-"""What to say to one call of a forward, which stands ready to compute."""
 
 
 def opaque(function: Compute) -> Compute:

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from ..errors import UnsupportedModelError
+from ..session import Compute
 from ..sites import Site
 from ..values import Value, copy, is_value
 from .layers import Layers
-from .module_swap import Compute, Swap
+from .module_swap import Swap
 
 Run = Callable[[], Any]
 """One more call of the network with the same arguments."""

@@ -12,9 +12,9 @@ from typing import Any
 
 from torch import nn
 
-from ..session import COMPUTE
+from ..session import COMPUTE, Answer, Compute
 from .model_call import ModelCall
-from .module_swap import Answer, Compute, opaque
+from .module_swap import opaque
 from .question import Question
 
 QUERY, LATER, LAST = "to_q", ("to_k", "to_v"), "to_out"

@@ -14,7 +14,7 @@ from ..calibration.session import WatchingSession
 from ..clock import Timeline
 from ..errors import ConfigError
 from ..report import Report
-from ..session import Session
+from ..session import Compute, Session
 from ..sites import SiteKind
 from ..streams import StreamCounter, StreamKey
 from .deep_branch import swap_deep_branches
@@ -211,13 +211,14 @@ class Run:
         studying.met(x, len(streams))
         beside = ModelCall(tuple(call.fresh_args), call.kwargs)
 
-        def answer_beside() -> Any:
-            with self._patched(diffusion_model, beside, streams):
-                return compute(*beside.args, **beside.kwargs)
+        def patched(some: ModelCall, compute: Compute) -> Any:
+            with self._patched(diffusion_model, some, streams):
+                return compute(*some.args, **some.kwargs)
 
-        sensed = studying.sense(answer_beside)
-        with studying.call(compute.class_obj), self._patched(diffusion_model, call, streams):
-            answer = compute(*call.args, **call.kwargs)
+        sensed = studying.sense(lambda: patched(beside, compute))
+        with studying.call(compute.class_obj):
+            ask = self._session.asked(lambda compute, *_: patched(call, compute))
+            answer = ask(compute, (), {})
         if sensed is not None:
             studying.compare(*sensed, x, sigma, answer)
         return answer

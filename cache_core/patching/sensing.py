@@ -1,4 +1,4 @@
-"""Which sites are sensed, and when: how much their change matters to the network's output.
+"""What is measured when. Sites are sensed: how much their change matters to the network's output.
 
 Sensing is one more call of the network in which a group of sites answers with what it returned one
 step before.
@@ -6,7 +6,7 @@ step before.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Container, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,9 @@ SENSED_BRANCHES = 3
 
 SENSING_FROM, SENSING_TO = 0.3, 0.8
 """The part of a run in which groups of sites are sensed, one after the other."""
+
+TIMED_STEPS = 8
+"""Steps in which parts are timed, spread over the run: every look at a clock takes time too."""
 
 
 def sensing_steps(
@@ -52,6 +55,18 @@ def sensing_steps(
         round(steps * (SENSING_FROM + (SENSING_TO - SENSING_FROM) * number / len(chosen))): group
         for number, group in enumerate(chosen)
     }
+
+
+def timed_steps(steps: int, others: Container[int]) -> frozenset[int]:
+    """The steps in which parts are timed.
+
+    Args:
+        steps: of the run. The first one is none of them, as memory is asked for in it.
+        others: steps that are none either.
+    """
+    free = [step for step in range(1, steps) if step not in others]
+    count = min(TIMED_STEPS, len(free))
+    return frozenset(free[number * len(free) // count] for number in range(count))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -24,14 +24,11 @@ from ..rules import Rule
 from ..sites import Site, SiteKind
 from .facts import device_name, is_compiled, scheduler_of, shift_of
 from .guidance import network_outputs
-from .sensing import change_of, same_draws, sensing_steps
+from .sensing import change_of, same_draws, sensing_steps, timed_steps
 
 LOG = logging.getLogger("stepcache")
 
 LEAST_STEPS = 2
-
-TIMED_STEPS = 8
-"""Steps in which parts are timed, spread over the run: every look at a clock takes time too."""
 
 
 class Studying:
@@ -86,7 +83,7 @@ class Studying:
         if len(self._own) == 2:
             shares = self._meter.flop_shares()
             self._groups = sensing_steps(self._assigned, self._timeline.steps, shares)
-            self._timed = _timed_steps(self._timeline.steps, self._groups)
+            self._timed = timed_steps(self._timeline.steps, self._groups)
             self._note_on_unsensed()
         self._meter.step = step
         self._meter.is_timing = step in self._timed
@@ -292,11 +289,14 @@ class Studying:
             evaluations=Counter(step for step, _ in self._own),
             timed=self._timed & seconds.keys(),
         )
+        asking = self._meter.asking_shares(steps)
         return Costs(
             flops=self._meter.flop_shares(),
             seconds=self._meter.second_shares(steps),
             keeping=self._meter.keeping_shares(steps),
             together=self._meter.layers_share(steps),
+            asking={part: share for part, share in asking.items() if part is not None},
+            patching=asking.get(None, 0.0),
             device=device_name(self._meter.device),
         )
 
@@ -315,10 +315,3 @@ class Studying:
     def _note(self, remark: str) -> None:
         if remark not in self._report.notes:
             self._report.notes.append(remark)
-
-
-def _timed_steps(steps: int, others: Container[int]) -> frozenset[int]:
-    """Some of the steps without the first one, in which memory is asked for, and without others."""
-    free = [step for step in range(1, steps) if step not in others]
-    count = min(TIMED_STEPS, len(free))
-    return frozenset(free[number * len(free) // count] for number in range(count))

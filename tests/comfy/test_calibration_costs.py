@@ -18,7 +18,7 @@ from stepcache.cache_core.calibration.groups import LAYERS
 from stepcache.cache_core.methods import Method
 from stepcache.cache_core.patching import attach
 from stepcache.cache_core.patching.installation import KEY
-from stepcache.cache_core.patching.sensing import sensing_steps
+from stepcache.cache_core.patching.sensing import sensing_steps, timed_steps
 from stepcache.cache_core.rules import Rule
 from stepcache.cache_core.schedules import Mask
 from stepcache.cache_core.sites import SiteKind, SiteSelector
@@ -76,6 +76,33 @@ def test_seconds_are_shares_too(name: str) -> None:
     assert sum(layers) < seconds[BLOCK, None]
     if name == "sd15":
         assert seconds[DEEP, 0] > seconds[DEEP, 5] > seconds[DEEP, 11]
+
+
+@pytest.mark.parametrize("name", ["sd15", "wan", "flux"])
+def test_asking_takes_a_little_of_an_evaluation(name: str) -> None:
+    """These networks are tiny, so that a little is up to a third."""
+    found = calibrate(name).calibration
+    asking = found.costs.asking
+    assert {kind for kind, _ in asking} == set(found.model.layers) - {DEEP, GUIDANCE}
+    assert all(0 < share < 0.3 for share in (*asking.values(), found.costs.patching))
+    assert sum(asking.values()) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("steps", "others", "expected"),
+    [
+        (1, (), []),
+        (2, (), [1]),
+        (9, (), [1, 2, 3, 4, 5, 6, 7, 8]),
+        (9, (0, 3, 4), [1, 2, 5, 6, 7, 8]),
+        (30, (9, 14, 19), [1, 4, 7, 11, 16, 20, 23, 26]),
+        (1000, (), [1, 125, 250, 375, 500, 625, 750, 875]),
+    ],
+)
+def test_some_steps_of_a_run_are_timed(
+    steps: int, others: tuple[int, ...], expected: list[int]
+) -> None:
+    assert sorted(timed_steps(steps, others)) == expected
 
 
 # Influence.

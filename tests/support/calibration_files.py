@@ -48,6 +48,8 @@ def made(steps: int = 6, lookahead: int = 3, error: float = 0.1, **changes: Any)
             "toy device",
             {(SELF, None): 1 / 30},
             0.5,
+            {(SELF, None): 1 / 300},
+            0.02,
         ),
         influence={"layers": 0.5, "deep_branch 3": 2 / 3},
         schedule=(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from stepcache.cache_core.calibration.meter import FlopCounter, Meter, Steps
+from stepcache.cache_core.session import Compute
 from stepcache.cache_core.sites import Part, SiteKind
 from torch import nn
 
@@ -204,6 +206,54 @@ def test_what_keeping_takes_is_told_apart() -> None:
     assert shares[SELF] == pytest.approx(4 * keeping)
 
 
+def test_what_asking_takes_is_told_from_what_is_computed_and_measured() -> None:
+    meter = Meter(CPU)
+
+    def measure() -> None:
+        with meter.not_counted():
+            time.sleep(0.2)
+
+    def compute(one: int, *, other: int) -> int:
+        time.sleep(0.3)
+        measure()
+        return one + other
+
+    def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        time.sleep(0.02)
+        result = compute(*args, **kwargs)
+        measure()
+        return 2 * result
+
+    assert meter.asked(answer, SELF)(compute, (1,), {"other": 2}) == 6
+    asking = meter.asking[SELF][0]
+    assert 0.02 <= asking < 0.2
+    shares = meter.asking_shares(steps_of(0.5, 0.5, evaluations=2))
+    assert shares == pytest.approx({SELF: 4 * asking})
+
+
+def test_an_answer_around_others_counts_its_own_time_alone() -> None:
+    meter = Meter(CPU)
+
+    def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        time.sleep(0.05)
+        return compute(*args, **kwargs)
+
+    inner = meter.asked(answer, SELF)
+    meter.asked(answer, None)(lambda: inner(time.sleep, (0.1,), {}), (), {})
+    for part in (SELF, None):
+        assert 0.05 <= meter.asking[part][0] < 0.14
+
+
+def test_what_a_processor_does_beside_another_device_costs_nothing() -> None:
+    meter = Meter(torch.device("meta"))
+
+    def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return compute(*args, **kwargs)
+
+    assert meter.asked(answer, SELF) is answer
+    assert meter.asking_shares(steps_of(1.0)) == {}
+
+
 @pytest.mark.parametrize(("name", "part"), [("block", BLOCK), ("deep_branch 3", DEEP)])
 def test_what_was_sensed_is_believed_where_it_saves_more(name: str, part: Part) -> None:
     """A call that took too long was disturbed, or was not made for all of a step's streams."""
@@ -230,7 +280,8 @@ def test_layers_together_are_what_was_sensed() -> None:
 def test_without_seconds_there_are_no_shares(total: float) -> None:
     meter = Meter(CPU)
     meter.seconds[SELF][0] = meter.keeping[SELF][0] = meter.sensed["layers"][0] = 1.0
+    meter.asking[SELF][0] = 1.0
     for steps in (steps_of(total), steps_of()):
         assert meter.second_shares(steps) == {}
-        assert meter.keeping_shares(steps) == {}
+        assert meter.keeping_shares(steps) == meter.asking_shares(steps) == {}
         assert meter.layers_share(steps) == 0.0

@@ -228,6 +228,21 @@ def test_keeping_what_is_computed_takes_time_where_a_later_step_reuses_it() -> N
     assert found.speedup == pytest.approx(4 / (1 + 0.52 + 0.5 * 0.6 + 1.04)), "half of a batch"
 
 
+def test_a_patched_model_takes_more_in_every_evaluation() -> None:
+    costs = replace(CALIBRATION.costs, asking={(SELF, None): 0.04, (CROSS, None): 1}, patching=0.01)
+    calibration = replace(CALIBRATION, costs=costs)
+    check(
+        predict(calibration, [rule(SELF, mask("1011"))], LINE),
+        [1.05, 0.65, 1.05, 1.05], [1, 0.7, 1, 1], [0, 0.8 * 0.1, 0, 0],
+    )  # fmt: skip
+    check(predict(calibration, [rule(SELF, mask("1111"))], LINE), [1] * 4, [1] * 4, [0] * 4)
+    half = predict(calibration, [rule(SELF, mask("1011"), HOLD, 0)], LINE)
+    assert half.speedup == pytest.approx(4 / (4 * (1 + 0.01 + 0.01) - 0.1)), "one of four"
+    by_operations = replace(calibration.costs, seconds={})
+    found = predict(replace(calibration, costs=by_operations), [rule(SELF, mask("1011"))], LINE)
+    assert found.speedup == pytest.approx(4 / 3.7), "nothing is known of seconds"
+
+
 def test_layers_that_reuse_together_save_what_was_sensed() -> None:
     """0.8, not 0.4 + 0.3; a part of them the less of the difference the smaller it is."""
     calibration = replace(CALIBRATION, costs=replace(CALIBRATION.costs, together=0.8))

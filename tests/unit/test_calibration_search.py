@@ -62,14 +62,22 @@ def random_calibration(seed: int, **changes: Any) -> Calibration:
     }
     shares: list[Any] = [
         {(kind, None): chance.random() * most for kind in (*LAYERS, BLOCK)}
-        for most in (0.4, 0.5, 0.05)
+        for most in (0.4, 0.5, 0.05, 0.03)
     ]
     made = Calibration(
         ModelFacts("toy", "ToyNet", "0123", EVERY_KIND),
         RunFacts("euler", "normal", 7.0, (4, 8, 8)),
         ErrorTable(Timeline.even(steps).sigmas, lookahead, rows),
         samples=1,
-        costs=Costs(shares[0], shares[1], "", shares[2], chance.choice((0.0, chance.random()))),
+        costs=Costs(
+            shares[0],
+            shares[1],
+            "",
+            shares[2],
+            chance.choice((0.0, chance.random())),
+            shares[3],
+            chance.choice((0.0, 0.1)),
+        ),
         influence={"layers": chance.random(), "attention": chance.random(), "block": 2.0},
     )
     return replace(made, **changes)
@@ -157,7 +165,7 @@ def test_on_tables_of_chance(seed: int, parts: Any) -> None:
 
 
 @pytest.mark.parametrize("parts", ["layers", "blocks"])
-@pytest.mark.parametrize("part", ["flops", "seconds", "keeping"])
+@pytest.mark.parametrize("part", ["flops", "seconds", "keeping", "asking"])
 def test_where_a_share_was_not_measured(part: str, parts: Any) -> None:
     whole = random_calibration(3)
     calibration = replace(whole, costs=replace(whole.costs, **{part: {}}), influence={})
