@@ -32,6 +32,8 @@ class Report:
         timeline: the run's schedule.
         layers: how many sites of each kind the model has.
         notes: remarks for the person, e.g. kinds that this model does not have.
+        asking: share of a plain evaluation that asking layers takes, whatever they answer; 0 where
+            no calibration tells.
         predicted: speedup, flop_bound and error as expected before the run, if they were.
         is_calibrating: whether the run was measured, and therefore reuses nothing.
         changes: mean relative change of layers between computed steps, predicted and measured.
@@ -48,6 +50,7 @@ class Report:
     evaluations: int = 0
     seconds: float = 0.0
     peak_nbytes: int = 0
+    asking: float = 0.0
     predicted: Mapping[str, float | None] | None = None
     changes: tuple[float, float] | None = None
     observed: Observation | None = None
@@ -155,14 +158,14 @@ class Report:
 
     @property
     def measured_speedup(self) -> float | None:
-        """Seconds if every step had computed everything and kept nothing, ÷ seconds.
+        """Seconds if every step computed everything, kept nothing and was not asked, ÷ seconds.
 
         From this run alone, so that it can be said without a plain one beside it; None where its
         steps do not tell what computing everything takes.
         """
         if self.observed is None or self.seconds <= 0 or self.evaluations != self.steps:
             return None
-        full = self.observed.full_seconds
+        full = (self.observed.full_seconds or 0.0) / (1 + self.asking)
         return full * self.steps / self.seconds if full else None
 
     @property

@@ -29,12 +29,14 @@ class Prediction:
             where they could not be counted.
         error: mean over the steps of the relative error of the network's output, 0 … 1.
         table: the changes that it rests on, at the noise levels of the run.
+        asking: share of a plain evaluation that asking layers takes, whatever they answer.
     """
 
     speedup: float
     flop_bound: float | None
     error: float
     table: ErrorTable
+    asking: float = 0.0
 
     def to_dict(self) -> dict[str, float | None]:
         """As plain data."""
@@ -78,15 +80,17 @@ class Forecast:
         courses = [course for course in found if course is not None]
         costs, steps = self.calibration.costs, self._timeline.steps
         flops = _cost(courses, "flops", steps, 0.0) if costs.flops else None
-        seconds = flops
+        seconds, asked = flops, 0.0
         if costs.seconds:
+            asked = asking([course.shares["asking"] for course in courses], costs.patching)
             seconds = _cost(courses, "seconds", steps, costs.beyond) + _keeping(courses, steps)
-            seconds += asking([course.shares["asking"] for course in courses], costs.patching)
+            seconds += asked
         return Prediction(
             speedup=1 / seconds if seconds else 1.0,
             flop_bound=1 / flops if flops else None,
             error=math.fsum(self._errors(courses)) / steps,
             table=self.table,
+            asking=asked,
         )
 
     def _errors(self, courses: Sequence[_Course]) -> list[float]:

@@ -129,6 +129,7 @@ class Run:
         if self._prediction is None:
             return Session(self._assigned, timeline, self.report)
         self.report.predicted = self._prediction.to_dict()
+        self.report.asking = self._prediction.asking
         self._recorder = Recorder(timeline.steps, self._prediction.table.lookahead, depth=1)
         return WatchingSession(self._assigned, timeline, self.report, self._recorder)
 
