@@ -76,7 +76,7 @@ class FlopCounter(TorchDispatchMode):
 
 
 class Meter:
-    """Adds up what parts cost: seconds while `is_timing`, operations inside `counting_flops`.
+    """Adds up what parts cost: seconds while `is_timing`, operations while `is_counting`.
 
     Seconds are kept by sampler step, so that a step in which the machine did something else does
     not count.
@@ -90,21 +90,16 @@ class Meter:
         self.flops: Counter[Part] = Counter()
         self.all_flops = 0
         self.step = 0
-        self.is_timing = False
+        self.is_timing = self.is_counting = False
         self.seconds: defaultdict[Part, BySteps] = defaultdict(BySteps)
         self.answers: defaultdict[Part, BySteps] = defaultdict(BySteps)
         self.keeping: defaultdict[Part, BySteps] = defaultdict(BySteps)
         self.calls = BySteps()
         self.asking: defaultdict[Part | None, BySteps] = defaultdict(BySteps)
         self.sensed: defaultdict[str, BySteps] = defaultdict(BySteps)
-        self._events: list[tuple[BySteps, int, Any, Any]] = []
+        self._events: list[tuple[BySteps, int, int, Any, Any]] = []
         self._counter: FlopCounter | None = None
         self._own_seconds = 0.0
-
-    @property
-    def is_measuring(self) -> bool:
-        """Whether parts are measured now."""
-        return self.is_timing or self._counter is not None
 
     @property
     def own_seconds(self) -> float:
@@ -128,11 +123,12 @@ class Meter:
     def counting_flops(self) -> Generator[None]:
         """Count the operations of one model call."""
         with FlopCounter() as self._counter:
+            self.is_counting = True
             try:
                 yield
             finally:
                 self.all_flops += self._counter.total
-                self._counter = None
+                self._counter, self.is_counting = None, False
 
     def start(self, part: Part) -> Callable[[], None] | None:
         """Begin to measure a part; call what is returned when it is done."""
@@ -143,9 +139,13 @@ class Meter:
         return self._timed(self.seconds[part]) if self.is_timing else None
 
     @contextmanager
-    def timing(self, seconds: BySteps) -> Generator[None]:
-        """What happens inside belongs to these: a whole call, an answer from memory, keeping."""
-        stop = self._timed(seconds)
+    def timing(self, seconds: BySteps, times: int = 1) -> Generator[None]:
+        """What happens inside belongs to these: a whole call, an answer from memory, keeping.
+
+        Args:
+            times: how often it counts.
+        """
+        stop = self._timed(seconds, times)
         yield
         stop()
 
@@ -183,17 +183,17 @@ class Meter:
         """Seconds, without those of measuring."""
         return time.perf_counter() - self._own_seconds
 
-    def _timed(self, seconds: BySteps) -> Callable[[], None]:
+    def _timed(self, seconds: BySteps, times: int = 1) -> Callable[[], None]:
         step = self.step
         if self.device.type == "cuda":
             begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             begin.record()
-            self._events.append((seconds, step, begin, end))
+            self._events.append((seconds, step, times, begin, end))
             return end.record
         began = self._now()
 
         def stop() -> None:
-            seconds[step] += self._now() - began
+            seconds[step] += times * (self._now() - began)
 
         return stop
 
@@ -201,8 +201,8 @@ class Meter:
         """Add up what the device measured; waits for it, so only when the run is over."""
         if self._events:
             torch.cuda.synchronize()
-        for seconds, step, begin, end in self._events:
-            seconds[step] += begin.elapsed_time(end) / 1000
+        for seconds, step, times, begin, end in self._events:
+            seconds[step] += times * begin.elapsed_time(end) / 1000
         self._events.clear()
 
     def flop_shares(self) -> dict[Part, float]:

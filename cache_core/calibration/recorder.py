@@ -79,24 +79,18 @@ class Recorder:
             if step > self._step:
                 self.compare()
                 self._step = step
-            if step == self._step:
-                self._take_in(site, tuple(streams), value, company)
-
-    def _take_in(
-        self, site: Site, streams: tuple[StreamKey, ...], value: Value, company: Hashable
-    ) -> None:
-        parts = tensors_of(value)
-        thinning, rings = self._way_of(streams, parts, company)
-        if thinning is None:
-            return
-        places: list[torch.Tensor | None] = []
-        for number, ring in enumerate(rings):
-            if not ring.is_filling:
-                self._filling.append(ring)
-                of_ring = streams if len(rings) == 1 else streams[number : number + 1]
-                ring.begin(tuple([stream.weights for stream in of_ring]))
-            places.append(ring.place(site))
-        thinning.copy(parts, places)
+            parts = tensors_of(value)
+            thinning, rings = self._way_of(tuple(streams), parts, company)
+            if thinning is None or step < self._step:
+                return
+            places: list[torch.Tensor | None] = []
+            for number, ring in enumerate(rings):
+                if not ring.is_filling:
+                    self._filling.append(ring)
+                    of_ring = streams if len(rings) == 1 else streams[number : number + 1]
+                    ring.begin(tuple([stream.weights for stream in of_ring]))
+                places.append(ring.place(site))
+            thinning.copy(parts, places)
 
     def _way_of(
         self, streams: tuple[StreamKey, ...], parts: tuple[torch.Tensor, ...], company: Hashable

@@ -77,8 +77,7 @@ class Ring:
             return self._places[self._slot * len(sites) + taken]
         if site in self._others or self._order.get(site, taken) < taken:
             return None
-        _, (place,) = self._empty(1)
-        self._others[site] = place
+        place = self._others[site] = self._memory(*self._places_shape)
         return place
 
     def compare(self, step: int) -> Compared | None:
@@ -134,11 +133,16 @@ class Ring:
 
     def _empty(self, sites: int, steps: int = 1) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         """Room for values, shape (steps, sites, streams x rows, numbers), and each one's place."""
+        values = self._memory(steps, sites, *self._places_shape)
+        with torch.inference_mode(False):
+            return values, values.flatten(0, 1).unbind()
+
+    @property
+    def _places_shape(self) -> tuple[int, int]:
         rows, numbers = self._shape
+        return len(self.conds) * rows, numbers
+
+    def _memory(self, *shape: int) -> torch.Tensor:
         # What is made in inference mode could not be written to where a layer leaves it.
         with torch.inference_mode(False):
-            values = torch.empty(
-                (steps, sites, len(self.conds) * rows, numbers),
-                dtype=self._dtype, device=self._device,
-            )  # fmt: skip
-            return values, values.flatten(0, 1).unbind()
+            return torch.empty(shape, dtype=self._dtype, device=self._device)

@@ -13,7 +13,7 @@ from ..plan import Plan
 from ..report import Report
 from ..rules import Rule
 from ..session import COMPUTE, Answer, Decision, Session
-from ..sites import Site, SiteKind, part_of
+from ..sites import Part, Site, SiteKind, part_of
 from ..store import Store
 from ..streams import StreamKey
 from ..values import Value, add_to, copy, is_alike, is_value, join, nbytes
@@ -63,6 +63,7 @@ class CalibratingSession(Session):
         self._parts = {site: part_of(site) for site in assigned}
         self._rehearsals: list[int] = []
         self._rehearsed = Store()
+        self._standing_for: dict[Site, int] = {}
         self._visited: set[int] = set()
         self._is_on_grid = True
 
@@ -132,10 +133,14 @@ class CalibratingSession(Session):
 
     @property
     def is_measuring(self) -> bool:
-        return self._sensed is None and self._meter.is_measuring
+        meter = self._meter
+        return self._sensed is None and (meter.is_timing or meter.is_counting)
 
     def measure(self, site: Site) -> Callable[[], None] | None:
-        return self._meter.start(self._parts[site]) if self._sensed is None else None
+        meter = self._meter
+        if self._sensed is not None or not (meter.is_timing or meter.is_counting):
+            return None
+        return meter.start(self._parts[site])
 
     def asked(self, answer: Answer, site: Site | None = None) -> Answer:
         if self._sensed is not None or not self._meter.is_timing or not self._rehearses():
@@ -152,7 +157,8 @@ class CalibratingSession(Session):
         if is_value(output):
             if clock.evaluation == 0:
                 self._sizes[site] += nbytes(output)
-            self._recorder.observe(site, streams, _changing(site, output), clock.step)
+            value = output if site.kind is not SiteKind.GUIDANCE else _difference(output)
+            self._recorder.observe(site, streams, value, clock.step)
             if self._meter.is_timing and self._rehearses():
                 self._rehearse(site, output, streams)
         if self._wanted and site in self._wanted:
@@ -175,27 +181,40 @@ class CalibratingSession(Session):
     def _rehearse(self, site: Site, output: Value, streams: Sequence[StreamKey]) -> None:
         """Do what answering from memory and keeping would: they take time.
 
-        The answer is what was kept a step ago: it does not lie in the processor's caches any more.
+        One site does it for all that are like it. The answer is what was kept a step ago: it does
+        not lie in the processor's caches any more.
         """
-        if site.kind is SiteKind.GUIDANCE:
+        sites = self._sites_like(site)
+        if site.kind is SiteKind.GUIDANCE or not sites:
             return
         meter, part, kept = self._meter, self._parts[site], self._rehearsed
         is_block = site.kind is SiteKind.BLOCK
         if kept.nbytes + nbytes(output) > REHEARSED_NBYTES:
             kept.clear()
         before = [kept.get(site, stream) for stream in streams]
-        with meter.timing(meter.keeping[part]):
+        with meter.timing(meter.keeping[part], sites):
             # What a block adds is a difference.
             value = copy(output) if is_block else output
             for stream, each in zip(streams, self._divide(site, value, len(streams)), strict=False):
                 kept.put(site, stream, (each,), self.clock.step)
-        with meter.timing(meter.answers[part]):
+        with meter.timing(meter.answers[part], sites):
             now = [kept.get(site, stream) for stream in streams]
             # All of them, or else they may not fit to each other.
             found = [entry for entry in (before if all(before) else now) if entry is not None]
             answer = join([entry.past[-1] for entry in found])
             if is_block and is_alike(answer, output):
                 add_to(answer, output)
+
+    def _sites_like(self, site: Site) -> int:
+        """How many sites of a part return as much as this one; 0 for all but the first of them."""
+        if not self._standing_for:
+            first: dict[tuple[Part, int], Site] = {}
+            like = Counter((self._parts[each], size) for each, size in self._sizes.items())
+            for each, size in self._sizes.items():
+                first.setdefault((self._parts[each], size), each)
+            self._standing_for = {each: like[kind] for kind, each in first.items()}
+        # A site that was not there in the first evaluation stands for itself.
+        return self._standing_for.get(site, 0 if site in self._sizes else 1)
 
 
 class WatchingSession(Session):
@@ -232,7 +251,8 @@ class WatchingSession(Session):
             )
         if self._is_watched(site) and is_value(output):
             company = id(self._assigned[site])
-            self._recorder.observe(site, streams, _changing(site, output), step, company)
+            value = output if site.kind is not SiteKind.GUIDANCE else _difference(output)
+            self._recorder.observe(site, streams, value, step, company)
 
     def _is_watched(self, site: Site) -> bool:
         return self.clock.step in self._watched[site]
@@ -247,8 +267,6 @@ def _watched(plan: Plan) -> frozenset[int]:
     return frozenset(chain.from_iterable(chosen))
 
 
-def _changing(site: Site, value: Value) -> Value:
-    """What is compared: of guidance the difference, as the branch that runs counts as zero."""
-    if site.kind is SiteKind.GUIDANCE and isinstance(value, tuple):
-        return value[1]
-    return value
+def _difference(guidance: Value) -> Value:
+    """What is compared of a pair of branches, of which the one that runs counts as zero."""
+    return guidance[1] if isinstance(guidance, tuple) else guidance

@@ -67,11 +67,16 @@ class Thinning:
 
         A copy, as a view would keep whole activations alive, and see what is written there.
         """
+        if len(parts) == len(places) == 1:
+            # Nearly always, and every layer comes by here in every step.
+            if places[0] is not None:
+                places[0].copy_(self._thin(parts[0]))
+            return
         first = 0
         for part, width in zip(parts, self.widths, strict=True):
             if not width:
                 continue
-            thin = self._thin(part.detach() if part.requires_grad else part)
+            thin = self._thin(part)
             chunks = (thin,) if len(places) == 1 else thin.chunk(len(places))
             for place, values in zip(places, chunks, strict=True):
                 if place is not None:
@@ -81,9 +86,11 @@ class Thinning:
 
     def _thin(self, part: torch.Tensor) -> torch.Tensor:
         """A view of every so manieth number of each row, shape (rows, numbers)."""
+        if part.requires_grad:
+            part = part.detach()
         if not part.is_contiguous():
             return part.reshape(self.rows, -1)[:, :: self.stride]
-        # The same in one operation: every layer comes by here in every step.
+        # The same in one operation.
         row = part.numel() // self.rows
         return part.as_strided((self.rows, -(-row // self.stride)), (row, self.stride))
 

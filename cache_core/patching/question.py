@@ -90,15 +90,15 @@ class Question:
             value_of: makes the value of the output, if they are not the same; only called where it
                 is kept.
         """
-        began, is_kept = perf_counter(), self.is_kept
-        is_timed = is_kept and self._session.times_storing
+        is_kept = self.is_kept
+        began = perf_counter() if is_kept and self._session.times_storing else None
         value = output
         if value_of is not None:
             value = value_of(output) if is_kept else None
         value = _moved(value, self._batch_axis, 0)
         self._session.record(self._site, self._streams, value, decision)
         # Other devices have only been told what to copy by now.
-        if is_timed and is_on_processor(value):
+        if began is not None and is_on_processor(value):
             self._session.add_storing(perf_counter() - began)
 
     def run(self, compute: Callable[..., Value], *args: Any, **kwargs: Any) -> Value:

@@ -204,6 +204,9 @@ def test_what_keeping_takes_is_told_apart() -> None:
     assert not meter.answers
     shares = meter.keeping_shares(steps_of(0.5, 0.5, evaluations=2))
     assert shares[SELF] == pytest.approx(4 * keeping)
+    with meter.timing(meter.keeping[FEED_FORWARD], 3):
+        time.sleep(0.02)
+    assert 0.06 <= meter.keeping[FEED_FORWARD][0] < 0.6, "one for three"
 
 
 def test_what_asking_takes_is_told_from_what_is_computed_and_measured() -> None:

@@ -175,6 +175,26 @@ def test_what_is_rehearsed_is_what_can_be_kept(bench: Bench) -> None:
     assert bench.session.peak_nbytes == 2 * 5 * 4
 
 
+def test_one_site_is_rehearsed_for_all_that_are_like_it(bench: Bench) -> None:
+    """Alike are those of the first evaluation; one that comes later stands alone."""
+    late, rule = type(SITE)(SITE.kind, 7), bench.session.rule_of(SITE)
+    session = CalibratingSession(
+        dict.fromkeys((SITE, NEXT_SITE, late), rule),
+        LINE, bench.report, bench.recorder, bench.meter,
+    )  # fmt: skip
+    value, one = torch.ones(2, 3), 2 * 3 * 4
+    for step, (sites, kept) in enumerate([
+        ((SITE, NEXT_SITE), 0),
+        ((SITE, NEXT_SITE), one),
+        ((SITE, NEXT_SITE, late), 2 * one),
+    ]):  # fmt: skip
+        bench.meter.is_timing = step > 0
+        session.start_evaluation(1.0 - step / STEPS)
+        for site in sites:
+            session.record(site, (COND, UNCOND), value, Decision(reuse=False))
+        assert session.peak_nbytes == kept
+
+
 def test_guidance_is_compared_by_its_difference(bench: Bench) -> None:
     """Its value is a pair, of which the branch that runs counts as zero."""
     site = bench.session.rule_of(SITE)
