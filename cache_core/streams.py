@@ -63,7 +63,7 @@ class StreamCounter:
     def __init__(self) -> None:
         self._seen: Counter[StreamKey] = Counter()
         self._known: dict[Hashable, StreamKey] = {}
-        self._sized: dict[Hashable, tuple[StreamKey, ...]] = {}
+        self._sized: dict[Hashable, tuple[tuple[StreamKey, ...], tuple[StreamKey, ...]]] = {}
 
     def start_evaluation(self) -> None:
         """Forget what was seen: a new evaluation begins."""
@@ -93,16 +93,18 @@ class StreamCounter:
             is_joint: whether what the module returns is as long as all that it was given.
             repeat: how often it has already been called in this model call.
         """
-        weights = tuple([stream.weights for stream in streams])
-        asked = (streams, weights, shapes, axis, is_joint, repeat)
-        sized = self._sized.get(asked)
-        if sized is None:
+        # By identity, as every layer asks: there is one object of each stream, and of its weights.
+        # What is found keeps its streams, so that no others get their identity.
+        asked = (tuple(map(id, streams)), shapes, axis, is_joint, repeat)
+        found = self._sized.get(asked)
+        if found is None:
             size = _size(shapes, axis, is_joint, len(streams))
-            sized = self._sized[asked] = tuple(
+            sized = tuple(
                 self._only(replace(stream, layout=(stream.layout, size), repeat=repeat))
                 for stream in streams
             )
-        return sized
+            found = self._sized[asked] = streams, sized
+        return found[1]
 
     def _only(self, key: StreamKey) -> StreamKey:
         """The one object of a stream; of its weights, too, which are no part of its identity."""

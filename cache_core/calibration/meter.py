@@ -99,12 +99,8 @@ class Meter:
         self.sensed: defaultdict[str, BySteps] = defaultdict(BySteps)
         self._events: list[tuple[BySteps, int, int, Any, Any]] = []
         self._counter: FlopCounter | None = None
-        self._own_seconds = 0.0
-
-    @property
-    def own_seconds(self) -> float:
+        self.own_seconds = 0.0
         """Seconds that measuring itself took, which count for no part."""
-        return self._own_seconds
 
     @contextmanager
     def not_counted(self) -> Generator[None]:
@@ -113,11 +109,7 @@ class Meter:
         try:
             yield
         finally:
-            self.add_own(time.perf_counter() - began)
-
-    def add_own(self, seconds: float) -> None:
-        """So much time has gone into measuring itself."""
-        self._own_seconds += seconds
+            self.own_seconds += time.perf_counter() - began
 
     @contextmanager
     def counting_flops(self) -> Generator[None]:
@@ -181,7 +173,7 @@ class Meter:
 
     def _now(self) -> float:
         """Seconds, without those of measuring."""
-        return time.perf_counter() - self._own_seconds
+        return time.perf_counter() - self.own_seconds
 
     def _timed(self, seconds: BySteps, times: int = 1) -> Callable[[], None]:
         step = self.step

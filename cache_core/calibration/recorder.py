@@ -22,9 +22,9 @@ from .thinning import ELEMENTS, Thinning, tensors_of
 Group = tuple[StreamKey, torch.device, torch.dtype, tuple[int, int], Hashable]
 """Sites whose thinned values have one type and shape, in one stream: compared together."""
 
-Way = tuple[Thinning | None, tuple[Ring, ...]]
+Way = tuple[Thinning | None, tuple[Ring, ...], tuple[StreamKey, ...]]
 """How values of one sort are thinned out, and where they go: one ring for all streams, or one for
-each, in batch order."""
+each, in batch order. And the streams."""
 
 
 class Recorder:
@@ -79,9 +79,18 @@ class Recorder:
             if step > self._step:
                 self.compare()
                 self._step = step
+            if step < self._step:
+                return
             parts = tensors_of(value)
-            thinning, rings = self._way_of(tuple(streams), parts, company)
-            if thinning is None or step < self._step:
+            # By identity, as in `StreamCounter.sized`.
+            sort: tuple[Hashable, ...] = company, *map(id, streams)
+            for part in parts:
+                sort += (part.shape, part.dtype, part.device)
+            way = self._ways.get(sort)
+            if way is None:
+                way = self._ways[sort] = self._way_of(tuple(streams), parts, company)
+            thinning, rings, _ = way
+            if thinning is None:
                 return
             places: list[torch.Tensor | None] = []
             for number, ring in enumerate(rings):
@@ -95,14 +104,10 @@ class Recorder:
     def _way_of(
         self, streams: tuple[StreamKey, ...], parts: tuple[torch.Tensor, ...], company: Hashable
     ) -> Way:
-        kinds = tuple([(part.shape, part.dtype, part.device) for part in parts])
-        sort = streams, kinds, company
-        way = self._ways.get(sort)
-        if way is None:
-            thinning = Thinning.of(parts, len(streams), self._elements)
-            rings = () if thinning is None else self._rings_of(streams, thinning, company)
-            way = self._ways[sort] = thinning, rings
-        return way
+        """What becomes of values of one sort."""
+        thinning = Thinning.of(parts, len(streams), self._elements)
+        rings = () if thinning is None else self._rings_of(streams, thinning, company)
+        return thinning, rings, streams
 
     def _rings_of(
         self, streams: Sequence[StreamKey], thinning: Thinning, company: Hashable

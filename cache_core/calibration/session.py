@@ -165,7 +165,7 @@ class CalibratingSession(Session):
             parts = self._divide(site, output, len(streams))
             for stream, part in zip(streams, parts, strict=False):
                 self._store.put(site, stream, (part,), clock.step)
-        self._meter.add_own(perf_counter() - began)
+        self._meter.own_seconds += perf_counter() - began
 
     def finish(self, outcome: str) -> None:
         super().finish(outcome)

@@ -69,8 +69,9 @@ class Thinning:
         """
         if len(parts) == len(places) == 1:
             # Nearly always, and every layer comes by here in every step.
-            if places[0] is not None:
-                places[0].copy_(self._thin(parts[0]))
+            (part,), (place,) = parts, places
+            if place is not None:
+                place.copy_(self._thin(part))
             return
         first = 0
         for part, width in zip(parts, self.widths, strict=True):

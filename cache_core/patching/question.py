@@ -46,7 +46,10 @@ class Question:
 
     def decide(self, *given: Any) -> Decision:
         """Compute or reuse, for one call of the module with these arguments, streams first."""
-        shapes = tuple([value.shape for value in given if isinstance(value, torch.Tensor)])
+        shapes: tuple[torch.Size, ...] = ()
+        for value in given:
+            if isinstance(value, torch.Tensor):
+                shapes += (value.shape,)
         # A module that the network calls again must not meet its own earlier value either.
         repeat, self._calls = self._calls, self._calls + 1
         self._streams = self._counter.sized(
@@ -95,13 +98,16 @@ class Question:
         value = output
         if value_of is not None:
             value = value_of(output) if is_kept else None
-        value = _moved(value, self._batch_axis, 0)
+        if self._batch_axis:
+            value = _moved(value, self._batch_axis, 0)
         self._session.record(self._site, self._streams, value, decision)
         # Other devices have only been told what to copy by now.
         if began is not None and is_on_processor(value):
             self._session.add_storing(perf_counter() - began)
 
-    def run(self, compute: Callable[..., Value], *args: Any, **kwargs: Any) -> Value:
+    def answer(
+        self, compute: Callable[..., Value], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Value:
         """The stored approximation, or what `compute` returns, which is stored."""
         decision = self.decide(*args, *kwargs.values())
         if decision.reuse:

@@ -65,7 +65,7 @@ def answer_parts(
         nonlocal is_inside
         is_inside = True
         try:
-            return question.run(compute, *args, **kwargs)
+            return question.answer(compute, args, kwargs)
         finally:
             is_inside = False
 
