@@ -77,10 +77,14 @@ class Means:
         totals: dict[tuple[tuple[Site, ...], int], Numbers] = {}
         alike: dict[Any, list[int]] = defaultdict(list)
         for number, each in enumerate(compared):
-            alike[each.sites, each.conds, each.changes.shape].append(number)
-        changes, norms = _fetched(compared)
-        for (sites, conds, _), numbers in alike.items():
-            changed, norm = (np.stack([all_[n] for n in numbers]) for all_ in (changes, norms))
+            sort = each.sites, each.conds, each.changes.shape, each.changes.device
+            alike[sort].append(number)
+        changes = _fetched(
+            [torch.stack([compared[n].changes for n in ns]) for ns in alike.values()]
+        )
+        norms = _fetched([torch.stack([compared[n].norms for n in ns]) for ns in alike.values()])
+        groups = zip(alike.items(), changes, norms, strict=True)
+        for ((sites, conds, *_), numbers), changed, norm in groups:
             sums = np.empty((4, *changed.shape[:4]))
             # A layer that returns zeros twice has not changed.
             sums[0] = (changed / np.maximum(norm, TINY)[:, None]).sum(-1)
@@ -113,9 +117,8 @@ class Means:
         )
 
 
-def _fetched(compared: Sequence[Compared]) -> tuple[list[Numbers], list[Numbers]]:
-    """Changes and norms of all comparisons, in one transfer for each device."""
-    tensors = [tensor for each in compared for tensor in (each.changes, each.norms)]
+def _fetched(tensors: Sequence[torch.Tensor]) -> list[Numbers]:
+    """The tensors in the processor's memory, in one transfer for each device."""
     by_device: dict[torch.device, list[int]] = defaultdict(list)
     for position, tensor in enumerate(tensors):
         by_device[tensor.device].append(position)
@@ -126,5 +129,4 @@ def _fetched(compared: Sequence[Compared]) -> tuple[list[Numbers], list[Numbers]
         for position, part in zip(positions, np.split(joined, ends[:-1]), strict=True):
             shape: tuple[int, ...] = tuple(tensors[position].shape)
             fetched[position] = np.reshape(part, shape)
-    every = [fetched[position] for position in range(len(tensors))]
-    return every[::2], every[1::2]
+    return [fetched[position] for position in range(len(tensors))]
