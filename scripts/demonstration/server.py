@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from setup.errors import StepError
-from setup.layout import HOSTS
 from setup.progress import StepLine
 
 from .base_folder import MODEL_PATHS, fill_base_folder
@@ -38,7 +37,7 @@ def running_server(
     port: int | None = None,
     checkpoints: Path | None = None,
     options: Sequence[str] = (),
-    keep_base: bool = False,
+    base: Path | None = None,
 ) -> Iterator[str]:
     """Start a server, wait until it answers, and end it on the way out, whatever happened.
 
@@ -49,7 +48,8 @@ def running_server(
         port: a port to insist on; by default any free one of the loopback interface.
         checkpoints: a further folder of checkpoints.
         options: further options of `main.py`.
-        keep_base: use a base folder that stays, so that saved workflows survive.
+        base: a folder for workflows, calibrations and pictures that stays; by default one that goes
+            away with the server.
 
     Yields:
         The address, e.g. "http://127.0.0.1:8188".
@@ -60,9 +60,7 @@ def running_server(
     if port is not None:
         require_free_port(port)
     with contextlib.ExitStack() as clean_up:
-        if keep_base:
-            base = HOSTS / "serve"
-        else:
+        if base is None:
             scratch = tempfile.TemporaryDirectory(prefix="stepcache-", ignore_cleanup_errors=True)
             base = Path(clean_up.enter_context(scratch))
         fill_base_folder(base, checkpoints)

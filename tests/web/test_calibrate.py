@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import urllib.request
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +17,37 @@ WIDGETS = {"schedule": FILE, "choose_by": "speedup", "speedup": 1.5}
 
 
 def test_one_generation_makes_the_next_ones_faster_here_and_elsewhere(
-    browser: Any, address: str, tmp_path: Path
+    browser: Any, tmp_path: Path
 ) -> None:
-    from demonstration.server import running_server
-
-    with FrontEnd(browser, address, is_vue=False).opened() as ui:
+    own, other = tmp_path / "own", tmp_path / "other"
+    with _server(own) as address, FrontEnd(browser, address, is_vue=False).opened() as ui:
         ui.load("dit_calibrate")
         ui.set("StepCacheCalibrate", "name", FILE.removesuffix(".json"))
         ui.queue()
         ui.wait_for(lambda: ui.shown_on("StepCacheCurves"), seconds=120)
         file = _userdata(address)
         assert json.loads(file)["samples"] >= 1
-        ui.reload()
+        assert ui.complaints() == []
+    # The server is started anew: what it knew is gone, what it saved is there.
+    with _server(own) as address, FrontEnd(browser, address, is_vue=False).opened() as ui:
+        assert _userdata(address) == file
         _draw_faster(ui)
         assert ui.complaints() == []
-
-    options = ("--cpu",)
-    log = tmp_path / "other.log"
-    with running_server(Path(sys.executable), host.comfyui_path(), log, options=options) as other:
-        _userdata(other, file)
-        with FrontEnd(browser, other, is_vue=False).opened() as ui:
+    with _server(other) as address:
+        _userdata(address, file)
+        with FrontEnd(browser, address, is_vue=False).opened() as ui:
             _draw_faster(ui)
+
+
+def _server(base: Path) -> AbstractContextManager[str]:
+    """An installation, whose folders stay when its server ends."""
+    from demonstration.server import running_server
+
+    base.mkdir(exist_ok=True)
+    log, options = base.with_suffix(".log"), ("--cpu",)
+    return running_server(
+        Path(sys.executable), host.comfyui_path(), log, options=options, base=base
+    )
 
 
 def _draw_faster(ui: FrontEnd) -> None:
