@@ -25,12 +25,13 @@ TINY = 1e-9
 """Seconds, where a clock says none."""
 
 
-_PRODUCTS = frozenset({aten.linear, aten.matmul})
+_PRODUCTS = frozenset({aten.linear, aten.matmul, aten.mm, aten.bmm})
 _CONVOLUTIONS = frozenset({aten.conv1d, aten.conv2d, aten.conv3d})
 _TRANSPOSED = frozenset({aten.conv_transpose1d, aten.conv_transpose2d, aten.conv_transpose3d})
-_COMPOSITE = (
+_COUNTED_HERE = (
     _PRODUCTS | _CONVOLUTIONS | _TRANSPOSED | {aten.einsum, aten.scaled_dot_product_attention}
 )
+"""Composite operations, and those of which torch's own formula takes longer."""
 
 
 class BySteps(defaultdict[int, float]):
@@ -55,7 +56,7 @@ class FlopCounter(TorchDispatchMode):
         kwargs = kwargs or {}
         packet = func._overloadpacket
         # Most operations are none of these, and every one of a call comes by here.
-        if packet not in _COMPOSITE and packet not in flop_registry:
+        if packet not in _COUNTED_HERE and packet not in flop_registry:
             return func(*args, **kwargs)
         if packet is aten.einsum:
             with self:
