@@ -201,6 +201,10 @@ class Session:
             past = entry.past if entry and goes_on else ()
             self._store.put(site, stream, rule.what.observe(past, part), step)
 
+    def make(self, function: Callable[[Value], Value], output: Value) -> Value:
+        """What is kept of what a layer returned; while calibrating, making it is measuring."""
+        return function(output)
+
     def add_storing(self, seconds: float) -> None:
         """So long the current step was about keeping something for later ones."""
         self._report.add_storing(self.clock.step, seconds)

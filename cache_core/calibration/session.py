@@ -131,6 +131,10 @@ class CalibratingSession(Session):
     def keeps(self, site: Site) -> bool:
         return self._sensed is None
 
+    def make(self, function: Callable[[Value], Value], output: Value) -> Value:
+        with self._meter.not_counted():
+            return function(output)
+
     @property
     def is_measuring(self) -> bool:
         meter = self._meter

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..session import Answer, Compute
-from ..values import Value, add_to, copy
+from ..values import Value, add_to
 from .families import Added
 from .question import Question
 
@@ -25,7 +25,7 @@ def answer_added(question: Question, access: Added, block: nn.Module) -> Answer:
         decision = question.decide(*(given if isinstance(given, tuple) else (given,)))
         if decision.reuse:
             return add_to(question.recall(), given)
-        before = copy(given) if question.is_kept and access.writes_in_place else given
+        before = question.copy(given) if access.writes_in_place else given
         output = question.compute(compute, *args, **kwargs)
         question.record(output, decision, lambda output: _added(output, before))
         return output

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..session import Answer, Compute, Decision
-from ..values import Value, copy
+from ..values import Value
 from .families import AttentionCore, Woven
 from .module_swap import Swap
 from .question import Question
@@ -92,7 +92,7 @@ def answer_core(question: Question, access: AttentionCore) -> Answer:
             output = question.compute(*parts, *a, **k)
             # Patches on the output may write into it, as NAG's does, and are called again where
             # the value is reused.
-            seen.append(copy(output) if question.is_kept else output)
+            seen.append(question.copy(output))
             return output
 
         args, kwargs = _with_options(args, kwargs, listen)
@@ -117,12 +117,12 @@ def _parts(block: nn.Module, paths: tuple[str, ...]) -> list[nn.Module | None]:
 def _listening(
     seen: dict[int, Value], number: int, module: nn.Module, question: Question
 ) -> Compute:
-    compute, is_kept = module.forward, question.is_kept
+    compute = module.forward
 
     def listen(*args: Any, **kwargs: Any) -> Any:
         output = question.compute(compute, *args, **kwargs)
         # Blocks that modulate some tokens otherwise than the rest write into what they scale.
-        seen[number] = copy(output) if is_kept else output
+        seen[number] = question.copy(output)
         return output
 
     return listen

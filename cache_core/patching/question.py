@@ -11,7 +11,7 @@ import torch
 from ..session import Decision, Session
 from ..sites import Site, SiteKind
 from ..streams import StreamCounter, StreamKey
-from ..values import Value, is_on_processor
+from ..values import Value, copy, is_on_processor
 
 FOLLOWED = "another node's patches need to see this layer compute"
 
@@ -80,6 +80,10 @@ class Question:
         """Whether what is computed now will be stored."""
         return self._session.keeps(self._site)
 
+    def copy(self, output: Value) -> Value:
+        """A copy, where it will be stored and others may write into it before."""
+        return self._session.make(copy, output) if self.is_kept else output
+
     def recall(self) -> Value:
         """The value of all streams, in memory of its own."""
         return _moved(self._session.recall(self._site, self._streams), 0, self._batch_axis)
@@ -97,7 +101,7 @@ class Question:
         began = perf_counter() if is_kept and self._session.times_storing else None
         value = output
         if value_of is not None:
-            value = value_of(output) if is_kept else None
+            value = self._session.make(value_of, output) if is_kept else None
         if self._batch_axis:
             value = _moved(value, self._batch_axis, 0)
         self._session.record(self._site, self._streams, value, decision)
