@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from ..schedule_file import kind_of, shown
@@ -68,8 +69,7 @@ def is_number(value: Any, low: float, high: float) -> bool:
 def number(low: float, high: float) -> Check:
     """A number, with or without fraction."""
     expected = f"a number from {low:g} to {high:g}"
-    # As `is_number`, which would take as long again: thousands of numbers come by here.
-    return single(expected, lambda v: type(v) in (int, float) and low <= v <= high, float)
+    return single(expected, partial(is_number, low=low, high=high), float)
 
 
 def count(low: int, high: int) -> Check:

@@ -77,7 +77,7 @@ class FlopCounter(TorchDispatchMode):
 
 
 class Meter:
-    """Adds up what parts cost: seconds while `is_timing`, operations while `is_counting`.
+    """Adds up what parts cost: seconds while `is_timing`, operations inside `counting_flops`.
 
     Seconds are kept by sampler step, so that a step in which the machine did something else does
     not count.
@@ -91,7 +91,7 @@ class Meter:
         self.flops: Counter[Part] = Counter()
         self.all_flops = 0
         self.step = 0
-        self.is_timing = self.is_counting = False
+        self.is_timing = False
         self.seconds: defaultdict[Part, BySteps] = defaultdict(BySteps)
         self.answers: defaultdict[Part, BySteps] = defaultdict(BySteps)
         self.keeping: defaultdict[Part, BySteps] = defaultdict(BySteps)
@@ -102,6 +102,11 @@ class Meter:
         self._counter: FlopCounter | None = None
         self.own_seconds = 0.0
         """Seconds that measuring itself took, which count for no part."""
+
+    @property
+    def is_measuring(self) -> bool:
+        """Whether parts are measured now."""
+        return self.is_timing or self._counter is not None
 
     @contextmanager
     def not_counted(self) -> Generator[None]:
@@ -116,12 +121,11 @@ class Meter:
     def counting_flops(self) -> Generator[None]:
         """Count the operations of one model call."""
         with FlopCounter() as self._counter:
-            self.is_counting = True
             try:
                 yield
             finally:
                 self.all_flops += self._counter.total
-                self._counter, self.is_counting = None, False
+                self._counter = None
 
     def start(self, part: Part) -> Callable[[], None] | None:
         """Begin to measure a part; call what is returned when it is done."""

@@ -137,14 +137,10 @@ class CalibratingSession(Session):
 
     @property
     def is_measuring(self) -> bool:
-        meter = self._meter
-        return self._sensed is None and (meter.is_timing or meter.is_counting)
+        return self._sensed is None and self._meter.is_measuring
 
     def measure(self, site: Site) -> Callable[[], None] | None:
-        meter = self._meter
-        if self._sensed is not None or not (meter.is_timing or meter.is_counting):
-            return None
-        return meter.start(self._parts[site])
+        return self._meter.start(self._parts[site]) if self._sensed is None else None
 
     def asked(self, answer: Answer, site: Site | None = None) -> Answer:
         if self._sensed is not None or not self._meter.is_timing or not self._rehearses():

@@ -102,8 +102,7 @@ class Question:
         value = output
         if value_of is not None:
             value = self._session.make(value_of, output) if is_kept else None
-        if self._batch_axis:
-            value = _moved(value, self._batch_axis, 0)
+        value = _moved(value, self._batch_axis, 0)
         self._session.record(self._site, self._streams, value, decision)
         # Other devices have only been told what to copy by now.
         if began is not None and is_on_processor(value):

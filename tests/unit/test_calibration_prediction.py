@@ -236,8 +236,8 @@ def test_a_patched_model_takes_more_in_every_evaluation() -> None:
         [1.05, 0.65, 1.05, 1.05], [1, 0.7, 1, 1], [0, 0.8 * 0.1, 0, 0],
     )  # fmt: skip
     check(predict(calibration, [rule(SELF, mask("1111"))], LINE), [1] * 4, [1] * 4, [0] * 4)
-    half = predict(calibration, [rule(SELF, mask("1011"), HOLD, 0)], LINE)
-    assert half.speedup == pytest.approx(4 / (4 * (1 + 0.01 + 0.01) - 0.1)), "one of four"
+    quarter = predict(calibration, [rule(SELF, mask("1011"), HOLD, 0)], LINE)
+    assert quarter.speedup == pytest.approx(4 / (4 * (1 + 0.01 + 0.01) - 0.1)), "one of four"
     by_operations = replace(calibration.costs, seconds={})
     found = predict(replace(calibration, costs=by_operations), [rule(SELF, mask("1011"))], LINE)
     assert found.speedup == pytest.approx(4 / 3.7), "nothing is known of seconds"
