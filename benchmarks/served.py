@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -33,8 +33,10 @@ from demonstration.server import running_server  # noqa: E402
 
 RESULT = ROOT / "benchmarks" / "results" / "served.json"
 MODELS = ("dit", "unet")
+PICTURES = (1, 4)
+LATENTS = frozenset({"EmptyLatentImage", "EmptyHunyuanLatentVideo"})
 METHOD = (
-    "The plain example workflow of a reference model, one picture at once, with SmoothCache "
+    "The plain example workflow of a reference model, so many pictures at once, with SmoothCache "
     "Calibrate before its sampler and without, by turns; every one with a seed of its own. Ratios "
     "of a calibrating generation to the mean of its two plain neighbours: of the sampler alone, "
     "which saves the file at its end, and from the request to the picture. Quartiles."
@@ -54,13 +56,16 @@ class Generations:
 
     Args:
         client: of the server.
-        name: of the model.
+        name: of the calibration.
         workflow: the parsed file.
+        pictures: at once.
     """
 
-    def __init__(self, client: Client, name: str, workflow: dict[str, Any], info: Any) -> None:
+    def __init__(
+        self, client: Client, name: str, workflow: dict[str, Any], info: Any, pictures: int
+    ) -> None:
         self._client, self._workflow = client, workflow
-        self._plain = to_prompt(workflow, info)
+        self._plain = _of_pictures(to_prompt(workflow, info), pictures)
         self._calibrating = _calibrating(self._plain, name)
         self._seeds = count(1)
 
@@ -83,6 +88,13 @@ def _silent(*_: int) -> None:
     """Nobody watches the sampler's progress."""
 
 
+def _of_pictures(prompt: Prompt, pictures: int) -> Prompt:
+    """The same with so many at once."""
+    (latent,) = nodes_of(prompt, LATENTS)
+    inputs = {**prompt[latent]["inputs"], "batch_size": pictures}
+    return {**prompt, latent: {**prompt[latent], "inputs": inputs}}
+
+
 def _calibrating(plain: Prompt, name: str) -> Prompt:
     """The same with the node before the sampler, and its defaults."""
     (sampler,) = nodes_of(plain, SAMPLERS)
@@ -102,14 +114,16 @@ async def _measured(address: str, rounds: int) -> list[dict[str, Any]]:
     async with Client(address) as client:
         info = await client.object_info()
         rows: list[dict[str, Any]] = []
-        for name in MODELS:
+        for name, pictures in product(MODELS, PICTURES):
             text = (ROOT / "workflows" / f"{name}_plain.json").read_text(encoding="utf-8")
-            rows.append(await _row(name, Generations(client, name, json.loads(text), info), rounds))
+            file = f"{name} {pictures}"
+            generations = Generations(client, file, json.loads(text), info, pictures)
+            rows.append({"model": name, "pictures": pictures, **await _row(generations, rounds)})
             print(rows[-1], flush=True)
         return rows
 
 
-async def _row(name: str, generations: Generations, rounds: int) -> dict[str, Any]:
+async def _row(generations: Generations, rounds: int) -> dict[str, Any]:
     await generations.calibrating()
     plain, ours = [await generations.plain()], list[Taken]()
     for _ in range(rounds):
@@ -117,7 +131,6 @@ async def _row(name: str, generations: Generations, rounds: int) -> dict[str, An
         plain.append(await generations.plain())
     around = list(zip(ours, plain, plain[1:], strict=False))
     return {
-        "model": name,
         "sampler": _spread([2 * o.sampler / (a.sampler + b.sampler) for o, a, b in around]),
         "whole": _spread([2 * o.whole / (a.whole + b.whole) for o, a, b in around]),
         "plain_sampler_seconds": _spread([each.sampler for each in plain]),

@@ -227,13 +227,13 @@ class Session:
         """Whether it is measured now what computing costs."""
         return False
 
-    def measure(self, site: Site) -> Callable[[], None] | None:
-        """Begin to measure what computing a site costs; only a calibrating session does.
+    def measure(self, site: Site) -> Callable[[], None]:
+        """Begin to measure what computing a site costs; asked for only while `is_measuring`.
 
         Returns:
-            What to call when it is computed; None where nothing is measured.
+            What to call when it is computed.
         """
-        return None
+        return _nothing
 
     def asked(self, answer: Answer, site: Site | None = None) -> Answer:
         """The answer that a site gets in the current call, or the whole call; while calibrating now
@@ -271,3 +271,7 @@ class Session:
         if entry is None:
             raise StepCacheError(f"{site} has nothing stored; decide() was not asked first")
         return entry
+
+
+def _nothing() -> None:
+    """What most sessions have to do when a site is computed."""

@@ -112,8 +112,7 @@ class Chooser:
                 return Chosen(rows, alpha, lookahead, prediction)
             wish = replace(wish, value=measured.alpha)
             lookahead = measured.lookahead
-        changes = {place: measured.table.rows[place] for place in _places(measured, wish)}
-        rows = _rows(changes, measured.table.steps, wish.value, lookahead)
+        rows = _by_alpha(measured, wish, lookahead)
         prediction = predict(measured, rules_of(rows), timeline)
         return Chosen(rows, wish.value, lookahead, prediction, notes)
 
@@ -152,6 +151,12 @@ def choose(calibration: Calibration, timeline: Timeline, wish: Wish) -> Chosen:
     return Chooser(calibration).choose(timeline, wish)
 
 
+def _by_alpha(calibration: Calibration, wish: Wish, lookahead: int) -> Rows:
+    table = calibration.table
+    changes = {place: table.rows[place] for place in _places(calibration, wish)}
+    return _rows(changes, table.steps, wish.value, lookahead)
+
+
 def _rows(changes: Mapping[Place, Lags], steps: int, alpha: float, lookahead: int) -> Rows:
     return tuple(
         (place.kind, place.index, scan(lags, steps, alpha, lookahead))
@@ -167,7 +172,7 @@ def scheduled(calibration: Calibration) -> Calibration:
     if parts == "blocks" and calibration.lacks(SiteKind.BLOCK):
         return calibration
     wish = Wish("alpha", calibration.alpha, calibration.lookahead, parts)
-    return replace(calibration, schedule=choose(calibration, calibration.timeline, wish).rows)
+    return replace(calibration, schedule=_by_alpha(calibration, wish, wish.lookahead))
 
 
 def rules_of(rows: Rows) -> list[Rule]:

@@ -31,17 +31,15 @@ class Compared:
         sources: the steps that are compared with; the later one itself may be among them, which
             tells nothing.
         step: the later one.
-        changes: sums of absolute differences, shape (sources, sites, streams, rows), on the
-            device.
-        norms: sums of absolute values in the later step, shape (sites, streams, rows).
+        sums: of absolute values in the later step, and of absolute differences from each source,
+            shape (1 + sources, sites, streams, rows), on the device.
     """
 
     sites: tuple[Site, ...]
     conds: tuple[int, ...]
     sources: tuple[int, ...]
     step: int
-    changes: torch.Tensor
-    norms: torch.Tensor
+    sums: torch.Tensor
 
 
 class Means:
@@ -77,18 +75,14 @@ class Means:
         totals: dict[tuple[tuple[Site, ...], int], Numbers] = {}
         alike: dict[Any, list[int]] = defaultdict(list)
         for number, each in enumerate(compared):
-            sort = each.sites, each.conds, each.changes.shape, each.changes.device
-            alike[sort].append(number)
-        changes = _fetched(
-            [torch.stack([compared[n].changes for n in ns]) for ns in alike.values()]
-        )
-        norms = _fetched([torch.stack([compared[n].norms for n in ns]) for ns in alike.values()])
-        groups = zip(alike.items(), changes, norms, strict=True)
-        for ((sites, conds, *_), numbers), changed, norm in groups:
+            alike[each.sites, each.conds, each.sums.shape, each.sums.device].append(number)
+        fetched = _fetched([torch.stack([compared[n].sums for n in ns]) for ns in alike.values()])
+        for ((sites, conds, *_), numbers), both in zip(alike.items(), fetched, strict=True):
+            norm, changed = both[:, :1], both[:, 1:]
             sums = np.empty((4, *changed.shape[:4]))
             # A layer that returns zeros twice has not changed.
-            sums[0] = (changed / np.maximum(norm, TINY)[:, None]).sum(-1)
-            sums[1], sums[2], sums[3] = changed.sum(-1), norm.sum(-1)[:, None], norm.shape[-1]
+            sums[0] = (changed / np.maximum(norm, TINY)).sum(-1)
+            sums[1], sums[2], sums[3] = changed.sum(-1), norm.sum(-1), norm.shape[-1]
             sources = np.array([compared[n].sources for n in numbers])
             lags = np.array([compared[n].step for n in numbers])[:, None] - sources
             near = (lags >= 1) & (lags <= self._lookahead)

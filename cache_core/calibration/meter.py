@@ -127,13 +127,13 @@ class Meter:
                 self.all_flops += self._counter.total
                 self._counter = None
 
-    def start(self, part: Part) -> Callable[[], None] | None:
+    def start(self, part: Part) -> Callable[[], None]:
         """Begin to measure a part; call what is returned when it is done."""
         counter = self._counter
         if counter is not None:
             before = counter.total
             return lambda: self.flops.update({part: counter.total - before})
-        return self._timed(self.seconds[part]) if self.is_timing else None
+        return self._timed(self.seconds[part])
 
     @contextmanager
     def timing(self, seconds: BySteps, times: int = 1) -> Generator[None]:

@@ -81,7 +81,7 @@ class Recorder:
                 self._step = step
             if step < self._step:
                 return
-            parts = tensors_of(value)
+            parts = (value,) if isinstance(value, torch.Tensor) else tensors_of(value)
             # By identity, as in `StreamCounter.sized`.
             sort: tuple[Hashable, ...] = company, *map(id, streams)
             for part in parts:

@@ -89,18 +89,15 @@ class Ring:
             self._begin_anew()
         slot = self._slot
         self._steps[slot : slot + 1] = [step]
-        now, kept = self._values[slot], len(self._steps)
+        now, kept = self._values[1 + slot], len(self._steps)
         # The next one goes where the oldest is, once there is no room left.
         self._slot = kept if kept <= self._depth else self._steps.index(min(self._steps))
         self._taken, self.is_filling = 0, False
         if kept == 1:
             return None
         by_stream = len(self._sites), len(self.conds), self._shape[0]
-        return Compared(
-            self._sites, self.conds, tuple(self._steps), step,
-            changes=(self._values[:kept] - now).abs_().sum(-1).view(kept, *by_stream),
-            norms=now.abs().sum(-1).view(by_stream),
-        )  # fmt: skip
+        sums = (self._values[: 1 + kept] - now).abs_().sum(-1).view(1 + kept, *by_stream)
+        return Compared(self._sites, self.conds, tuple(self._steps), step, sums)
 
     def split(self) -> list[Ring]:
         """One ring for every stream, which goes on where this one was."""
@@ -132,10 +129,12 @@ class Ring:
         self._others = {}
 
     def _empty(self, sites: int, steps: int = 1) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-        """Room for values, shape (steps, sites, streams x rows, numbers), and each one's place."""
-        values = self._memory(steps, sites, *self._places_shape)
+        """Zeros and room for values, shape (1 + steps, sites, streams x rows, numbers), and each
+        one's place. What differs from zeros is all there is, so that sums are taken at once."""
+        values = self._memory(1 + steps, sites, *self._places_shape)
         with torch.inference_mode(False):
-            return values, values.flatten(0, 1).unbind()
+            values[0].zero_()
+            return values, values[1:].flatten(0, 1).unbind()
 
     @property
     def _places_shape(self) -> tuple[int, int]:

@@ -139,8 +139,8 @@ class CalibratingSession(Session):
     def is_measuring(self) -> bool:
         return self._sensed is None and self._meter.is_measuring
 
-    def measure(self, site: Site) -> Callable[[], None] | None:
-        return self._meter.start(self._parts[site]) if self._sensed is None else None
+    def measure(self, site: Site) -> Callable[[], None]:
+        return self._meter.start(self._parts[site])
 
     def asked(self, answer: Answer, site: Site | None = None) -> Answer:
         if self._sensed is not None or not self._meter.is_timing or not self._rehearses():

@@ -61,7 +61,7 @@ def _observe(
     last = len(unet.get_submodule("output_blocks")._modules) - 1
     begins = {site.index: site for site in computed}
     ends = {last - site.index: site for site in computed}
-    stops: dict[Site, Callable[[], None] | None] = {}
+    stops: dict[Site, Callable[[], None]] = {}
 
     def begin(h: Any, options: dict[str, Any]) -> Any:
         site = begins.get(options["block"][1])
@@ -72,9 +72,8 @@ def _observe(
     def end(h: Any, skip: Any, options: dict[str, Any]) -> tuple[Any, Any]:
         site = ends.get(options["block"][1])
         if site is not None:
-            stop = stops.pop(site, None)
-            if stop is not None:
-                stop()
+            if site in stops:
+                stops.pop(site)()
             session.record(site, streams, h, computed[site])
         return h, skip
 

@@ -35,10 +35,12 @@ def swap_layers(
     passing = listen_to_patches(call)
     patches: Mapping[str, Any] = call.options.get("patches", {})
     bound: list[Dispatcher] = []
+    is_measured = session.is_measuring
     swap.callback(_release, bound)
     for site, (module, access) in layers.items():
         axis = access.batch_axis if isinstance(access, OwnForward | Added) else 0
-        question = Question(session, site, counter, streams, axis, _is_followed(access, patches))
+        is_followed = _is_followed(access, patches)
+        question = Question(session, site, counter, streams, axis, is_followed, is_measured)
         if passing is not None and _is_replaceable(site, module):
             answers = answer_parts(question, module, passing)
         else:

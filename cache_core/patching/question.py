@@ -26,6 +26,7 @@ class Question:
         streams: the conditioning streams of this model call, in batch order.
         batch_axis: axis of the batch in the site's values.
         is_followed: whether other nodes' patches depend on the layer's computing.
+        is_measured: whether it is measured in this call what computing costs.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class Question:
         streams: tuple[StreamKey, ...],
         batch_axis: int = 0,
         is_followed: bool = False,
+        is_measured: bool = False,
     ) -> None:
         self._session, self._site, self._counter = session, site, counter
         self._streams = self._of_call = streams
         self._batch_axis = batch_axis
         self._is_joint = site.kind in (SiteKind.JOINT_ATTENTION, SiteKind.BLOCK)
         self._is_followed = is_followed
+        self.is_measured = is_measured
         self._calls = 0
 
     def decide(self, *given: Any) -> Decision:
@@ -62,18 +65,13 @@ class Question:
 
     def compute(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call what is saved where the site is reused; its cost is measured in calibrating runs."""
-        stop = self._session.measure(self._site)
-        if stop is None:
+        if not self.is_measured:
             return function(*args, **kwargs)
+        stop = self._session.measure(self._site)
         try:
             return function(*args, **kwargs)
         finally:
             stop()
-
-    @property
-    def is_measured(self) -> bool:
-        """Whether it is measured now what computing costs."""
-        return self._session.is_measuring
 
     @property
     def is_kept(self) -> bool:
@@ -86,7 +84,8 @@ class Question:
 
     def recall(self) -> Value:
         """The value of all streams, in memory of its own."""
-        return _moved(self._session.recall(self._site, self._streams), 0, self._batch_axis)
+        value = self._session.recall(self._site, self._streams)
+        return _moved(value, 0, self._batch_axis) if self._batch_axis else value
 
     def record(
         self, output: Value, decision: Decision, value_of: Callable[[Value], Value] | None = None
@@ -97,16 +96,18 @@ class Question:
             value_of: makes the value of the output, if they are not the same; only called where it
                 is kept.
         """
-        is_kept = self.is_kept
-        began = perf_counter() if is_kept and self._session.times_storing else None
-        value = output
+        session, value = self._session, output
+        # Nearly every layer comes by here in every evaluation: nothing is asked for nothing.
+        is_kept = (session.times_storing or value_of is not None) and self.is_kept
+        began = perf_counter() if is_kept and session.times_storing else None
         if value_of is not None:
-            value = self._session.make(value_of, output) if is_kept else None
-        value = _moved(value, self._batch_axis, 0)
-        self._session.record(self._site, self._streams, value, decision)
+            value = session.make(value_of, output) if is_kept else None
+        if self._batch_axis:
+            value = _moved(value, self._batch_axis, 0)
+        session.record(self._site, self._streams, value, decision)
         # Other devices have only been told what to copy by now.
         if began is not None and is_on_processor(value):
-            self._session.add_storing(perf_counter() - began)
+            session.add_storing(perf_counter() - began)
 
     def answer(
         self, compute: Callable[..., Value], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -115,14 +116,15 @@ class Question:
         decision = self.decide(*args, *kwargs.values())
         if decision.reuse:
             return self.recall()
-        value = self.compute(compute, *args, **kwargs)
+        if self.is_measured:
+            value = self.compute(compute, *args, **kwargs)
+        else:
+            value = compute(*args, **kwargs)
         self.record(value, decision)
         return value
 
 
 def _moved(value: Value, source: int, target: int) -> Value:
-    if source == target:
-        return value
     if isinstance(value, tuple):
         return tuple(_moved(item, source, target) for item in value)
     return value.movedim(source, target) if isinstance(value, torch.Tensor) else value

@@ -163,7 +163,12 @@ class Studying:
         self._add(name, (changed - output).abs().sum(), output.abs().sum())
 
     def guided(self, x: torch.Tensor, sigma: torch.Tensor, answers: Sequence[Any]) -> None:
-        """Take in both branches of one evaluation: how much of the output guidance makes."""
+        """Take in both branches of one evaluation: how much of the output guidance makes.
+
+        In the timed steps alone, as they are spread over the run.
+        """
+        if not self._meter.is_timing:
+            return
         with self._meter.not_counted():
             cond, uncond = network_outputs(self._sampling, x, sigma, *answers)
             difference = cond - uncond

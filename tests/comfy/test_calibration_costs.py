@@ -173,18 +173,21 @@ def test_memory_is_kept_to() -> None:
 
 
 def test_guidance_has_the_influence_that_it_has() -> None:
-    """(cfg - 1) (cond - uncond), of what both make together, over all evaluations."""
-    clone, sums = toys.load("wan").clone(), [0.0, 0.0]
+    """(cfg - 1) (cond - uncond), of what both make together, in the timed steps: of a short run all
+    but the first."""
+    clone = toys.load("wan").clone()
+    steps: list[tuple[float, float]] = []
 
     def record(executor: Any, model: Any, conds: Any, x: Any, sigma: Any, *args: Any) -> Any:
         cond, uncond = executor(model, conds, x, sigma, *args)
         scale = float(sigma[0])
         cond, uncond = (x - cond) / scale, (x - uncond) / scale
-        sums[0] += float((2.0 * (cond - uncond)).abs().sum())
-        sums[1] += float((uncond + 3.0 * (cond - uncond)).abs().sum())
+        change, guided = 2.0 * (cond - uncond), uncond + 3.0 * (cond - uncond)
+        steps.append((float(change.abs().sum()), float(guided.abs().sum())))
         return [x - cond * scale, x - uncond * scale]
 
     clone.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, "record", record)
     toys.sample(clone, "wan", steps=4, cfg=3.0)
     found = calibrate("wan", steps=4, cfg=3.0).calibration
-    assert found.influence["guidance"] == pytest.approx(sums[0] / sums[1], rel=1e-3)
+    change, guided = (sum(column) for column in zip(*steps[1:], strict=True))
+    assert found.influence["guidance"] == pytest.approx(change / guided, rel=1e-3)

@@ -72,7 +72,7 @@ def test_a_sensed_group_answers_with_the_step_before_and_nothing_is_measured(ben
     with bench.session.sensing(frozenset({SITE})):
         assert bench.call() == [2.0, 3.0]
         assert not bench.session.keeps(SITE)
-        assert bench.session.measure(SITE) is None
+        assert not bench.session.is_measuring
     assert bench.report.total_computed == counted
     assert bench.call() == [3.0, 3.0], "the run itself computes"
     assert bench.recorder.rows(False)[Place(SITE.kind)][0][:2] == pytest.approx((0.5, 1 / 3))
