@@ -99,5 +99,5 @@ def save(path: Path, calibration: Calibration, *, add: bool) -> tuple[Calibratio
     """
     saved = save_file(path, replace(calibration, tool=VERSION), add)
     whole = saved.calibration
-    remark = f"saved as {saved.path.name}, with {whole.samples} pictures in {whole.runs} runs"
+    remark = f"saved as {saved.path.name} (pictures: {whole.samples}, runs: {whole.runs})"
     return whole, (remark, *saved.remarks)

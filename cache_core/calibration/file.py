@@ -206,7 +206,7 @@ def _sum(path: Path, new: _New) -> LaidOut:
     except ConfigError as error:
         raise _Declined(str(error)) from error
     samples = total.calibration.samples
-    added = f"added to the {old.samples} samples in {path.name}, which are {samples} now"
+    added = f"added to what {path.name} held (pictures before: {old.samples}, now: {samples})"
     return replace(total, remarks=(*remarks, *total.remarks, added))
 
 

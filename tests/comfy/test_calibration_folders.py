@@ -41,7 +41,7 @@ def test_runs_add_up_and_every_picture_counts_alike(folder: Path) -> None:
     runs: list[dict[str, Any]] = [{"seed": 1}, {"seed": 2, "batch": 2}]
     for options in runs:
         toys.sample(patched, NAME, steps=NODE_STEPS, **options)
-    assert "which are 3 now" in " ".join(last_report(patched).notes)
+    assert "now: 3)" in " ".join(last_report(patched).notes)
     (path,) = folder.iterdir()
     found = read(path)
     assert (found.samples, found.runs) == (3, 2)

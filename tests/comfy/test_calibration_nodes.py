@@ -48,7 +48,7 @@ def test_a_picture_is_measured_drawn_saved_and_used_at_once(folder: Path) -> Non
     handed_on, image, text = SmoothCacheCurves.execute(patched, latent).result
     assert handed_on is latent
     assert _is_picture(image)
-    assert "saved as mine.json, with 1 pictures in 1 runs" in text
+    assert "saved as mine.json (pictures: 1, runs: 1)" in text
     assert "× faster" in text
     assert read(folder / FILE).is_whole
     assert all(FILE in options for options in listed_files()), "without a restart"

@@ -46,7 +46,7 @@ def test_samples_add_up(file: Path) -> None:
     save(file, made(error=0.1), add=True)
     saved = save(file, made(error=0.4, samples=4), add=True)
     assert saved.path == file
-    assert saved.remarks == ("added to the 2 samples in mine.json, which are 6 now",)
+    assert saved.remarks == ("added to what mine.json held (pictures before: 2, now: 6)",)
     assert read(file) == saved.calibration
     assert (saved.calibration.samples, saved.calibration.runs) == (6, 2)
     assert saved.calibration.table.rows[Place(SELF)][0][0] == pytest.approx((0.1 + 2 * 0.4) / 3)
