@@ -15,7 +15,7 @@ from .rules import Rule, coverage_of, plans_of, values_of
 from .sites import Site, SiteKind
 from .store import Entry, Store
 from .streams import StreamKey
-from .values import Value, is_alike, is_value, join, split
+from .values import Value, difference, is_alike, is_value, join, split
 
 Compute = Callable[..., Any]
 """A function as it was before ours stood in for it: the host's own, or another node's."""
@@ -181,11 +181,19 @@ class Session:
         return self._plan_of[site].is_needed_after(self.clock.step, remembers)
 
     def record(
-        self, site: Site, streams: Sequence[StreamKey], output: Value, decision: Decision
+        self,
+        site: Site,
+        streams: Sequence[StreamKey],
+        output: Value,
+        decision: Decision,
+        base: Value = None,
     ) -> None:
         """Store what was computed, if anything will reuse it, and count it as computed.
 
         What cannot be stored is computed at every step; the report says so.
+
+        Args:
+            base: what is stored of the output is what it adds to this.
         """
         rule, step = self._assigned[site], self.clock.step
         self._report.count(
@@ -193,7 +201,7 @@ class Session:
         )
         if not self.keeps(site):
             return
-        parts = self._divide(site, output, len(streams))
+        parts = self._divide(site, output, len(streams), base)
         for stream, part in zip(streams, parts, strict=False):
             entry = self._store.get(site, stream)
             # A layer that changes what it returns (another node's doing) begins a new past.
@@ -209,11 +217,13 @@ class Session:
         """So long the current step was about keeping something for later ones."""
         self._report.add_storing(self.clock.step, seconds)
 
-    def _divide(self, site: Site, output: Value, parts: int) -> tuple[Value, ...]:
-        """One part per stream; none where that is not possible."""
+    def _divide(
+        self, site: Site, output: Value, parts: int, base: Value = None
+    ) -> tuple[Value, ...]:
+        """One part per stream of what an output adds; none where that is not possible."""
         try:
             if output is not None and is_value(output):
-                return split(output, parts)
+                return split(output if base is None else difference(output, base), parts)
         except ValueError:
             pass
         self._unfit.add(site)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeGuard, Union, cast
 
 import torch
@@ -68,6 +68,38 @@ def add_to(value: Value, other: Value) -> Value:
     if isinstance(value, torch.Tensor) and isinstance(other, torch.Tensor):
         return value.add_(other) if value.dtype == other.dtype else value + other
     return None
+
+
+def difference(value: Value, base: Value) -> Value:
+    """What a value adds to its base. Of None, a stream that a block leaves out, it is None.
+
+    Raises:
+        ValueError: the two differ in structure or shapes.
+    """
+    if isinstance(value, tuple) and isinstance(base, tuple):
+        return tuple(difference(v, b) for v, b in zip(value, base, strict=True))
+    return None if value is None else torch.sub(*_pair(value, base))
+
+
+def pairs(value: Value, base: Value) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The tensors of a value, each with that of its base.
+
+    Raises:
+        ValueError: as for `difference`.
+    """
+    if isinstance(value, tuple) and isinstance(base, tuple):
+        for v, b in zip(value, base, strict=True):
+            yield from pairs(v, b)
+    elif value is not None:
+        yield _pair(value, base)
+
+
+def _pair(value: Value, base: Value) -> tuple[torch.Tensor, torch.Tensor]:
+    if not (isinstance(value, torch.Tensor) and isinstance(base, torch.Tensor)):
+        raise ValueError("a block returned something else than its streams")
+    if value.shape != base.shape:
+        raise ValueError(f"a block made {tuple(value.shape)} of {tuple(base.shape)}")
+    return value, base
 
 
 def is_alike(one: Value, other: Value) -> bool:

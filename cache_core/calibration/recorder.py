@@ -67,11 +67,13 @@ class Recorder:
         value: Value,
         step: int,
         company: Hashable = None,
+        base: Value = None,
     ) -> None:
         """Take in what a site returned; of several evaluations in a step the first one counts.
 
         Args:
             company: which sites are computed in the same steps as this one; all, if None.
+            base: what is compared of the value is what it adds to this.
 
         Shapes: the first axis of every tensor is the batch, one equal chunk per stream.
         """
@@ -81,7 +83,7 @@ class Recorder:
                 self._step = step
             if step < self._step:
                 return
-            parts = (value,) if isinstance(value, torch.Tensor) else tensors_of(value)
+            parts, bases = tensors_of(value, base)
             # By identity, as in `StreamCounter.sized`.
             sort: tuple[Hashable, ...] = company, *map(id, streams)
             for part in parts:
@@ -99,7 +101,7 @@ class Recorder:
                     of_ring = streams if len(rings) == 1 else streams[number : number + 1]
                     ring.begin(tuple([stream.weights for stream in of_ring]))
                 places.append(ring.place(site))
-            thinning.copy(parts, places)
+            thinning.copy(parts, places, bases)
 
     def _way_of(
         self, streams: tuple[StreamKey, ...], parts: tuple[torch.Tensor, ...], company: Hashable

@@ -148,7 +148,12 @@ class CalibratingSession(Session):
         return self._meter.asked(answer, None if site is None else self._parts[site])
 
     def record(
-        self, site: Site, streams: Sequence[StreamKey], output: Value, decision: Decision
+        self,
+        site: Site,
+        streams: Sequence[StreamKey],
+        output: Value,
+        decision: Decision,
+        base: Value = None,
     ) -> None:
         if self._sensed is not None:
             return
@@ -158,11 +163,11 @@ class CalibratingSession(Session):
             if clock.evaluation == 0:
                 self._sizes[site] += nbytes(output)
             value = output if site.kind is not SiteKind.GUIDANCE else _difference(output)
-            self._recorder.observe(site, streams, value, clock.step)
+            self._recorder.observe(site, streams, value, clock.step, base=base)
             if self._meter.is_timing and self._rehearses():
                 self._rehearse(site, output, streams)
         if self._wanted and site in self._wanted:
-            parts = self._divide(site, output, len(streams))
+            parts = self._divide(site, output, len(streams), base)
             for stream, part in zip(streams, parts, strict=False):
                 self._store.put(site, stream, (part,), clock.step)
         self._meter.own_seconds += perf_counter() - began
@@ -240,11 +245,16 @@ class WatchingSession(Session):
         return self._is_watched(site) or super().keeps(site)
 
     def record(
-        self, site: Site, streams: Sequence[StreamKey], output: Value, decision: Decision
+        self,
+        site: Site,
+        streams: Sequence[StreamKey],
+        output: Value,
+        decision: Decision,
+        base: Value = None,
     ) -> None:
         step = self.clock.step
         if super().keeps(site):
-            super().record(site, streams, output, decision)
+            super().record(site, streams, output, decision, base)
         else:
             self._report.count(
                 site.kind, step, reused=False, streams=len(streams), forced=decision.forced
@@ -252,7 +262,7 @@ class WatchingSession(Session):
         if self._is_watched(site) and is_value(output):
             company = id(self._assigned[site])
             value = output if site.kind is not SiteKind.GUIDANCE else _difference(output)
-            self._recorder.observe(site, streams, value, step, company)
+            self._recorder.observe(site, streams, value, step, company, base)
 
     def _is_watched(self, site: Site) -> bool:
         return self.clock.step in self._watched[site]

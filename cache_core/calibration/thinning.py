@@ -9,7 +9,7 @@ from functools import cache
 
 import torch
 
-from ..values import Value
+from ..values import Value, pairs
 
 ELEMENTS = 2**10
 """Numbers of one branch's value that are compared at a site. Their mean over all layers and latents
@@ -62,22 +62,34 @@ class Thinning:
         shape = rows // streams, sum(widths)
         return cls(rows, shape, stride, widths, dtype, filled[0].device)
 
-    def copy(self, parts: Sequence[torch.Tensor], places: Sequence[torch.Tensor | None]) -> None:
+    def copy(
+        self,
+        parts: Sequence[torch.Tensor],
+        places: Sequence[torch.Tensor | None],
+        bases: Sequence[torch.Tensor] = (),
+    ) -> None:
         """Copy what is left of a value to equal places, in batch order; None leaves it out.
 
         A copy, as a view would keep whole activations alive, and see what is written there.
+
+        Args:
+            bases: of what each part adds to these. Whole differences take memory, and time.
         """
         if len(parts) == len(places) == 1:
             # Nearly always, and every layer comes by here in every step.
             (part,), (place,) = parts, places
             if place is not None:
                 place.copy_(self._thin(part))
+                for base in bases:
+                    place.sub_(self._thin(base))
             return
         first = 0
-        for part, width in zip(parts, self.widths, strict=True):
+        for number, (part, width) in enumerate(zip(parts, self.widths, strict=True)):
             if not width:
                 continue
             thin = self._thin(part)
+            if bases:
+                thin = thin.to(self.dtype) - self._thin(bases[number])
             chunks = (thin,) if len(places) == 1 else thin.chunk(len(places))
             for place, values in zip(places, chunks, strict=True):
                 if place is not None:
@@ -104,9 +116,21 @@ def _prime_from(number: int) -> int:
     return number
 
 
-def tensors_of(value: Value) -> tuple[torch.Tensor, ...]:
-    """The tensors of a value, without what it leaves out."""
-    return (value,) if isinstance(value, torch.Tensor) else tuple(_tensors(value))
+Tensors = tuple[torch.Tensor, ...]
+
+
+def tensors_of(value: Value, base: Value = None) -> tuple[Tensors, Tensors]:
+    """The tensors of a value without what it leaves out, and those of its base, if it has one.
+
+    None of both where the two do not fit.
+    """
+    if base is None:
+        return ((value,) if isinstance(value, torch.Tensor) else tuple(_tensors(value))), ()
+    try:
+        both = list(pairs(value, base))
+    except ValueError:
+        return (), ()
+    return tuple([each for each, _ in both]), tuple([each for _, each in both])
 
 
 def _tensors(value: Value) -> Iterator[torch.Tensor]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import torch
 from torch import nn
 
 from ..session import Answer, Compute
@@ -27,7 +26,7 @@ def answer_added(question: Question, access: Added, block: nn.Module) -> Answer:
             return add_to(question.recall(), given)
         before = question.copy(given) if access.writes_in_place else given
         output = question.compute(compute, *args, **kwargs)
-        question.record(output, decision, lambda output: _added(output, before))
+        question.record(output, decision, before)
         return output
 
     return answer
@@ -49,23 +48,3 @@ def _given(
         position = order.index(name) if name in order else place
         found.append(kwargs[name] if name in kwargs else args[position])
     return found[0] if len(names) == 1 else tuple(found)
-
-
-def _added(output: Value, given: Value) -> Value:
-    """What the block added; None where a stream left it in another shape."""
-    try:
-        return _minus(output, given)
-    except ValueError:
-        return None
-
-
-def _minus(output: Value, given: Value) -> Value:
-    if isinstance(given, tuple) and isinstance(output, tuple):
-        return tuple(_minus(o, g) for o, g in zip(output, given, strict=True))
-    if isinstance(given, torch.Tensor) and isinstance(output, torch.Tensor):
-        if given.shape == output.shape:
-            return output - given
-    elif output is None:
-        # A stream that ends here, such as the prompt in the last block of SD3.
-        return None
-    raise ValueError("a block returned something else than its streams")

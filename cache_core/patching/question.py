@@ -87,26 +87,20 @@ class Question:
         value = self._session.recall(self._site, self._streams)
         return _moved(value, 0, self._batch_axis) if self._batch_axis else value
 
-    def record(
-        self, output: Value, decision: Decision, value_of: Callable[[Value], Value] | None = None
-    ) -> None:
+    def record(self, output: Value, decision: Decision, base: Value = None) -> None:
         """Store what was computed, where a later step needs it.
 
         Args:
-            value_of: makes the value of the output, if they are not the same; only called where it
-                is kept.
+            base: what the layer was given, where its value is what it added to that.
         """
-        session, value = self._session, output
+        session = self._session
         # Nearly every layer comes by here in every evaluation: nothing is asked for nothing.
-        is_kept = (session.times_storing or value_of is not None) and self.is_kept
-        began = perf_counter() if is_kept and session.times_storing else None
-        if value_of is not None:
-            value = session.make(value_of, output) if is_kept else None
+        began = perf_counter() if session.times_storing and self.is_kept else None
         if self._batch_axis:
-            value = _moved(value, self._batch_axis, 0)
-        session.record(self._site, self._streams, value, decision)
+            output, base = (_moved(value, self._batch_axis, 0) for value in (output, base))
+        session.record(self._site, self._streams, output, decision, base)
         # Other devices have only been told what to copy by now.
-        if began is not None and is_on_processor(value):
+        if began is not None and is_on_processor(output):
             session.add_storing(perf_counter() - began)
 
     def answer(

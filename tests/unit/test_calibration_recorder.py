@@ -143,6 +143,40 @@ def test_no_more_is_kept_than_asked_for() -> None:
     assert lags(recorder)[0] == [0.0] * 8, "what was compared stays"
 
 
+def added(steps: int, *, in_parts: bool, with_base: bool) -> list[list[float]]:
+    """Changes of what a block adds to one stream or to two, with one of them thinned out."""
+    generator = torch.Generator().manual_seed(1)
+    recorder = Recorder(steps, 2, elements=32)
+    for step in range(steps):
+        drawn = torch.randn(2, 4, 3, 40, generator=generator).unbind()
+        turned = [each.transpose(1, 2).contiguous().transpose(1, 2) for each in drawn]
+        given, value = turned if step % 2 else drawn
+        if in_parts:
+            whole = tuple(v - g for v, g in ((value, given), (value[:, :1], given[:, :1])))
+            given, value = (given, given[:, :1]), (value, value[:, :1])
+        else:
+            whole = value - given
+        if with_base:
+            recorder.observe(SITE, BOTH_STREAMS, value, step, base=given)
+        else:
+            recorder.observe(SITE, BOTH_STREAMS, whole, step)
+    return [list(row) for row in lags(recorder)]
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_what_is_added_is_compared_as_if_it_had_been_made_whole(in_parts: bool) -> None:
+    found = added(4, in_parts=in_parts, with_base=True)
+    assert found == near(*added(4, in_parts=in_parts, with_base=False))
+    assert 0 < found[0][0] < 5
+
+
+def test_what_does_not_fit_to_what_it_is_added_to_is_not_compared() -> None:
+    recorder = Recorder(3, 1)
+    for step in range(3):
+        recorder.observe(SITE, [COND], torch.ones(1, 4), step, base=torch.ones(1, 5))
+    assert recorder.rows(with_layers=False) == {}
+
+
 # Where values go.
 
 _generator = torch.Generator().manual_seed(0)

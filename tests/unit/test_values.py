@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from stepcache.cache_core.values import Value, copy, is_on_processor, join, nbytes, split
+from stepcache.cache_core.values import (
+    Value,
+    copy,
+    difference,
+    is_on_processor,
+    join,
+    nbytes,
+    pairs,
+    split,
+)
 
 
 def column(*rows: float) -> torch.Tensor:
@@ -100,3 +109,26 @@ def test_where_a_value_lies_is_known_of_anything() -> None:
         assert is_on_processor(output)
     for output in (elsewhere, (column(1.0), elsewhere)):
         assert not is_on_processor(output)
+
+
+def test_a_difference_has_the_structure_of_the_value() -> None:
+    given = (column(1, 2), column(5))
+    assert numbers(difference(column(4, 6), column(1, 2))) == [3, 4]
+    assert numbers(difference((column(4, 6), column(6)), given)) == [[3, 4], [1]]
+    ended = difference((column(4, 6), None), given)
+    assert isinstance(ended, tuple)
+    assert ended[1] is None, "a stream that the last block leaves out"
+    ((value, base),) = pairs((column(4, 6), None), given)
+    assert (numbers(value), numbers(base)) == ([4, 6], [1, 2])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [column(1), (column(1, 2),), (column(1), column(5)), (column(1, 2), column(5), None)],
+)
+def test_of_what_does_not_fit_there_is_no_difference(value: Value) -> None:
+    given = (column(1, 2), column(5))
+    with pytest.raises(ValueError):
+        difference(value, given)
+    with pytest.raises(ValueError):
+        list(pairs(value, given))
