@@ -73,7 +73,8 @@ class Thinning:
         A copy, as a view would keep whole activations alive, and see what is written there.
 
         Args:
-            bases: of what each part adds to these. Whole differences take memory, and time.
+            bases: copied is then what each part adds to its base; whole differences take memory
+                that the system may have to be asked for in every step.
         """
         if len(parts) == len(places) == 1:
             # Nearly always, and every layer comes by here in every step.

@@ -110,10 +110,7 @@ class Question:
         decision = self.decide(*args, *kwargs.values())
         if decision.reuse:
             return self.recall()
-        if self.is_measured:
-            value = self.compute(compute, *args, **kwargs)
-        else:
-            value = compute(*args, **kwargs)
+        value = self.compute(compute, *args, **kwargs)
         self.record(value, decision)
         return value
 
