@@ -195,12 +195,17 @@ class Session:
         Args:
             base: what is stored of the output is what it adds to this.
         """
-        rule, step = self._assigned[site], self.clock.step
-        self._report.count(
-            site.kind, step, reused=False, streams=len(streams), forced=decision.forced
-        )
-        if not self.keeps(site):
+        if self.is_beside:
             return
+        self._report.count(
+            site.kind, self.clock.step, reused=False, streams=len(streams), forced=decision.forced
+        )
+        if self.keeps(site):
+            self._take(site, streams, output, base)
+
+    def _take(self, site: Site, streams: Sequence[StreamKey], output: Value, base: Value) -> None:
+        """Keep what was computed; arguments as for `record`."""
+        rule, step = self._assigned[site], self.clock.step
         parts = self._divide(site, output, len(streams), base)
         for stream, part in zip(streams, parts, strict=False):
             entry = self._store.get(site, stream)
@@ -228,6 +233,9 @@ class Session:
             pass
         self._unfit.add(site)
         return ()
+
+    is_beside = False
+    """Whether the current call is no part of the run: nothing of it counts, or is kept."""
 
     times_storing = True
     """Whether what storing takes is to be told; while calibrating, it would say nothing."""

@@ -57,7 +57,7 @@ class CalibratingSession(Session):
     ) -> None:
         super().__init__(assigned, timeline, report)
         self._recorder, self._meter = recorder, meter
-        self._sensed: frozenset[Site] | None = None
+        self._sensed = frozenset[Site]()
         self._wanted: frozenset[Site] = frozenset()
         self._sizes: Counter[Site] = Counter()
         self._parts = {site: part_of(site) for site in assigned}
@@ -112,14 +112,14 @@ class CalibratingSession(Session):
     @contextmanager
     def sensing(self, sites: frozenset[Site]) -> Generator[None]:
         """Answer for these sites with what they returned before, and measure nothing."""
-        self._sensed = sites
+        self._sensed, self.is_beside = sites, True
         try:
             yield
         finally:
-            self._sensed = None
+            self._sensed, self.is_beside = frozenset[Site](), False
 
     def decide(self, site: Site, streams: Sequence[StreamKey]) -> Decision:
-        if self._sensed is None or site not in self._sensed:
+        if site not in self._sensed:
             return COMPUTE
         entries = [self._store.get(site, stream) for stream in streams]
         step = self.clock.step
@@ -129,7 +129,7 @@ class CalibratingSession(Session):
         return join([self._entry(site, stream).past[-1] for stream in streams])
 
     def keeps(self, site: Site) -> bool:
-        return self._sensed is None
+        return not self.is_beside
 
     def make(self, function: Callable[[Value], Value], output: Value) -> Value:
         with self._meter.not_counted():
@@ -137,28 +137,18 @@ class CalibratingSession(Session):
 
     @property
     def is_measuring(self) -> bool:
-        return self._sensed is None and self._meter.is_measuring
+        return not self.is_beside and self._meter.is_measuring
 
     def measure(self, site: Site) -> Callable[[], None]:
         return self._meter.start(self._parts[site])
 
     def asked(self, answer: Answer, site: Site | None = None) -> Answer:
-        if self._sensed is not None or not self._meter.is_timing or not self._rehearses():
+        if self.is_beside or not self._meter.is_timing or not self._rehearses():
             return answer
         return self._meter.asked(answer, None if site is None else self._parts[site])
 
-    def record(
-        self,
-        site: Site,
-        streams: Sequence[StreamKey],
-        output: Value,
-        decision: Decision,
-        base: Value = None,
-    ) -> None:
-        if self._sensed is not None:
-            return
+    def _take(self, site: Site, streams: Sequence[StreamKey], output: Value, base: Value) -> None:
         began, clock = perf_counter(), self.clock
-        self._report.count(site.kind, clock.step, reused=False, streams=len(streams))
         if is_value(output):
             if clock.evaluation == 0:
                 self._sizes[site] += nbytes(output)
@@ -244,25 +234,13 @@ class WatchingSession(Session):
     def keeps(self, site: Site) -> bool:
         return self._is_watched(site) or super().keeps(site)
 
-    def record(
-        self,
-        site: Site,
-        streams: Sequence[StreamKey],
-        output: Value,
-        decision: Decision,
-        base: Value = None,
-    ) -> None:
-        step = self.clock.step
+    def _take(self, site: Site, streams: Sequence[StreamKey], output: Value, base: Value) -> None:
         if super().keeps(site):
-            super().record(site, streams, output, decision, base)
-        else:
-            self._report.count(
-                site.kind, step, reused=False, streams=len(streams), forced=decision.forced
-            )
+            super()._take(site, streams, output, base)
         if self._is_watched(site) and is_value(output):
             company = id(self._assigned[site])
             value = output if site.kind is not SiteKind.GUIDANCE else _difference(output)
-            self._recorder.observe(site, streams, value, step, company, base)
+            self._recorder.observe(site, streams, value, self.clock.step, company, base)
 
     def _is_watched(self, site: Site) -> bool:
         return self.clock.step in self._watched[site]

@@ -221,7 +221,7 @@ class Run:
             ask = self._session.asked(lambda compute, *_: patched(call, compute))
             answer = ask(compute, (), {})
         if sensed is not None:
-            studying.compare(*sensed, x, sigma, answer)
+            studying.influence.compare(*sensed, x, sigma, answer)
         return answer
 
     @contextmanager
@@ -271,7 +271,7 @@ class Run:
             self._session, site, stream, conds, x, sigma, model, predict, self._note
         )
         if self._studying is not None:
-            self._studying.guided(x, sigma, answers)
+            self._studying.influence.guided(x, sigma, answers)
         return answers
 
     def _note(self, remark: str) -> None:

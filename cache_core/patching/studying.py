@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -23,8 +23,8 @@ from ..report import Report
 from ..rules import Rule
 from ..sites import Site, SiteKind
 from .facts import device_name, is_compiled, scheduler_of, shift_of
-from .guidance import network_outputs
-from .sensing import change_of, same_draws, sensing_steps, timed_steps
+from .influence import Influence
+from .sensing import same_draws, sensing_steps, timed_steps
 
 LOG = logging.getLogger("stepcache")
 
@@ -71,7 +71,7 @@ class Studying:
         self._assigned = assigned
         self._groups: dict[int, tuple[str, frozenset[Site]]] = {}
         self._timed = frozenset[int]()
-        self._changes: dict[str, list[tuple[torch.Tensor, torch.Tensor]]] = {}
+        self.influence = Influence(self._sampling, cfg, self._meter)
         self._own: list[tuple[int, float]] = []
         self._latent: tuple[int, ...] = ()
         self._rows = 0
@@ -153,32 +153,6 @@ class Studying:
             )
             return None
 
-    def compare(
-        self, name: str, other: Any, x: torch.Tensor, sigma: torch.Tensor, answer: Any
-    ) -> None:
-        """Take in what a call answered, and what it answered while a group was sensed."""
-        if not isinstance(answer, torch.Tensor) or answer.shape != x.shape:
-            return
-        output, changed = network_outputs(self._sampling, x, sigma, answer, other)
-        self._add(name, (changed - output).abs().sum(), output.abs().sum())
-
-    def guided(self, x: torch.Tensor, sigma: torch.Tensor, answers: Sequence[Any]) -> None:
-        """Take in both branches of one evaluation: how much of the output guidance makes.
-
-        In the timed steps alone, as they are spread over the run.
-        """
-        if not self._meter.is_timing:
-            return
-        with self._meter.not_counted():
-            cond, uncond = network_outputs(self._sampling, x, sigma, *answers)
-            difference = cond - uncond
-            guided = uncond + self._cfg * difference
-            change = abs(self._cfg - 1) * difference
-            self._add(SiteKind.GUIDANCE.value, change.abs().sum(), guided.abs().sum())
-
-    def _add(self, name: str, change: torch.Tensor, norm: torch.Tensor) -> None:
-        self._changes.setdefault(name, []).append((change, norm))
-
     def met(self, x: torch.Tensor, streams: int) -> None:
         """The latents of a model call."""
         self._latent = tuple(x.shape[1:])
@@ -250,7 +224,7 @@ class Studying:
             samples=self._rows,
             average=self._study.average,
             costs=self._costs(),
-            influence=self._influence(table),
+            influence=self.influence.by_group(table, self._sensed_at),
             is_whole=has_finished,
         )
         return scheduled(calibration)
@@ -305,17 +279,10 @@ class Studying:
             device=device_name(self._meter.device),
         )
 
-    def _influence(self, table: ErrorTable) -> dict[str, float]:
-        """Relative error of the output per relative change of what a group returns."""
-        when = {name: step for step, (name, _) in self._groups.items()}
-        found: dict[str, float] = {}
-        for name, pairs in self._changes.items():
-            change = sum(float(change) for change, _ in pairs)
-            norm = sum(float(norm) for _, norm in pairs)
-            own = 1.0 if name == SiteKind.GUIDANCE else change_of(table, name, when[name])
-            if own and norm and math.isfinite(change / norm / own):
-                found[name] = change / norm / own
-        return found
+    @property
+    def _sensed_at(self) -> dict[str, int]:
+        """The step in which each group has its turn."""
+        return {name: step for step, (name, _) in self._groups.items()}
 
     def _note(self, remark: str) -> None:
         if remark not in self._report.notes:
