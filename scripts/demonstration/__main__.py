@@ -6,8 +6,8 @@ import asyncio
 import signal
 import sys
 import time
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 if TYPE_CHECKING:
     from demonstration.comparison import Group
+    from demonstration.options import Options
     from demonstration.output import Output
     from demonstration.results import Series
 
@@ -47,7 +48,7 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _demo(options: Namespace) -> int:
+def _demo(options: Options) -> int:
     from setup.layout import ROOT
 
     from demonstration.checkpoint import check_checkpoint, read_header
@@ -59,22 +60,23 @@ def _demo(options: Namespace) -> int:
     if options.port is not None:
         require_free_port(options.port)
     if options.model is not None:
-        options.model = options.model.resolve()
-        check_checkpoint(options.model)
+        model = options.model.resolve()
+        check_checkpoint(model)
+        options = replace(options, model=model)
     else:
         models = ROOT / "demo" / "models"
         names = weight_files(groups) | {path.name for path in models.glob("*.safetensors")}
         for name in sorted(names):
             read_header(models / name, "the demo's weights", "get the whole repository again")
+    assert options.comfyui is not None, "scripts/demo.py says where ComfyUI is"
     output = Output()
     with running_server(
         Path(sys.executable),
         options.comfyui,
         output.log,
-        options.port,
-        options.model.parent if options.model else None,
-        ["--cpu"] if options.cpu or not _has_gpu() else [],
-        options.serve,
+        port=options.port,
+        checkpoints=options.model.parent if options.model else None,
+        options=["--cpu"] if options.cpu or not _has_gpu() else [],
     ) as address:
         results = asyncio.run(_compare(address, groups, options, output))
         print(f"\n{output.save_results(results)}")
@@ -90,7 +92,7 @@ def _demo(options: Namespace) -> int:
 
 
 async def _compare(
-    address: str, groups: Sequence[Group], options: Namespace, output: Output
+    address: str, groups: Sequence[Group], options: Options, output: Output
 ) -> Mapping[str, list[Series]]:
     import aiohttp
     from setup.errors import StepError

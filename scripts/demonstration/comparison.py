@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from setup.layout import ROOT
 from setup.progress import StepLine
 
 from .client import Client, Run, RunError
+from .options import Options
 from .output import Output
 from .prompts import (
     SAMPLERS,
@@ -49,7 +49,7 @@ class Group:
     files: Mapping[str, Any]
 
 
-def find_groups(options: Namespace) -> list[Group]:
+def find_groups(options: Options) -> list[Group]:
     """What to compare, from the names in workflows/: `unet_plain`, `unet_deepcache`, ...
 
     Raises:
@@ -113,7 +113,7 @@ class Entry:
 
 
 async def compare(
-    client: Client, groups: Sequence[Group], options: Namespace, output: Output
+    client: Client, groups: Sequence[Group], options: Options, output: Output
 ) -> dict[str, list[Series]]:
     """Warm every model up, then run all rounds.
 
@@ -140,7 +140,7 @@ async def compare(
     return results
 
 
-def _prepare(group: Group, object_info: Mapping[str, Any], options: Namespace) -> list[Entry]:
+def _prepare(group: Group, object_info: Mapping[str, Any], options: Options) -> list[Entry]:
     entries: list[Entry] = []
     for name, workflow in group.files.items():
         try:
@@ -156,7 +156,7 @@ def _prepare(group: Group, object_info: Mapping[str, Any], options: Namespace) -
     return entries
 
 
-def _adapt(prompt: Prompt, options: Namespace) -> Prompt:
+def _adapt(prompt: Prompt, options: Options) -> Prompt:
     """What the person asked for, in place of what the file says."""
     if options.steps is not None:
         prompt = with_inputs(prompt, {"steps": options.steps}, STEPPED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 EPILOG = """\
@@ -15,7 +16,27 @@ examples:
 """
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says, None where it was left away."""
+
+    comfyui: Path | None
+    model: Path | None
+    only: str | None
+    rounds: int
+    quick: bool
+    seed: int
+    steps: int | None
+    width: int | None
+    height: int | None
+    prompt: str | None
+    cpu: bool
+    port: int | None
+    serve: bool
+    thumbnails: bool
+
+
+def parse(arguments: list[str] | None = None) -> Options:
     """Read the command line; ends the program on a wrong one.
 
     Args:
@@ -47,14 +68,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--port", type=_port, help="port of the server (default: any free one)")
     add("--serve", action="store_true", help="leave the server running until Ctrl-C")
     add("--thumbnails", action="store_true", help="also write the pictures of workflows/")
-    options = parser.parse_args(arguments)
+    options = Options(**vars(parser.parse_args(arguments)))
     if options.model is None:
         for name in ("width", "height", "prompt"):
             if getattr(options, name) is not None:
                 parser.error(f"--{name} goes with --model; the demo's own models have one size")
-    if options.quick:
-        options.rounds = 1
-    return options
+    return replace(options, rounds=1) if options.quick else options
 
 
 def _at_least(lowest: int) -> Callable[[str], int]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import build_workflows
 import pytest
 from demonstration.comparison import find_groups, missing_nodes, weight_files
+from demonstration.options import parse
 from demonstration.prompts import PromptError, nodes_of, to_prompt, with_inputs, with_seed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,10 +140,6 @@ def only(prompt: dict[str, Any], kind: str) -> dict[str, Any]:
     return prompt[number]["inputs"]
 
 
-def options(**given: Any) -> Namespace:
-    return Namespace(**{"model": None, "only": None, **given})
-
-
 def test_files_are_what_the_script_writes() -> None:
     written = {path.stem: path.read_text("utf-8") for path in WORKFLOWS}
     assert written == build_workflows.build()
@@ -197,7 +193,7 @@ def test_a_node_that_the_server_lacks_is_named() -> None:
     fewer = {kind: info for kind, info in OBJECT_INFO.items() if kind != "StepCacheApplyPAB"}
     with pytest.raises(PromptError, match="no node StepCacheApplyPAB"):
         to_prompt(load("dit_pab"), fewer)
-    groups = find_groups(options(only="dit"))
+    groups = find_groups(parse(["--only", "dit"]))
     assert missing_nodes(groups, fewer) == ["StepCacheApplyPAB"]
     assert missing_nodes(groups, OBJECT_INFO) == []
 
@@ -228,7 +224,7 @@ def test_links_are_never_replaced_by_values() -> None:
 
 
 def test_every_model_has_its_plain_run_first() -> None:
-    groups = {group.name: list(group.files) for group in find_groups(options())}
+    groups = {group.name: list(group.files) for group in find_groups(parse([]))}
     assert {"unet", "dit", "dit_clip"} <= groups.keys()
     assert "checkpoint" not in groups
     for name, files in groups.items():
@@ -238,14 +234,14 @@ def test_every_model_has_its_plain_run_first() -> None:
 
 
 def test_the_persons_checkpoint_runs_the_checkpoint_workflows() -> None:
-    (group,) = find_groups(options(model=Path("any.safetensors")))
+    (group,) = find_groups(parse(["--model", "any.safetensors"]))
     assert group.name == "checkpoint"
     assert "checkpoint_smoothcache" in group.files
     assert not {"checkpoint_calibrate", "checkpoint_advisor"} & set(group.files)
 
 
 def test_the_weights_that_workflows_name_are_found() -> None:
-    assert weight_files(find_groups(options())) == {
+    assert weight_files(find_groups(parse([]))) == {
         "shapes_unet.safetensors",
         "shapes_dit.safetensors",
     }
