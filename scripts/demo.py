@@ -18,19 +18,12 @@ def main() -> int:
         print(f"This is Python {sys.version.split()[0]}; use CPython 3.10 or newer.")
         return 2
     from demonstration.options import parse
-    from setup.errors import StepError
     from setup.layout import SCRIPTS
     from setup.prepare import prepare_demo
+    from setup.start import set_up
 
     options = parse()
-    try:
-        runtime = prepare_demo(options.comfyui)
-    except StepError as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped during set-up", file=sys.stderr)
-        return 130
+    runtime = set_up(lambda: prepare_demo(options.comfyui))
     body = SCRIPTS / "demonstration" / "__main__.py"
     command = [str(runtime.python), str(body), *sys.argv[1:], "--comfyui", str(runtime.comfyui)]
     return _run(command)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,22 +32,20 @@ def main() -> int:
     if sys.hexversion < 0x030A0000:
         print(f"This is Python {sys.version.split()[0]}; use CPython 3.10 or newer.")
         return 2
-    from setup.errors import StepError
     from setup.prepare import prepare_all_tests, prepare_fast_tests, prepare_host_tests
+    from setup.start import INTERRUPTED, set_up
 
     options = _options()
     try:
         if options.comfyui_version is not None:
-            runtime = prepare_host_tests(options.comfyui_version)
+            runtime = set_up(lambda: prepare_host_tests(options.comfyui_version))
             return _test_in_comfyui(runtime, options)
-        runtime = prepare_fast_tests() if options.fast else prepare_all_tests(options.comfyui)
+        all_tests = partial(prepare_all_tests, options.comfyui)
+        runtime = set_up(prepare_fast_tests if options.fast else all_tests)
         return _check_and_test(runtime, options)
-    except StepError as error:
-        print(error, file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 def _options() -> argparse.Namespace:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Check, start the server, compare, write. Returns the exit status."""
-    from setup.errors import StepError
+    from setup.errors import StepError, explained
 
     from demonstration.options import parse
 
@@ -36,8 +36,7 @@ def main() -> int:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except OSError as error:
-        remedy = "check the free space and the rights of the folder output"
-        print(f"\n{StepError('writing the results', str(error), remedy)}", file=sys.stderr)
+        print(f"\n{explained(error, 'writing the results')}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nstopped; the server has ended", file=sys.stderr)
@@ -49,12 +48,13 @@ def _interrupt(*_: object) -> None:
 
 
 def _demo(options: Options) -> int:
-    from setup.layout import ROOT
+    from setup.layout import HOSTS, ROOT
 
     from demonstration.checkpoint import check_checkpoint, read_header
     from demonstration.comparison import find_groups, weight_files
     from demonstration.output import Output, save_thumbnails
     from demonstration.server import require_free_port, running_server
+    from demonstration.threads import use_free_cores
 
     groups = find_groups(options)
     if options.port is not None:
@@ -70,13 +70,17 @@ def _demo(options: Options) -> int:
             read_header(models / name, "the demo's weights", "get the whole repository again")
     assert options.comfyui is not None, "scripts/demo.py says where ComfyUI is"
     output = Output()
+    on_cpu = options.cpu or not _has_gpu()
+    if on_cpu:
+        use_free_cores()
     with running_server(
         Path(sys.executable),
         options.comfyui,
         output.log,
         port=options.port,
-        checkpoints=options.model.parent if options.model else None,
-        options=["--cpu"] if options.cpu or not _has_gpu() else [],
+        checkpoint=options.model,
+        options=["--cpu"] if on_cpu else [],
+        base=HOSTS / "serve" if options.serve else None,
     ) as address:
         results = asyncio.run(_compare(address, groups, options, output))
         print(f"\n{output.save_results(results)}")
@@ -87,8 +91,20 @@ def _demo(options: Options) -> int:
             print(f"\nComfyUI is at {address} until you press Ctrl-C here.", flush=True)
             while True:
                 time.sleep(1)
-    failed = any(one.failure for series in results.values() for one in series)
-    return 1 if failed and options.model is None else 0
+    return 0 if options.model is not None or _passes(results) else 1
+
+
+def _passes(results: Mapping[str, Sequence[Series]]) -> bool:
+    """Whether every workflow ran and every picture is judged correct; says so either way."""
+    from demonstration.results import fault_of, judged_pictures
+
+    every = [one for series in results.values() for one in series]
+    right, judged = judged_pictures(every)
+    print(f"{right} of {judged} pictures are judged correct")
+    faults = {one.name: fault for one in every if (fault := fault_of(one)) is not None}
+    for name, fault in faults.items():
+        print(f"FAILED      {name}: {fault}", file=sys.stderr)
+    return not faults
 
 
 async def _compare(

@@ -13,7 +13,7 @@ from setup.stamps import write_atomically
 from setup.tools import require_free_space
 
 from .client import Run
-from .results import Row, Series, show_psnr, summarise, table
+from .results import TOO_NOISY, Row, Series, show_psnr, summarise, table
 from .sheet import Tile, contact_sheet, mosaic
 
 NEEDED_BYTES = 200_000_000
@@ -86,7 +86,8 @@ def _by_method(
 
 def _tile(pictures: Sequence[bytes], row: Row) -> Tile:
     title = "" if row.seconds is None else f"{row.seconds:.2f} s"
-    if row.speedup is None or row.psnr is None:
+    if row.psnr is None:
         return Tile(pictures, title, "")
     details = f"PSNR {show_psnr(row.psnr)}   SSIM {row.ssim:.3f}"
-    return Tile(pictures, f"{row.speedup:.2f}x", details)
+    title = TOO_NOISY if row.speedup is None else f"{row.speedup:.2f}x"
+    return Tile(pictures, title, details)

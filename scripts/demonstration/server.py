@@ -35,7 +35,7 @@ def running_server(
     comfyui: Path,
     log: Path,
     port: int | None = None,
-    checkpoints: Path | None = None,
+    checkpoint: Path | None = None,
     options: Sequence[str] = (),
     base: Path | None = None,
 ) -> Iterator[str]:
@@ -46,7 +46,7 @@ def running_server(
         comfyui: the folder with its `main.py`.
         log: where the server's output goes.
         port: a port to insist on; by default any free one of the loopback interface.
-        checkpoints: a further folder of checkpoints.
+        checkpoint: the file of a model that loaders are to offer.
         options: further options of `main.py`.
         base: a folder for workflows, calibrations and pictures that stays; by default one that goes
             away with the server.
@@ -63,7 +63,7 @@ def running_server(
         if base is None:
             scratch = tempfile.TemporaryDirectory(prefix="stepcache-", ignore_cleanup_errors=True)
             base = Path(clean_up.enter_context(scratch))
-        fill_base_folder(base, checkpoints)
+        fill_base_folder(base, checkpoint)
         for attempt in range(ATTEMPTS):
             chosen = port or free_port()
             process = _start(python, comfyui, base, chosen, log, options)

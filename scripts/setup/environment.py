@@ -14,7 +14,7 @@ from .errors import StepError
 from .layout import CONSTRAINTS, python_in
 from .progress import StepLine
 from .stamps import fingerprint, is_stamped, write_stamp
-from .tools import require_free_space, run_tool
+from .tools import AGAIN, require_free_space, run_tool
 
 UNFINISHED = "stepcache-unfinished"
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input")
@@ -49,8 +49,10 @@ class Stage:
 class Environment:
     """A virtual environment in a folder of its own.
 
-    Whoever is interrupted leaves the file `stepcache-unfinished` behind, and an environment with
-    that file is built again from nothing. One that somebody made by hand is completed.
+    Whoever is interrupted leaves the file `stepcache-unfinished` behind. What is found with that
+    file is built again from nothing, unless nothing was installed since the file was written: then
+    the stages before stay, however long the download was that broke off. An environment that
+    somebody made by hand is completed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -73,9 +75,12 @@ class Environment:
         return self.folder / f"stepcache-{stage.name}.json"
 
     def _is_usable(self) -> bool:
-        if (self.folder / UNFINISHED).exists() or not self.python.is_file():
+        if not self.python.is_file() or not answers(self.python, "import pip"):
             return False
-        return answers(self.python, "import pip")
+        if not is_stamped(self.folder / UNFINISHED, self._content()):
+            return not (self.folder / UNFINISHED).exists()
+        self._unmark()
+        return True
 
     def _create(self) -> None:
         step = f"virtual environment in {self.folder.name}"
@@ -85,7 +90,7 @@ class Environment:
             self._remove(step)
         require_free_space(step, self.folder.parent, 100_000_000)
         self.folder.mkdir()
-        self._mark(step)
+        self._mark()
         # Inside another virtual environment, that one's own base may be the folder just removed.
         base = getattr(sys, "_base_executable", None) or sys.executable
         run_tool(
@@ -93,7 +98,7 @@ class Environment:
             step,
             [base, "-m", "venv", self.folder],
             "install Python's venv module (on Debian and Ubuntu: apt install python3-venv), "
-            "then run the same command again",
+            f"{AGAIN}",
         )
         self._unmark()
         line.done("made again, the one found was not whole" if was_there else "done")
@@ -118,7 +123,7 @@ class Environment:
     def _install(self, stage: Stage) -> None:
         line = StepLine(stage.title)
         require_free_space(stage.title, self.folder, stage.needed_bytes)
-        self._mark(stage.title)
+        self._mark()
         for arguments in stage.installs:
             pip_install(self.python, line, stage.title, arguments)
         if stage.finish is not None:
@@ -127,8 +132,14 @@ class Environment:
         self._unmark()
         line.done()
 
-    def _mark(self, step: str) -> None:
-        (self.folder / UNFINISHED).write_text(f"{step}\n", encoding="utf-8")
+    def _mark(self) -> None:
+        write_stamp(self.folder / UNFINISHED, self._content())
+
+    def _content(self) -> dict[str, str]:
+        """Changes with the first package that pip puts into place."""
+        places = ("*", "lib*/python*/site-packages/*", "Lib/site-packages/*")
+        names = {path.name for place in places for path in self.folder.glob(place)}
+        return {"holds": fingerprint(*sorted(names - {UNFINISHED}))}
 
     def _unmark(self) -> None:
         (self.folder / UNFINISHED).unlink()

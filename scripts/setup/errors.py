@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class StepError(Exception):
     """A step that failed.
@@ -21,3 +23,21 @@ class StepError(Exception):
     def __str__(self) -> str:
         why = self.why.strip().replace("\n", "\n            ")
         return f"FAILED      {self.step}\nwhy:        {why}\nwhat to do: {self.remedy}"
+
+
+def explained(error: OSError, step: str) -> StepError:
+    """What the operating system refused, as a step that failed.
+
+    Args:
+        error: as it was raised.
+        step: what was being done.
+    """
+    remedies = {
+        errno.ENOSPC: "free some disk space, then run the same command again",
+        errno.EROFS: "copy the checkout to a folder that you may write in, and run it there",
+        errno.EACCES: "give yourself the right to write there, or copy the checkout to a folder "
+        "that you may write in, and run it there",
+    }
+    remedies[errno.EPERM] = remedies[errno.EACCES]
+    remedy = remedies.get(error.errno or 0, "mend this, then run the same command again")
+    return StepError(step, str(error), remedy)

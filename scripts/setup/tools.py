@@ -13,15 +13,34 @@ from .errors import StepError
 from .progress import StepLine
 
 KEPT_LINES = 15
-NO_SPACE_WORDS = ("No space left on device", "[Errno 28]", "not enough space on the disk")
-NO_NETWORK_WORDS = (
-    "NewConnectionError",
-    "Temporary failure in name resolution",
-    "getaddrinfo failed",
-    "Network is unreachable",
-    "ProxyError",
-    "ReadTimeoutError",
+AGAIN = "then run the same command again: it goes on where it can"
+REMEDIES = (
+    (
+        ("No space left on device", "[Errno 28]", "not enough space on the disk"),
+        f"free some disk space, {AGAIN}",
+    ),
+    (
+        (
+            "connection broken by",
+            "Connection aborted",
+            "Connection reset",
+            "IncompleteRead",
+            "NewConnectionError",
+            "Temporary failure in name resolution",
+            "getaddrinfo failed",
+            "Network is unreachable",
+            "ProxyError",
+            "ReadTimeoutError",
+        ),
+        f"check the network (or pip's proxy settings), {AGAIN}",
+    ),
+    (
+        ("No matching distribution found",),
+        "the package registry that pip asks has no such version for this Python: use CPython 3.11 "
+        f"to 3.13, or another registry (`python -m pip config list` shows which), {AGAIN}",
+    ),
 )
+"""What a tool prints, and what to do about it; the first that fits counts."""
 
 
 def run_tool(
@@ -73,12 +92,12 @@ def run_tool(
         raise StepError(step, output or f"exit status {code}", _remedy(output, remedy))
 
 
-def _remedy(output: str, remedy: str) -> str:
-    if any(words in output for words in NO_SPACE_WORDS):
-        return "free some disk space, then run the same command again"
-    if any(words in output for words in NO_NETWORK_WORDS):
-        return "check the network (or pip's proxy settings), then run the same command again"
-    return remedy
+def _remedy(output: str, otherwise: str) -> str:
+    """What to do about a tool's last lines."""
+    for words, remedy in REMEDIES:
+        if any(each in output for each in words):
+            return remedy
+    return otherwise
 
 
 def require_free_space(step: str, folder: Path, needed_bytes: int) -> None:
@@ -97,5 +116,5 @@ def require_free_space(step: str, folder: Path, needed_bytes: int) -> None:
         raise StepError(
             step,
             f"{folder} has {free / 1e9:.1f} GB free; {needed_bytes / 1e9:.1f} GB are needed",
-            "free some disk space, then run the same command again",
+            f"free some disk space, {AGAIN}",
         )
