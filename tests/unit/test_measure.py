@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from demonstration.client import Run
 from demonstration.measure import psnr, read_picture, ssim
-from demonstration.results import Series, summarise, table
+from demonstration.results import Series, fault_of, judged_pictures, summarise, table
 from demonstration.sheet import SIDE, Tile, contact_sheet, mosaic
+from demonstration.threads import threads_for, use_free_cores
 from PIL import Image
 
 
@@ -75,11 +76,84 @@ def series_pair(plain_seconds: list[float], own_seconds: list[float]) -> tuple[S
 
 
 def test_speedup_is_the_median_of_the_rounds_ratios() -> None:
-    _, own = series_pair([10.0, 30.0, 20.0], [5.0, 5.0, 20.0])
+    _, own = series_pair([10.0, 11.0, 21.0], [5.0, 5.0, 10.0])
     row = summarise(own)
-    assert row.speedup == pytest.approx(2.0)
+    assert row.speedup == pytest.approx(2.1)
     assert row.seconds == pytest.approx(5.0)
     assert (row.evaluations, row.computed, row.reused, row.extra_mib) == (4, 3, 5, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("plain_seconds", "noise"),
+    [
+        ([10.65], "1 round"),
+        ([1.2, 1.2], "2 rounds"),
+        ([10.65, 0.5, 1.2], "3 rounds, 0.50x to 10.65x"),
+        ([1.2, 1.2, 1.2, 1.2, 1.2, 1.2, 1.2, 10.65], "8 rounds, 1.20x to 10.65x"),
+        ([1.0, 1.0, 1.0, 1.2, 1.2, 1.2, 1.4, 1.4, 1.4], "9 rounds, 1.00x to 1.40x"),
+    ],
+)
+def test_rounds_that_are_too_few_or_too_scattered_tell_no_speedup(
+    plain_seconds: list[float], noise: str
+) -> None:
+    plain, own = series_pair(plain_seconds, [1.0] * len(plain_seconds))
+    row = summarise(own)
+    assert (row.speedup, row.noise) == (None, noise)
+    text = table([summarise(plain), row])
+    assert f"Too noisy to tell a speedup: unet_deepcache ({noise})." in text
+    assert "x  " not in text.split("Too noisy")[0]
+
+
+def test_a_single_outlier_among_many_rounds_does_no_harm() -> None:
+    _, own = series_pair([1.2] * 8 + [10.65], [1.0] * 9)
+    assert summarise(own).speedup == pytest.approx(1.2)
+
+
+JUDGED = "{} of 2 pictures correct\npicture 1: correct, a circle\npicture 2: {}, a blue circle"
+
+
+@pytest.mark.parametrize(
+    ("texts", "pictures", "fault"),
+    [
+        ([JUDGED.format(2, "correct")], 2, None),
+        ([JUDGED.format(1, "wrong")], 2, "seed 7: wrong, a blue circle"),
+        ([JUDGED.format(2, "correct")], 3, "seed 7: 3 pictures, 2 judged"),
+        ([], 2, "seed 7: 2 pictures, 0 judged"),
+        ([], 0, "seed 7: 0 pictures, 0 judged"),
+    ],
+)
+def test_every_picture_has_to_be_judged_correct(
+    texts: list[str], pictures: int, fault: str | None
+) -> None:
+    series = Series("dit_pab", runs=[Run(7, 1.0, 4, [encoded(100)] * pictures, texts=texts)])
+    assert fault_of(series) == fault
+
+
+def test_a_workflow_that_failed_or_did_not_run_is_at_fault() -> None:
+    assert fault_of(Series("dit_pab", failure="no such node")) == "no such node"
+    assert fault_of(Series("dit_pab")) == "it did not run"
+
+
+def test_verdicts_of_all_rounds_are_counted() -> None:
+    texts = [JUDGED.format(2, "correct")], [JUDGED.format(1, "wrong")]
+    runs = [Run(i, 1.0, 4, [encoded(100)] * 2, texts=text) for i, text in enumerate(texts)]
+    series = Series("dit_clip_pab", runs=runs)
+    assert judged_pictures([series, series]) == (6, 8)
+    assert summarise(series).verdict == "3 of 4 pictures correct"
+
+
+@pytest.mark.parametrize(
+    ("busy", "threads"),
+    [([0, 0], 2), ([6, 15], 2), ([100, 0], 1), ([50, 50], 1), ([100, 100], 1), ([40, 0, 0, 0], 3)],
+)
+def test_as_many_threads_as_cores_are_free(busy: list[float], threads: int) -> None:
+    assert threads_for(busy) == threads
+
+
+def test_a_number_of_threads_that_the_person_has_set_stays() -> None:
+    variables = {"OMP_NUM_THREADS": "7"}
+    use_free_cores(variables)
+    assert variables == {"OMP_NUM_THREADS": "7"}
 
 
 def test_equal_pictures_are_said_to_be_equal_and_stay_valid_json() -> None:
@@ -103,7 +177,7 @@ def test_a_run_without_reuse_says_why() -> None:
 
 
 def test_table_columns_stand_below_each_other() -> None:
-    plain, own = series_pair([1.0], [0.25])
+    plain, own = series_pair([1.0] * 3, [0.25] * 3)
     lines = table([summarise(plain), summarise(own)]).splitlines()
     end = lines[0].index("speedup") + len("speedup")
     assert lines[3][:end].endswith("4.00x")
