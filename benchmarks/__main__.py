@@ -63,7 +63,8 @@ def _arithmetic(arguments: argparse.Namespace) -> int:
     _boot()
     from . import arithmetic
 
-    arithmetic.run(arguments.names or list(arithmetic.BENCHMARKS), arguments.pairs)
+    names = arguments.names or list(arithmetic.BENCHMARKS)
+    arithmetic.run(names, arguments.pairs, arguments.tiny)
     return 0
 
 
@@ -124,6 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     arithmetic = add(_arithmetic, "full width against the arithmetic that is saved")
     arithmetic.add_argument("names", nargs="*", metavar="name", help="default: all")
     arithmetic.add_argument("--pairs", type=_count, help="timed pairs a row")
+    arithmetic.add_argument("--tiny", action="store_true", help="try the code on tiny networks")
     shown = add(_page, "write a result file as a Markdown page")
     shown.add_argument("file", nargs="?", type=Path, help="default: the reference matrix")
     shown.add_argument("--out", type=Path, metavar="FILE")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,21 +32,50 @@ from . import measure, models
 from .record import BenchmarkError
 
 RESULTS = Path(__file__).resolve().parent / "results"
+TINY_RESULTS = RESULTS.parents[1] / "output" / "arithmetic_tiny"
 WHOLE_RUN = PercentRange(0.0, 1.0)
 WAN_LAYERS = 2
-WAN_LAYER_BYTES = 2 * 256 * 1536 * 4
-"""One layer's output: cond and uncond × tokens × width × bytes."""
 WIDE, AREA = 64, 4
 """Where a branch is left out the picture has twice the side, so AREA times the tokens: the more
 rows a matrix product has, the nearer half a batch comes to half the time."""
 WAN_PICTURE_BYTES = 16 * WIDE * WIDE * 4
 
 
-def overhead(pairs: int) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How wide the networks are.
+
+    Args:
+        unet: channels of the first level of SD1.5's layout.
+        dit: width of Wan's layout.
+        int8: inputs and outputs that a layer has at least to be multiplied in int8.
+        has_trained: whether the demo's models are timed too.
+    """
+
+    unet: int
+    dit: int
+    int8: int
+    has_trained: bool
+
+    @property
+    def layer_bytes(self) -> int:
+        """Of one layer of Wan's layout: cond and uncond × tokens × width × bytes."""
+        return 2 * 256 * self.dit * 4
+
+    def both(self) -> tuple[models.Bench, models.Bench]:
+        """Both networks."""
+        return models.sd15(channels=self.unet), models.wan(width=self.dit)
+
+
+FULL, TINY = Scale(320, 1536, 512, True), Scale(32, 128, 16, False)
+"""The widths of published models; and to try the code, in a moment."""
+
+
+def overhead(pairs: int, scale: Scale) -> list[dict[str, Any]]:
     """Everything attached, nothing reused."""
     rows: list[dict[str, Any]] = []
     idle = PAB(1, 1, 1, WHOLE_RUN)
-    for bench in (models.sd15(), models.wan()):
+    for bench in scale.both():
         patched = attach(bench.model, idle)
         if "SD1.5" in bench.name:
             patched = attach(patched, DeepCache(1, 0))
@@ -67,22 +97,22 @@ def overhead(pairs: int) -> list[dict[str, Any]]:
     return rows
 
 
-def deepcache(pairs: int) -> list[dict[str, Any]]:
+def deepcache(pairs: int, scale: Scale) -> list[dict[str, Any]]:
     """DeepCache on SD1.5 at full width."""
-    bench = models.sd15()
+    bench = models.sd15(channels=scale.unet)
     rows: list[dict[str, Any]] = []
     for interval in (3, 5):
         for branch in (0, 1):
-            formula = 2 * 320 * 32 * 32 * 4  # both kept tensors are 320 channels at full size
+            formula = 2 * scale.unet * 32 * 32 * 4  # both kept tensors have the first level's size
             method = DeepCache(interval, branch)
             rows.append(_speedup(bench, method, interval, pairs, formula))
     return rows
 
 
-def pab(pairs: int) -> list[dict[str, Any]]:
+def pab(pairs: int, scale: Scale) -> list[dict[str, Any]]:
     """PAB on a wide Wan-type DiT."""
-    bench = models.wan()
-    one_kind = WAN_LAYERS * WAN_LAYER_BYTES
+    bench = models.wan(width=scale.dit)
+    one_kind = WAN_LAYERS * scale.layer_bytes
     settings = ((2, 6, 6, 2), (3, 1, 3, 1))
     return [
         _speedup(bench, PAB(s, 1, c, WHOLE_RUN), steps, pairs, kinds * one_kind)
@@ -90,11 +120,11 @@ def pab(pairs: int) -> list[dict[str, Any]]:
     ]
 
 
-def fastercache(pairs: int) -> list[dict[str, Any]]:
+def fastercache(pairs: int, scale: Scale) -> list[dict[str, Any]]:
     """FasterCache on a wide Wan-type DiT: each half alone, and both."""
-    bench = models.wan(WIDE)
+    bench = models.wan(WIDE, scale.dit)
     windows = {"attention_window": WHOLE_RUN, "guidance_window": WHOLE_RUN}
-    attention = 2 * WAN_LAYERS * WAN_LAYER_BYTES * AREA  # two outputs of every layer
+    attention = 2 * WAN_LAYERS * scale.layer_bytes * AREA  # two outputs of every layer
     bands = 2 * WAN_PICTURE_BYTES
     return [
         _speedup(bench, FasterCache(1, 1, 1, guidance_interval=5, **windows), 5, pairs, bands),
@@ -107,40 +137,38 @@ def fastercache(pairs: int) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def tgate(pairs: int) -> list[dict[str, Any]]:
+def tgate(pairs: int, scale: Scale) -> list[dict[str, Any]]:
     """T-GATE on a wide Wan-type DiT: version 1, and version 2."""
-    bench = models.wan(WIDE)
-    one_kind = WAN_LAYERS * WAN_LAYER_BYTES * AREA
+    bench = models.wan(WIDE, scale.dit)
+    one_kind = WAN_LAYERS * scale.layer_bytes * AREA
     return [
         _speedup(bench, TGate(2, 0, 1, 1), 5, pairs, one_kind),
         _speedup(bench, TGate(4, 0, 2, 1), 8, pairs, 2 * one_kind),
     ]
 
 
-def smoothcache(pairs: int) -> list[dict[str, Any]]:
+def smoothcache(pairs: int, scale: Scale) -> list[dict[str, Any]]:
     """SmoothCache on a wide Wan-type DiT: attention alone, and feed-forward too."""
-    bench = models.wan()
+    bench = models.wan(width=scale.dit)
     row = (True, False, False, True, False, True)
     kinds = (SiteKind.SELF_ATTENTION, SiteKind.FEED_FORWARD)
     return [
         _speedup(
             bench, SmoothCache(tuple((kind, None, row) for kind in chosen), "benchmark"), len(row),
-            pairs, len(chosen) * WAN_LAYERS * WAN_LAYER_BYTES,
+            pairs, len(chosen) * WAN_LAYERS * scale.layer_bytes,
         )
         for chosen in (kinds[:1], kinds)
     ]  # fmt: skip
 
 
-def calibrate(pairs: int) -> list[dict[str, Any]]:
+def calibrate(pairs: int, scale: Scale) -> list[dict[str, Any]]:
     """What it costs to measure a run: plain ÷ calibrating seconds, so 0.87 is 15 % more."""
-    wide = [
-        (bench.name, bench.model, lambda m, b=bench: b.sample(m, 12))
-        for bench in (models.sd15(), models.wan())
-    ]
+    wide = [(bench.name, bench.model, lambda m, b=bench: b.sample(m, 12)) for bench in scale.both()]
     trained = [
         (f"{name}, {batch} at once", toys.load(name), partial(_drawn, name, batch))
         for name in ("shapes_dit", "shapes_unet")
         for batch in (1, 8)
+        if scale.has_trained
     ]
     rows: list[dict[str, Any]] = []
     for name, model, sample in [*wide, *trained]:
@@ -156,21 +184,22 @@ def calibrate(pairs: int) -> list[dict[str, Any]]:
     return rows
 
 
-def settings(pairs: int) -> list[dict[str, Any]]:
+def settings(pairs: int, scale: Scale) -> list[dict[str, Any]]:
     """Settings of PyTorch alone: plain ÷ set seconds, and how far the pictures lie apart."""
-    wide = [(b.name, b.model, partial(b.sample, steps=4)) for b in (models.sd15(), models.wan())]
+    wide = [(b.name, b.model, partial(b.sample, steps=4)) for b in scale.both()]
     trained = [
         (f"{name}, 8 at once", toys.load(name), partial(_drawn, name, 8))
         for name in ("shapes_dit", "shapes_unet")
+        if scale.has_trained
     ]
     every = (AttentionBackend("flash"), AttentionBackend("math"), FusedProjections())
     return _set_beside_plain([*wide, *trained], every, 1, pairs)
 
 
-def int8(pairs: int) -> list[dict[str, Any]]:
+def int8(pairs: int, scale: Scale) -> list[dict[str, Any]]:
     """Dynamic Int8 alone on the models that are wide enough, as `settings`; and by itself."""
-    wide = [(b.name, b.model, partial(b.sample, steps=4)) for b in (models.sd15(), models.wan())]
-    return _set_beside_plain(wide, (DynamicInt8(without_gain=ANYWAY),), 2, pairs)
+    wide = [(b.name, b.model, partial(b.sample, steps=4)) for b in scale.both()]
+    return _set_beside_plain(wide, (DynamicInt8(scale.int8, ANYWAY),), 2, pairs)
 
 
 def _set_beside_plain(
@@ -240,12 +269,13 @@ BENCHMARKS = {
 """What is timed, and in how many pairs unless asked otherwise."""
 
 
-def run(names: list[str], pairs: int | None) -> None:
+def run(names: list[str], pairs: int | None, is_tiny: bool) -> None:
     """Time benchmarks and write their results.
 
     Args:
         names: of `BENCHMARKS`.
         pairs: timed pairs per row, instead of each benchmark's own number.
+        is_tiny: try the code on tiny networks; results go elsewhere.
 
     Raises:
         BenchmarkError: there is no such benchmark.
@@ -262,10 +292,11 @@ def run(names: list[str], pairs: int | None) -> None:
         "system": platform.system(),
         "architecture": platform.machine(),
     }
+    scale, folder = (TINY, TINY_RESULTS) if is_tiny else (FULL, RESULTS)
     for name in names:
         print(name, flush=True)
         benchmark, own_pairs = BENCHMARKS[name]
-        result = {"machine": machine, "rows": benchmark(pairs or own_pairs)}
-        path = RESULTS / f"{name}.json"
+        result = {"machine": machine, "rows": benchmark(pairs or own_pairs, scale)}
+        path = folder / f"{name}.json"
         write_atomically(path, json.dumps(result, indent=2, ensure_ascii=False) + "\n")
         print(json.dumps(result["rows"], indent=2, ensure_ascii=False), flush=True)

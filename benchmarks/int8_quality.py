@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from quality import HERE, machine
 from quality_records import rows_of, write_json
-from quality_runs import Patch, Subject, score
+from quality_runs import STEPS, Patch, Subject, score
 from quality_settings import NODE_WINDOW
 from stepcache import speed
 from stepcache.cache_core.methods import PAB
@@ -42,15 +42,17 @@ PATCHES: dict[str, tuple[str, Patch]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=500, help="captions per setting")
+    parser.add_argument("--models", nargs="+", default=["dit", "unet"])
     parser.add_argument("--batch", type=int, default=25, help="captions sampled at once")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of the sampler")
     parser.add_argument("--pair-every", type=int, default=4, help="time every n-th batch in a pair")
     parser.add_argument("--threads", type=int, help="of the processor; otherwise all")
     parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "int8")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    for model in ("dit", "unet"):
-        subject = Subject(model, "float32", arguments.work, arguments.batch)
+    for model in arguments.models:
+        subject = Subject(model, "float32", arguments.work, arguments.batch, arguments.steps)
         for name, (parameters, patch) in PATCHES.items():
             print(f"{model}: {name}", flush=True)
             record = subject.record(name, "", parameters)

@@ -74,31 +74,34 @@ def trained(name: str, device: Device = None) -> Bench:
     return Bench(name, toys.load(name), toy.latent, toy.context, cfg=2.0)
 
 
-def sd15(half: bool = False, device: Device = None) -> Bench:
+def sd15(half: bool = False, device: Device = None, channels: int = 320) -> Bench:
     """SD1.5 as published: 860 M parameters, 12 input and 12 output blocks.
 
     Args:
         half: in bf16 instead of float32.
+        channels: of the first level, a multiple of 32; fewer make a narrow network of that layout.
     """
     config = supported.SD15({
-        "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": 320,
+        "image_size": 32, "in_channels": 4, "out_channels": 4, "model_channels": channels,
         "num_res_blocks": [2] * 4, "channel_mult": [1, 2, 4, 4], "use_spatial_transformer": True,
         "transformer_depth": [1] * 6 + [0] * 2, "transformer_depth_output": [1] * 9 + [0] * 3,
         "transformer_depth_middle": 1, "context_dim": 768, "use_linear_in_transformer": False,
         "legacy": False, "adm_in_channels": None, "use_temporal_attention": False,
     })  # fmt: skip
     model = _patcher(config, torch.bfloat16 if half else torch.float32, device)
-    return Bench("SD1.5, 256 × 256", model, (1, 4, 32, 32), (77, 768))
+    name = "SD1.5" if channels == 320 else f"SD1.5 layout, width {channels}"
+    return Bench(f"{name}, 256 × 256", model, (1, 4, 32, 32), (77, 768))
 
 
-def wan(side: int = 32) -> Bench:
-    """A Wan 2.1 text-to-video layout at the width of the 1.3 B model, two layers.
+def wan(side: int = 32, width: int = 1536) -> Bench:
+    """A Wan 2.1 text-to-video layout, two layers.
 
     Args:
         side: of the square latent picture; four latent pixels make a token.
+        width: a multiple of 128; by default that of the 1.3 B model.
     """
-    name = f"Wan-type DiT, width 1536, {side * side // 4} tokens"
-    model = _patcher(_wan(1536, 8960, 12, 2))
+    name = f"Wan-type DiT, width {width}, {side * side // 4} tokens"
+    model = _patcher(_wan(width, 35 * width // 6, width // 128, 2))
     return Bench(name, model, (1, 16, 1, side, side), (128, 4096))
 
 

@@ -18,7 +18,7 @@ import quality_calibrated as calibrated
 import torch
 from quality import machine
 from quality_records import read_json, write_json
-from quality_runs import Subject
+from quality_runs import STEPS, Subject
 from stepcache.cache_core.patching import attach, last_report
 
 from demo.shapes import scenes
@@ -80,6 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "calibration")
     parser.add_argument("--pairs", type=int, default=11)
+    parser.add_argument("--steps", type=int, default=STEPS, help="of the sampler")
     parser.add_argument("--models", nargs="+", default=["dit", "unet"])
     parser.add_argument(
         "--threads", type=int, help="of PyTorch, when calibrating too; --work has those of no other"
@@ -90,7 +91,7 @@ def main() -> None:
     kept = [row for row in _earlier() if row["model"] not in arguments.models]
     rows: list[dict[str, Any]] = []
     for name in arguments.models:
-        subject = Subject(name, "bfloat16", arguments.work, batch=25)
+        subject = Subject(name, "bfloat16", arguments.work, 25, arguments.steps)
         subject.warm_up(subject.model)
         rows += rows_of(subject, arguments.work, arguments.pairs)
     found = {"machine": machine(), "threads": torch.get_num_threads(), "method": METHOD}

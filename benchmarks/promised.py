@@ -36,7 +36,7 @@ from stepcache.nodes.auditing import caches  # noqa: E402
 import nodes as host_nodes  # noqa: E402
 
 RESULT = Path(__file__).resolve().parent / "results" / "promised.json"
-MOST_FOLLOWED, PAIRS = 3, 9
+MOST_FOLLOWED = 3
 TOLERANCE = 0.1
 """How far what comes may be from what was promised."""
 
@@ -53,7 +53,9 @@ def paired(before: Any, after: Any, name: str, options: argparse.Namespace) -> m
     sample = _sampling(name, options)
     with torch.inference_mode():
         return measure.paired(
-            lambda: sample(before, options.steps), lambda: sample(after, options.steps), PAIRS
+            lambda: sample(before, options.steps),
+            lambda: sample(after, options.steps),
+            options.pairs,
         )
 
 
@@ -93,6 +95,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--size", type=int)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--pairs", type=int, default=9, help="timed pairs a recommendation")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for name in options.models:

@@ -26,7 +26,7 @@ host.boot(cpu=False)
 import quality_hosts as hosts  # noqa: E402
 import torch  # noqa: E402
 from quality_records import Record, rows_of, write_json  # noqa: E402
-from quality_runs import Subject, score  # noqa: E402
+from quality_runs import STEPS, Subject, score  # noqa: E402
 from quality_settings import SETTINGS, Setting  # noqa: E402
 from stepcache.cache_core.patching import attach  # noqa: E402
 
@@ -101,7 +101,9 @@ def run(arguments: argparse.Namespace) -> None:
         ]  # fmt: skip
         if not chosen:
             continue
-        subject = Subject(model, arguments.precision, arguments.work, arguments.batch)
+        subject = Subject(
+            model, arguments.precision, arguments.work, arguments.batch, arguments.steps
+        )
         defaults = score_ours(subject, chosen, arguments)
         score_hosts(subject, theirs, defaults, arguments)
 
@@ -136,6 +138,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=500, help="captions per setting")
     parser.add_argument("--only", default="*", metavar="MODEL/NAME", help='such as "dit/PAB*"')
     parser.add_argument("--batch", type=int, default=25, help="captions sampled at once")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of the sampler")
     parser.add_argument("--pair-every", type=int, default=4, help="time every n-th batch in a pair")
     parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--threads", type=int, help="of the processor; otherwise all")

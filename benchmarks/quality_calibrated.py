@@ -28,7 +28,7 @@ import quality_hosts as hosts  # noqa: E402
 import torch  # noqa: E402
 from quality import machine  # noqa: E402
 from quality_records import Record, read_json, rows_of, write_json  # noqa: E402
-from quality_runs import Patch, Subject, retime, score  # noqa: E402
+from quality_runs import STEPS, Patch, Subject, retime, score  # noqa: E402
 from stepcache.cache_core.advisor import Advice, advise  # noqa: E402
 from stepcache.cache_core.calibration import Calibration, Wish  # noqa: E402
 from stepcache.cache_core.calibration import file as calibration_file  # noqa: E402
@@ -178,6 +178,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=500, help="captions per setting")
     parser.add_argument("--models", nargs="+", default=["dit", "unet"])
     parser.add_argument("--batch", type=int, default=25, help="captions sampled at once")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of the sampler")
     parser.add_argument("--pair-every", type=int, default=4, help="time every n-th batch in a pair")
     parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--threads", type=int, help="of the processor; otherwise all")
@@ -191,7 +192,9 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     for name in arguments.models if not arguments.merge_only else ():
-        subject = Subject(name, arguments.precision, arguments.work, arguments.batch)
+        subject = Subject(
+            name, arguments.precision, arguments.work, arguments.batch, arguments.steps
+        )
         run_ours(subject, calibration_of(subject, arguments.work), arguments)
         if not arguments.without_hosts:
             run_hosts(subject, arguments)

@@ -35,17 +35,20 @@ class Subject:
         precision: "float32", or "bfloat16" for weights and arithmetic.
         work: folder of the records and the plain pictures.
         batch: captions sampled at once.
+        steps: of the sampler.
     """
 
-    def __init__(self, name: str, precision: str, work: Path, batch: int) -> None:
+    def __init__(
+        self, name: str, precision: str, work: Path, batch: int, steps: int = STEPS
+    ) -> None:
         self.name, self.precision, self.batch = name, precision, batch
         self._work = work
         settings = {**evaluate.DEFAULTS[name], "sampler": "euler", "scheduler": "simple"}
         self.options = Namespace(
-            model=name, models=evaluate.MODELS, frames=1, steps=STEPS, **settings
+            model=name, models=evaluate.MODELS, frames=1, steps=steps, **settings
         )
         self._conditions = {
-            "model": name, "precision": precision, "steps": STEPS, "seed": SEED, **settings,
+            "model": name, "precision": precision, "steps": steps, "seed": SEED, **settings,
             "batch": batch, "threads": torch.get_num_threads(), "torch": torch.__version__,
         }  # fmt: skip
         self._seconds = 0.0

@@ -110,15 +110,17 @@ def _calibrating(plain: Prompt, name: str) -> Prompt:
     }
 
 
-async def _measured(address: str, rounds: int) -> list[dict[str, Any]]:
+async def _measured(address: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     async with Client(address) as client:
         info = await client.object_info()
         rows: list[dict[str, Any]] = []
-        for name, pictures in product(MODELS, PICTURES):
+        for name, pictures in product(arguments.models, arguments.pictures):
             text = (ROOT / "workflows" / f"{name}_plain.json").read_text(encoding="utf-8")
             file = f"{name} {pictures}"
             generations = Generations(client, file, json.loads(text), info, pictures)
-            rows.append({"model": name, "pictures": pictures, **await _row(generations, rounds)})
+            rows.append(
+                {"model": name, "pictures": pictures, **await _row(generations, arguments.rounds)}
+            )
             print(rows[-1], flush=True)
         return rows
 
@@ -146,11 +148,15 @@ def _spread(values: list[float]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=25)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--pictures", nargs="+", type=int, default=PICTURES, help="at once")
+    arguments = parser.parse_args()
+    if arguments.rounds < 2:
+        parser.error("--rounds: expected 2 or more, as quartiles are told")
     with tempfile.TemporaryDirectory() as folder:
         log, python = Path(folder) / "server.log", Path(sys.executable)
         with running_server(python, host.comfyui_path(), log, options=("--cpu",)) as address:
-            rows = asyncio.run(_measured(address, rounds))
+            rows = asyncio.run(_measured(address, arguments))
     machine = {
         "python": platform.python_version(),
         "system": platform.system(),

@@ -92,7 +92,9 @@ MOVES = """async ([type, name, values, pause]) => {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--only", default="", metavar="TEXT", help="nodes with this in their name")
+    arguments = parser.parse_args()
+    sliders = [each for each in SLIDERS if arguments.only in each.node]
     with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
         machine = {
             "browser": f"Chromium {browser.version}",
@@ -104,9 +106,9 @@ def main() -> None:
         python = Path(sys.executable)
         with running_server(python, host.comfyui_path(), log, options=("--cpu",)) as address:
             rows = [
-                _row(browser, address, is_vue, slider, rounds)
+                _row(browser, address, is_vue, slider, arguments.rounds)
                 for is_vue in (False, True)
-                for slider in SLIDERS
+                for slider in sliders
             ]
     table = {"machine": machine, "method": METHOD, "rows": rows}
     RESULT.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

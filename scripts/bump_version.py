@@ -39,7 +39,7 @@ def main() -> int:
     except StepError as error:
         print(error, file=sys.stderr)
         return 2
-    print(f'version {version}; next: git commit -am "Version {version}" && git tag v{version}')
+    print(f"version {version}; next: python scripts/keep_workflow.py, as CONTRIBUTING.md says")
     return 0
 
 

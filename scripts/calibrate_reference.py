@@ -5,8 +5,8 @@ Needs the environment of `python scripts/test.py`. On a quiet machine: shares of
 
 from __future__ import annotations
 
+import argparse
 import sys
-from argparse import Namespace
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -30,10 +30,16 @@ STEPS = (20, 30, 50)
 
 def main() -> int:
     """Measure and write every file. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", nargs="+", choices=evaluate.DEFAULTS, default=evaluate.DEFAULTS)
+    parser.add_argument("--steps", nargs="+", type=int, default=STEPS, help="of each run")
+    arguments = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
-    for name, steps in product(evaluate.DEFAULTS, STEPS):
+    for name, steps in product(arguments.models, arguments.steps):
         settings = {**evaluate.DEFAULTS[name], "sampler": "euler", "scheduler": "simple"}
-        options = Namespace(model=name, models=evaluate.MODELS, frames=1, steps=steps, **settings)
+        options = argparse.Namespace(
+            model=name, models=evaluate.MODELS, frames=1, steps=steps, **settings
+        )
         found = calibrate.calibrated(evaluate.load_model(options), options)
         path = FOLDER / f"shapes {name}, {steps} steps.json"
         write(path, replace(found, tool=VERSION))

@@ -32,7 +32,7 @@ from stepcache.cache_core.patching import attach  # noqa: E402
 from demo.shapes import scenes  # noqa: E402
 
 FOLDER = ROOT / "web" / "docs" / "pictures"
-BATCH, PRECISION = 25, "bfloat16"
+CAPTIONS, PRECISION = 25, "bfloat16"
 THREADS = 1
 """As those of benchmarks/results/quality.json."""
 JPEG_QUALITY = 85
@@ -64,13 +64,13 @@ def methods(node: str, subject: Subject, work: Path) -> Iterator[tuple[str, str,
             continue
         row = row_of(read(setting.source), subject.name, setting.method, setting.labels)
         assert row is not None, setting
-        yield setting.name, speed(row), _made(subject.name, setting)
+        yield setting.name, speed(row), _made(subject.name, setting, subject.options.steps)
 
 
-def _made(model: str, setting: Setting) -> Method:
+def _made(model: str, setting: Setting, steps: int) -> Method:
     (label,) = setting.labels
     if setting.source == "calibration":
-        return calibrated.UNCALIBRATED[model][setting.method, label](STEPS)
+        return calibrated.UNCALIBRATED[model][setting.method, label](steps)
     place = (model, setting.method, label)
     return next(one.make() for one in SCORED if (one.model, one.name, one.label) == place)
 
@@ -117,13 +117,16 @@ def main() -> None:
         default=ROOT / "output" / "calibration",
         help="the --work of benchmarks/quality_calibrated.py, whose calibration the advisor takes",
     )
+    parser.add_argument("--count", type=int, default=CAPTIONS, help="captions sampled at once")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of the sampler")
     arguments = parser.parse_args()
     torch.set_num_threads(THREADS)
-    texts = scenes.held_out_captions(BATCH)
+    texts = scenes.held_out_captions(arguments.count)
     places = shown_places(texts)
 
     for name in dict.fromkeys(MODEL[node] for node in arguments.nodes):
-        subject = Subject(name, PRECISION, ROOT / "output" / "help", BATCH)
+        work = ROOT / "output" / "help"
+        subject = Subject(name, PRECISION, work, arguments.count, arguments.steps)
         plain = Column("plain", "", _drawn(subject, subject.model, texts, places))
         for node in (node for node in arguments.nodes if MODEL[node] == name):
             cached = [

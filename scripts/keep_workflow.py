@@ -1,7 +1,8 @@
 """Keeps a saved graph with every node: `python scripts/keep_workflow.py`.
 
-Run once per release, with the Python of the tests. Writes tests/saved/<version>.json, in which
-no widget has its default: the graph as the front end saves it, and the prompt that it makes of it.
+Run once per release, after scripts/bump_version.py, with the Python of the tests. Writes
+tests/saved/<version>.json, in which no widget has its default: the graph as the front end saves it,
+and the prompt that it makes of it.
 Every later release has to make the same prompt of that file.
 """
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 TESTS = Path(__file__).resolve().parent
-HOST_FOLDERS = {"comfy", "contract", "web"}
+HOST_FOLDERS = {"comfy", "commands", "contract", "web"}
 
 sys.path.insert(0, str(TESTS / "support"))
 

@@ -87,7 +87,7 @@ def main() -> None:
     with log_path.open("w", newline="") as log:
         csv.writer(log).writerows(rows)
 
-    total, started = 0.0, time.perf_counter()
+    total, count, started = 0.0, 0, time.perf_counter()
     for step in range(first, options.steps):
         rng, noise = generator(options.seed, step)
         inputs = objective.draw(rng, noise, size, step / options.steps)
@@ -104,14 +104,14 @@ def main() -> None:
         with torch.no_grad():
             for key, value in model.state_dict().items():
                 average[key].lerp_(value.to(average[key].dtype), 1 - keep)
-        total += float(loss.detach())
-        if (step + 1) % LOG_EVERY == 0:
-            seconds = (time.perf_counter() - started) / LOG_EVERY
+        total, count = total + float(loss.detach()), count + 1
+        if (step + 1) % LOG_EVERY == 0 or step + 1 == options.steps:
+            seconds = (time.perf_counter() - started) / count
             with log_path.open("a", newline="") as log:
                 csv.writer(log).writerow(
-                    [step + 1, f"{total / LOG_EVERY:.5f}", f"{rate:.2e}", f"{seconds:.3f}"]
+                    [step + 1, f"{total / count:.5f}", f"{rate:.2e}", f"{seconds:.3f}"]
                 )
-            total, started = 0.0, time.perf_counter()
+            total, count, started = 0.0, 0, time.perf_counter()
         if (step + 1) % SAVE_EVERY == 0 or step + 1 == options.steps:
             state = {
                 "objective": objective.state_dict(),

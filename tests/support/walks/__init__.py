@@ -1,0 +1,48 @@
+"""How each command of the pages is shown to work; all others are refused by a test."""
+
+from __future__ import annotations
+
+from .of_benchmarks import WALKS as OF_BENCHMARKS
+from .of_scripts import WALKS as OF_SCRIPTS
+
+WALKS = {walk.steps[0].command: walk for walk in (*OF_SCRIPTS, *OF_BENCHMARKS)}
+"""What is run, by its first command."""
+
+NAMED = {
+    "python -m benchmarks": "python -m benchmarks run",
+    "python benchmarks/gpu.py": "python benchmarks/gpu.py --tiny",
+    "python benchmarks/int8_quality.py": (
+        "python benchmarks/int8_quality.py --threads 2 --count 100"
+    ),
+    "python benchmarks/quality.py": "python benchmarks/quality.py --threads 2",
+    "python benchmarks/quality_calibrated.py": (
+        "python benchmarks/quality_calibrated.py --threads 2"
+    ),
+    "git clone": "git clone https://github.com/comfyui-stepcache/ComfyUI-StepCache",
+    "python scripts/demo.py --thumbnails": "python scripts/demo.py",
+}
+"""Names of programs, and commands that differ from another one in nothing that could break."""
+
+SHOWN = {
+    "python scripts/test.py": (".ci/run", "scripts/test.py"),
+    "python scripts/test.py --fast": (".github/workflows/release.yml", "scripts/test.py --fast"),
+    "python scripts/test.py -- -k interrupts": (
+        ".github/workflows/release.yml",
+        "scripts/test.py -- tests/comfy/test_archive.py",
+    ),
+    # It fetches that version from the network; the page has its row because it was run.
+    "python scripts/test.py --comfyui-version 0.16.3": ("docs/hosts.md", "| 0.16.3 |"),
+    "python scripts/demo.py": ("tests/commands/test_demo.py", "scripts/demo.py"),
+    # What a person tried once with programs that are not in the tests' environment; what the pack
+    # has to have for it is seen here.
+    "comfy node install comfyui-stepcache": ("pyproject.toml", 'name = "comfyui-stepcache"'),
+    "comfy node publish": (".github/workflows/release.yml", "publish-node-action@"),
+    "comfy node validate": ("tests/comfy/test_pyproject.py", "def test_"),
+    "comfy node pack": ("tests/comfy/test_archive.py", "test_the_registry_packs_the_same"),
+    "python main.py --enable-manager": ("tests/comfy/test_archive.py", "test_installed_it_is_"),
+    "python -s main.py --windows-standalone-build": (
+        "tests/comfy/test_archive.py",
+        "--windows-standalone-build",
+    ),
+}
+"""What is run elsewhere: the file that runs it or sees to it, and the words that are there."""

@@ -1,0 +1,165 @@
+"""The commands of benchmarks/README.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from . import checks
+from .walk import Step, Walk
+
+RESULTS = "benchmarks/results"
+SHORT = "--count 1 --batch 1 --steps 4 --threads 1"
+ONE = "--fresh --pairs 1 --only"
+FLUX = "flux_small, 256 × 256, batch 1: PAB, whole blocks"
+TRAINED = "shapes_dit, 128 × 128, batch 1: SmoothCache"
+CALIBRATED = f"{SHORT} --models dit --without-hosts"
+
+
+def _cell(key: str) -> checks.Prepare:
+    """The one cell that was measured."""
+
+    def is_right(found: Any) -> bool:
+        ((measured, row),) = found["cells"].items()
+        return measured == key and row["speedup"]["pairs"] == 1 and row["flop_bound"] > 1
+
+    return checks.holds(f"{RESULTS}/matrix.json", is_right)
+
+
+def _arithmetic(name: str) -> checks.Prepare:
+    """What a method keeps has the size that the formula says."""
+    return checks.holds(
+        f"output/arithmetic_tiny/{name}.json",
+        lambda found: (
+            found["rows"] and all(row["bytes"] == row["bytes_by_formula"] for row in found["rows"])
+        ),
+    )
+
+
+def _measured(found: Mapping[str, Any]) -> bool:
+    """A row for each method, of which some are refused in words and others measured."""
+    rows = found["rows"]
+    return len(rows) == 5 and any("speedup" in row for row in rows)
+
+
+def _gpu(command: str, more: str) -> Walk:
+    file = "output/gpu_tiny.json"
+    step = Step(command, more, says="wrote .*gpu_tiny", check=checks.holds(file, _measured))
+    return Walk((step,))
+
+
+WALKS = (
+    Walk((Step("python -m benchmarks run --list", says=f"(?m)^{FLUX}$"),)),
+    Walk((
+        Step("python -m benchmarks run", f'{ONE} "{TRAINED}"', leaves=(f"{RESULTS}/matrix.json",),
+             check=_cell(TRAINED)),
+    )),
+    Walk((
+        Step('python -m benchmarks run --only "flux_small"', f'{ONE} "{FLUX}"',
+             leaves=(f"{RESULTS}/matrix.json",), check=_cell(FLUX)),
+    )),
+    # Every row is attached to the networks by tests/comfy/test_benchmark_matrix.py.
+    Walk((
+        Step("python -m benchmarks run --matrix full", status=(2,), says="is for a CUDA device"),
+    )),
+    Walk((
+        Step("python -m benchmarks page", before=checks.without(f"{RESULTS}/matrix.md")),
+        Step("python -m benchmarks compare before.json after.json", before=checks.two_results,
+             leaves=("before.json", "after.json"), says="1 changed\n.*faster: 2.000"),
+        Step("python -m benchmarks tables",
+             before=checks.emptied("docs/recipes.md", "docs/methods.md")),
+        Step("python benchmarks/plot.py",
+             before=checks.without("docs/quality.png", "docs/calibration.png"),
+             may_leave=("docs/quality.png", "docs/calibration.png"),
+             check=checks.both(checks.picture("docs/quality.png", 1280),
+                               checks.picture("docs/calibration.png", 1280))),
+    )),
+    Walk((
+        Step("python -m benchmarks arithmetic",
+             "overhead smoothcache settings int8_speed --tiny --pairs 1",
+             check=checks.both(
+                 _arithmetic("smoothcache"),
+                 checks.holds("output/arithmetic_tiny/overhead.json",
+                              lambda found: all(row.get("bit_identical", True)
+                                                for row in found["rows"])),
+                 checks.holds("output/arithmetic_tiny/int8_speed.json",
+                              lambda found: all(row["greatest_difference"] > 0
+                                                for row in found["rows"])),
+             )),
+    )),
+    Walk((
+        Step("python -m benchmarks arithmetic tgate", "--tiny --pairs 1",
+             check=_arithmetic("tgate")),
+    )),
+    Walk((
+        Step("python benchmarks/quality.py --threads 2", f"{SHORT} --only dit/PAB",
+             leaves=(f"{RESULTS}/quality.json",),
+             check=checks.rows(f"{RESULTS}/quality.json", "plain", "PAB")),
+        Step('python benchmarks/quality.py --only "unet/DeepCache" --count 50', SHORT,
+             leaves=(f"{RESULTS}/quality.json",),
+             check=checks.rows(f"{RESULTS}/quality.json", "plain", "PAB", "DeepCache")),
+        Step("python benchmarks/quality.py --merge-only",
+             before=checks.without(f"{RESULTS}/quality.json")),
+    )),
+    Walk((
+        Step("python benchmarks/int8_quality.py --threads 2 --count 100", f"{SHORT} --models unet",
+             leaves=(f"{RESULTS}/int8.json",),
+             check=checks.rows(f"{RESULTS}/int8.json", "plain", "PAB", "Dynamic Int8",
+                               "Dynamic Int8 and PAB")),
+    )),
+    Walk((
+        Step("python benchmarks/quality_calibrated.py --threads 2", CALIBRATED,
+             leaves=(f"{RESULTS}/calibration.json",),
+             check=checks.holds(f"{RESULTS}/calibration.json",
+                                lambda found: found["advised"].keys() == {"dit"})),
+        # Nothing is left to be done: it goes on from there.
+        Step("python benchmarks/quality_calibrated.py --models dit --count 50 --without-hosts",
+             CALIBRATED, says="layers in turns"),
+        Step("python benchmarks/quality_calibrated.py --retime --pair-every 2", CALIBRATED,
+             leaves=(f"{RESULTS}/calibration.json",)),
+        Step("python benchmarks/quality_calibrated.py --merge-only",
+             before=checks.without(f"{RESULTS}/calibration.json")),
+        Step("python benchmarks/predicted.py", "--models dit --steps 4 --threads 1 --pairs 1",
+             leaves=(f"{RESULTS}/predicted.json",),
+             check=checks.holds(f"{RESULTS}/predicted.json",
+                                lambda found: {1} < {row["pairs"] for row in found["rows"]})),
+    )),
+    Walk((
+        Step("python benchmarks/served.py", "--rounds 2 --models dit --pictures 1",
+             leaves=(f"{RESULTS}/served.json",),
+             check=checks.rows(f"{RESULTS}/served.json", "dit", key="model")),
+    )),
+    Walk(
+        (
+            Step("python benchmarks/strip_cost.py", "--rounds 1", leaves=(f"{RESULTS}/strip.json",),
+                 check=checks.rows(f"{RESULTS}/strip.json", "canvas", "Nodes 2.0", key="renderer")),
+        ),
+        needs_browser=True,
+    ),
+    Walk(
+        (
+            Step("python benchmarks/strip_answers.py", "--rounds 1 --only PAB",
+                 leaves=(f"{RESULTS}/strip_answers.json",),
+                 check=checks.rows(f"{RESULTS}/strip_answers.json",
+                                   "StepCacheApplyPAB self_attention", key="slider")),
+        ),
+        needs_browser=True,
+    ),
+    Walk((
+        # 1 says that a promise was not kept, which on a machine with company tells nothing.
+        Step("python benchmarks/promised.py",
+             "--models shapes_unet --steps 6 --batch 1 --pairs 1", status=(0, 1),
+             leaves=(f"{RESULTS}/promised.json",),
+             check=checks.rows(f"{RESULTS}/promised.json", "shapes_unet", key="model")),
+    )),
+    Walk((
+        Step("python benchmarks/compiling.py", "--layers 2 --width 64 --pairs 1",
+             leaves=(f"{RESULTS}/compiling.json",),
+             check=checks.holds(f"{RESULTS}/compiling.json",
+                                lambda found: [row["variant"] for row in found[-1]["rows"]]
+                                == ["TorchCompileModel", "Regional Compile"])),
+    )),
+    _gpu("python benchmarks/gpu.py --tiny", "flux --steps 2 --pairs 1 --backend none"),
+    _gpu("python benchmarks/gpu.py wan_14b --steps 10 --pairs 2",
+         "--tiny --steps 2 --pairs 1 --backend eager"),
+)  # fmt: skip
