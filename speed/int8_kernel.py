@@ -7,10 +7,10 @@ and `comfy_kitchen/backends/eager/quantization.py`, which says what every backen
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import torch
@@ -170,8 +170,8 @@ class Gain(NamedTuple):
 def _ratio(as_it_is: Callable[[], torch.Tensor], int8: Callable[[], torch.Tensor]) -> float:
     """The median of the ratios of pairs, the order swapped from pair to pair."""
     ratios: list[float] = []
-    end = time.perf_counter() + SECONDS
-    while len(ratios) < FEWEST or (len(ratios) < PAIRS and time.perf_counter() < end):
+    end = perf_counter() + SECONDS
+    while len(ratios) < FEWEST or (len(ratios) < PAIRS and perf_counter() < end):
         if len(ratios) % 2:
             below, above = _seconds(int8), _seconds(as_it_is)
         else:
@@ -181,10 +181,10 @@ def _ratio(as_it_is: Callable[[], torch.Tensor], int8: Callable[[], torch.Tensor
 
 
 def _seconds(way: Callable[[], torch.Tensor]) -> float:
-    start = time.perf_counter()
+    start = perf_counter()
     # Reading a number waits for the device, on every sort of device.
     way()[-1, -1].item()
-    return time.perf_counter() - start
+    return perf_counter() - start
 
 
 def _numbers(rows: int, columns: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:

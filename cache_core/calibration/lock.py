@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
-import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from time import monotonic, sleep, time
 
 LOCK_WAIT = 10.0
 """Seconds to wait for another run that saves under the same name."""
@@ -37,11 +37,11 @@ def locking(path: Path) -> Generator[bool, None, None]:
         OSError: no lock can be made there.
     """
     lock, mark = lock_of(path), secrets.token_hex(8).encode()
-    deadline = time.monotonic() + LOCK_WAIT
+    deadline = monotonic() + LOCK_WAIT
     while not (is_locked := _is_made(lock, mark) or _is_taken_over(lock, mark)):
-        if time.monotonic() > deadline:
+        if monotonic() > deadline:
             break
-        time.sleep(LOCK_PAUSE)
+        sleep(LOCK_PAUSE)
     try:
         yield is_locked
     finally:
@@ -68,7 +68,7 @@ def _is_made(lock: Path, mark: bytes) -> bool:
 def _is_taken_over(lock: Path, mark: bytes) -> bool:
     """Whether the lock was that of a run which is gone, and is now that of this one."""
     try:
-        if time.time() - lock.stat().st_mtime < LOCK_AGE:
+        if time() - lock.stat().st_mtime < LOCK_AGE:
             return False
         mine = lock.with_name(f".stepcache-{mark.decode()}.tmp")
         try:
@@ -76,7 +76,7 @@ def _is_taken_over(lock: Path, mark: bytes) -> bool:
             mine.replace(lock)
         finally:
             mine.unlink(missing_ok=True)
-        time.sleep(LOCK_DOUBT)
+        sleep(LOCK_DOUBT)
         return lock.read_bytes() == mark
     except FileNotFoundError:
         return False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -111,11 +111,11 @@ class Meter:
     @contextmanager
     def not_counted(self) -> Generator[None]:
         """Leave what happens inside out of the seconds of the parts around it."""
-        began = time.perf_counter()
+        began = perf_counter()
         try:
             yield
         finally:
-            self.own_seconds += time.perf_counter() - began
+            self.own_seconds += perf_counter() - began
 
     @contextmanager
     def counting_flops(self) -> Generator[None]:
@@ -178,7 +178,7 @@ class Meter:
 
     def _now(self) -> float:
         """Seconds, without those of measuring."""
-        return time.perf_counter() - self.own_seconds
+        return perf_counter() - self.own_seconds
 
     def _timed(self, seconds: BySteps, times: int = 1) -> Callable[[], None]:
         step = self.step

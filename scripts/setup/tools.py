@@ -76,17 +76,18 @@ def run_tool(
         )
     except OSError as error:
         raise StepError(step, str(error), remedy) from error
-    try:
-        assert process.stdout is not None
-        for text in process.stdout:
-            if text.strip():
-                last.append(text.rstrip())
-                line.detail(text.strip())
-        code = process.wait()
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
+    with process:
+        try:
+            assert process.stdout is not None
+            for text in process.stdout:
+                if text.strip():
+                    last.append(text.rstrip())
+                    line.detail(text.strip())
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
     if code:
         output = "\n".join(last)
         raise StepError(step, output or f"exit status {code}", _remedy(output, remedy))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from calibration_files import made, refusal_of
 from stepcache.cache_core.calibration import Costs
 from stepcache.cache_core.calibration.file import SIZE_LIMIT, lay_out, read
+from work import opened_files
 
 
 def refusal(path: Path) -> str:
@@ -192,9 +192,13 @@ def test_a_noise_level_may_last_for_two_steps(file: Path) -> None:
 def test_a_huge_file_is_refused_without_reading_it(file: Path) -> None:
     with file.open("wb") as out:
         out.truncate(100_000_000)
-    started = time.perf_counter()
-    assert "has 95.4 MiB; calibrations have less than 200 KiB" in refusal(file)
-    assert time.perf_counter() - started < 1.0
+    with opened_files() as opened:
+        assert "has 95.4 MiB; calibrations have less than 200 KiB" in refusal(file)
+    assert str(file) not in opened
+    file.write_text("{}")
+    with opened_files() as opened:
+        refusal(file)
+    assert str(file) in opened, "or else it would not have been heard"
 
 
 def test_the_largest_allowed_file_is_read(file: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from clocks import HandClock
 from stepcache.cache_core.calibration.meter import FlopCounter, Meter, Steps
 from stepcache.cache_core.session import Compute
 from stepcache.cache_core.sites import Part, SiteKind
@@ -18,6 +18,15 @@ from torch import nn
 CPU = torch.device("cpu")
 SELF, FEED_FORWARD = (SiteKind.SELF_ATTENTION, None), (SiteKind.FEED_FORWARD, None)
 BLOCK, DEEP = (SiteKind.BLOCK, None), (SiteKind.DEEP_BRANCH, 3)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> HandClock:
+    """What meters take the time from."""
+    clock = HandClock()
+    monkeypatch.setattr("stepcache.cache_core.calibration.meter.perf_counter", clock)
+    return clock
+
 
 _generator = torch.Generator().manual_seed(0)
 
@@ -149,20 +158,18 @@ def steps_of(*seconds: float, evaluations: int = 1) -> Steps:
     return Steps(dict(enumerate(seconds)), dict.fromkeys(every, evaluations), frozenset(every))
 
 
-def test_seconds_are_those_of_the_parts_without_those_of_measuring() -> None:
+def test_seconds_are_those_of_the_parts_without_those_of_measuring(clock: HandClock) -> None:
     meter = Meter(CPU)
     assert not meter.is_measuring, "nothing is timed yet"
     meter.is_timing = True
     stop = meter.start(SELF)
-    time.sleep(0.02)
+    clock.move(0.25)
     with meter.not_counted():
-        time.sleep(0.2)
+        clock.move(2.0)
     stop()
-    assert meter.own_seconds >= 0.2
-    (taken,) = meter.seconds[SELF].values()
-    assert 0.02 <= taken < 0.2
-    share = meter.second_shares(steps_of(0.4))[SELF]
-    assert share == pytest.approx(taken / 0.4)
+    assert meter.own_seconds == 2.0
+    assert meter.seconds == {SELF: {0: 0.25}}
+    assert meter.second_shares(steps_of(0.5)) == {SELF: 0.5}
     assert meter.second_shares(steps_of(0.001)) == {SELF: 1.0}, "a share, whatever the clock says"
 
 
@@ -173,75 +180,68 @@ def test_a_disturbed_step_does_not_count() -> None:
     assert meter.second_shares(steps_of(1.0, 9.0, 10.0, 1.0)) == {SELF: 0.5}
 
 
-def test_what_an_answer_takes_is_not_saved() -> None:
+def test_what_an_answer_takes_is_not_saved(clock: HandClock) -> None:
     """Answers are rehearsed now and then, and would be given in every evaluation."""
     meter = Meter(CPU)
-    meter.seconds[SELF].update({0: 0.3, 1: 0.3, 2: 0.3})
+    meter.seconds[SELF].update({0: 0.75, 1: 0.75, 2: 0.75})
     meter.step = 1
     with meter.timing(meter.answers[SELF]):
-        time.sleep(0.02)
-    answer = meter.answers[SELF][1]
-    assert 0.02 <= answer < 0.2
+        clock.move(0.25)
+    assert meter.answers == {SELF: {1: 0.25}}
     meter.answers[SELF].update({0: 0.0, 2: 10.0})
     meter.answers[FEED_FORWARD][1] = 0.1  # another node took it out of our hands
-    seconds = 1.0, 1.0, 1.0
-    assert meter.second_shares(steps_of(*seconds))[SELF] == pytest.approx(0.3 - answer)
-    twice = meter.second_shares(steps_of(*seconds, evaluations=2))[SELF]
-    assert twice == pytest.approx(max(0.3 - 2 * answer, 0.0))
-    none = meter.second_shares(steps_of(*seconds, evaluations=1000))
+    for evaluations, expected in ((1, 0.5), (2, 0.25)):
+        steps = steps_of(1.0, 1.0, 1.0, evaluations=evaluations)
+        assert meter.second_shares(steps) == {SELF: expected}
+    none = meter.second_shares(steps_of(1.0, 1.0, 1.0, evaluations=1000))
     assert none == {SELF: 0.0}, "an answer that takes longer saves none"
 
 
-def test_what_keeping_takes_is_told_apart() -> None:
+def test_what_keeping_takes_is_told_apart(clock: HandClock) -> None:
     meter = Meter(CPU)
     with meter.timing(meter.keeping[SELF]):
-        time.sleep(0.02)
-    keeping = meter.keeping[SELF][0]
-    assert 0.02 <= keeping < 0.2
+        clock.move(0.125)
+    assert meter.keeping == {SELF: {0: 0.125}}
     assert not meter.answers
-    shares = meter.keeping_shares(steps_of(0.5, 0.5, evaluations=2))
-    assert shares[SELF] == pytest.approx(4 * keeping)
+    assert meter.keeping_shares(steps_of(0.5, 0.5, evaluations=2)) == {SELF: 0.5}
     with meter.timing(meter.keeping[FEED_FORWARD], 3):
-        time.sleep(0.02)
-    assert 0.06 <= meter.keeping[FEED_FORWARD][0] < 0.6, "one for three"
+        clock.move(0.25)
+    assert meter.keeping[FEED_FORWARD] == {0: 0.75}, "one for three"
 
 
-def test_what_asking_takes_is_told_from_what_is_computed_and_measured() -> None:
+def test_what_asking_takes_is_told_from_what_is_computed_and_measured(clock: HandClock) -> None:
     meter = Meter(CPU)
 
     def measure() -> None:
         with meter.not_counted():
-            time.sleep(0.2)
+            clock.move(2.0)
 
     def compute(one: int, *, other: int) -> int:
-        time.sleep(0.3)
+        clock.move(4.0)
         measure()
         return one + other
 
     def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        time.sleep(0.02)
+        clock.move(0.125)
         result = compute(*args, **kwargs)
         measure()
         return 2 * result
 
     assert meter.asked(answer, SELF)(compute, (1,), {"other": 2}) == 6
-    asking = meter.asking[SELF][0]
-    assert 0.02 <= asking < 0.2
-    shares = meter.asking_shares(steps_of(0.5, 0.5, evaluations=2))
-    assert shares == pytest.approx({SELF: 4 * asking})
+    assert meter.asking == {SELF: {0: 0.125}}
+    assert meter.asking_shares(steps_of(0.5, 0.5, evaluations=2)) == {SELF: 0.5}
 
 
-def test_an_answer_around_others_counts_its_own_time_alone() -> None:
+def test_an_answer_around_others_counts_its_own_time_alone(clock: HandClock) -> None:
     meter = Meter(CPU)
 
     def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        time.sleep(0.05)
+        clock.move(0.25)
         return compute(*args, **kwargs)
 
     inner = meter.asked(answer, SELF)
-    meter.asked(answer, None)(lambda: inner(time.sleep, (0.5,), {}), (), {})
-    for part in (SELF, None):
-        assert 0.05 <= meter.asking[part][0] < 0.5
+    meter.asked(answer, None)(lambda: inner(clock.move, (4.0,), {}), (), {})
+    assert meter.asking == {SELF: {0: 0.25}, None: {0: 0.25}}
 
 
 def test_what_a_processor_does_beside_another_device_costs_nothing() -> None:

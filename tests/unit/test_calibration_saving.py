@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from calibration_files import SELF, made, table
+from clocks import HandClock
+from patience import HANG
 from stepcache.cache_core.calibration import Place, RunFacts, lock
 from stepcache.cache_core.calibration.file import lay_out, read, save, write
 from stepcache.cache_core.calibration.names import NAME_LIMIT, safe_name
@@ -155,6 +157,14 @@ def test_a_saved_name_fits_the_file_system(tmp_path: Path) -> None:
 # Two runs at once.
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that wait for each other however long it takes: the machine may be busy."""
+    for limit in ("LOCK_WAIT", "LOCK_AGE"):
+        monkeypatch.setattr(lock, limit, HANG)
+
+
+@pytest.mark.usefixtures("patient")
 def test_threads_that_save_under_one_name_lose_nothing(file: Path) -> None:
     errors: list[BaseException] = []
 
@@ -179,13 +189,15 @@ WORK = """
 import importlib, importlib.util, sys
 from pathlib import Path
 
-root, seed, target = sys.argv[1:]
+root, seed, target, patience = sys.argv[1:]
 spec = importlib.util.spec_from_file_location(
     "pack", root + "/__init__.py", submodule_search_locations=[root]
 )
 module = sys.modules["pack"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 file = importlib.import_module("pack.cache_core.calibration.file")
+lock = importlib.import_module("pack.cache_core.calibration.lock")
+lock.LOCK_WAIT = lock.LOCK_AGE = float(patience)
 for _ in range(4):
     file.save(Path(target), file.read(Path(seed)), add=True)
 """
@@ -194,27 +206,36 @@ for _ in range(4):
 def test_processes_that_save_under_one_name_lose_nothing(file: Path, tmp_path: Path) -> None:
     seed = tmp_path / "seed.json"
     write(seed, made(samples=1))
-    command = [sys.executable, "-I", "-c", WORK, str(ROOT), str(seed), str(file)]
-    running = [subprocess.Popen(command) for _ in range(3)]
-    assert [process.wait(60) for process in running] == [0, 0, 0]
+    given = [str(ROOT), str(seed), str(file), str(HANG)]
+    running = [subprocess.Popen([sys.executable, "-I", "-c", WORK, *given]) for _ in range(3)]
+    assert [process.wait(HANG) for process in running] == [0, 0, 0]
     assert read(file).samples == 12
     assert names(tmp_path) == ["mine.json", "seed.json"]
 
 
-def test_a_lock_is_waited_for(file: Path) -> None:
+@pytest.mark.usefixtures("patient")
+def test_a_lock_is_waited_for(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = lock.lock_of(file)
     other.write_text("another run")
-    threading.Timer(0.3, other.unlink).start()
-    started = time.perf_counter()
+    looks: list[float] = []
+
+    def pause(seconds: float) -> None:
+        looks.append(seconds)
+        assert names(file.parent) == [other.name], "nothing is written meanwhile"
+        if len(looks) == 3:
+            other.unlink()
+
+    monkeypatch.setattr(lock, "sleep", pause)
     assert save(file, made(), add=True).path == file
-    assert time.perf_counter() - started >= 0.25
+    assert looks == [lock.LOCK_PAUSE] * 3
     assert names(file.parent) == ["mine.json"]
 
 
 def test_a_lock_of_a_run_that_is_gone_is_taken_over(file: Path) -> None:
     other = lock.lock_of(file)
     other.write_text("another run")
-    os.utime(other, (time.time() - 61, time.time() - 61))
+    written = time.time() - lock.LOCK_AGE - 1
+    os.utime(other, (written, written))
     assert save(file, made(), add=True).remarks == ()
     assert names(file.parent) == ["mine.json"]
 
@@ -222,7 +243,11 @@ def test_a_lock_of_a_run_that_is_gone_is_taken_over(file: Path) -> None:
 def test_a_lock_that_stays_sends_the_run_to_another_name(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock, "LOCK_WAIT", 0.1)
+    clock = HandClock()
+    monkeypatch.setattr(lock, "monotonic", clock)
+    monkeypatch.setattr(lock, "sleep", clock.move)
+    monkeypatch.setattr(lock, "LOCK_AGE", HANG)
+    began = clock.now
     lock.lock_of(file).write_text("another run")
     saved = save(file, made(), add=False)
     assert saved.path == file.with_name("mine-2.json")
@@ -231,29 +256,32 @@ def test_a_lock_that_stays_sends_the_run_to_another_name(
         in (saved.remarks[0])
     )
     assert names(file.parent) == ["mine-2.json", "mine.json.lock"]
+    assert clock.now - began == pytest.approx(lock.LOCK_WAIT, abs=2 * lock.LOCK_PAUSE)
 
 
-def test_of_many_runs_one_takes_a_lock_over(file: Path) -> None:
+@pytest.mark.usefixtures("patient")
+def test_of_two_runs_that_take_a_lock_over_the_last_one_has_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have found it old before either took it; the second does so while the first waits."""
     other = lock.lock_of(file)
     other.write_text("a run that is gone")
     os.utime(other, (0, 0))
-    inside: list[int] = []
-    most: list[int] = []
+    second = lock.locking(file)
+    waits: list[float] = []
 
-    def work() -> None:
-        with lock.locking(file) as is_locked:
-            assert is_locked
-            inside.append(1)
-            most.append(len(inside))
-            time.sleep(0.05)
-            inside.pop()
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 1:
+            os.utime(other, (0, 0))
+            assert second.__enter__()
+        elif len(waits) == 4:
+            second.__exit__(None, None, None)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == [1, 1, 1, 1]
+    monkeypatch.setattr(lock, "sleep", wait)
+    with lock.locking(file) as is_locked:
+        assert is_locked
+        assert waits == [lock.LOCK_DOUBT] * 2 + [lock.LOCK_PAUSE] * 2
     assert names(file.parent) == []
 
 

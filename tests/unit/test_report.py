@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from time import sleep
 
 import pytest
+from clocks import HandClock
 from stepcache.cache_core.estimate import Observation
 from stepcache.cache_core.report import REPORT_VERSION, Report
 from stepcache.cache_core.session import NOT_STORED, TOO_OLD
@@ -175,17 +175,17 @@ def test_the_summary_of_a_stopped_run_says_so_and_stays_one_line() -> None:
     assert "\n" not in summary
 
 
-def test_seconds_belong_to_the_step_of_the_evaluation() -> None:
+def test_seconds_belong_to_the_step_of_the_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = HandClock()
+    monkeypatch.setattr("stepcache.cache_core.report.perf_counter", clock)
     run = report(self_attention="CRRR")
-    run.start_evaluation(0)
-    run.start_evaluation(2)
-    sleep(0.02)  # so that the first evaluation of step 2 is the long one
-    run.start_evaluation(2)
-    assert set(run.step_seconds) == {0, 2}
-    before = run.step_seconds[2]
+    for step, seconds in ((0, 1.0), (2, 2.0), (2, 4.0)):
+        run.start_evaluation(step)
+        clock.move(seconds)
+    assert run.step_seconds == {0: 1.0, 2: 2.0}
     run.finish("finished", 0)
-    assert run.step_seconds[2] > before, "the last evaluation ends with the run"
-    assert run.seconds == run.step_seconds[0] + run.step_seconds[2]
+    assert run.step_seconds == {0: 1.0, 2: 6.0}, "the last evaluation ends with the run"
+    assert run.seconds == 7.0
 
 
 def test_the_text_shows_the_plan_where_it_was_not_kept() -> None:

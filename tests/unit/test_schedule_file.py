@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from calibration_files import refusal_of
 from stepcache.cache_core.methods import SmoothCache
 from stepcache.cache_core.schedule_file import SIZE_LIMIT, read_schedule
 from stepcache.cache_core.sites import SiteKind
+from work import opened_files
 
 SELF, FEED_FORWARD = SiteKind.SELF_ATTENTION, SiteKind.FEED_FORWARD
 
@@ -164,9 +164,13 @@ def test_bytes_that_are_no_text_are_refused(file: Path) -> None:
 def test_a_huge_file_is_refused_without_reading_it(file: Path) -> None:
     with file.open("wb") as out:
         out.truncate(100_000_000)
-    started = time.perf_counter()
-    assert "has 95.4 MiB; schedules have less than 1 MiB" in refusal(file)
-    assert time.perf_counter() - started < 1.0
+    with opened_files() as opened:
+        assert "has 95.4 MiB; schedules have less than 1 MiB" in refusal(file)
+    assert str(file) not in opened
+    file.write_text("{}")
+    with opened_files() as opened:
+        refusal(file)
+    assert str(file) in opened, "or else it would not have been heard"
 
 
 def test_the_largest_allowed_file_is_read(file: Path) -> None:
