@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from urllib.parse import quote, unquote
 
 import host
 import pytest
+from patience import HANG, until
 from shipped import needs_the_demo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +37,6 @@ PAPERS = ("LICENSE", "README.md", "ARCHITECTURE.md", "CHANGELOG.md")
 FILES = {"__init__.py", "pyproject.toml", *PAPERS}
 MOST_BYTES = 2 * 2**20
 """Twice what there is, and less than either of the demo's diffusion models (4.6 and 10.3 MiB)."""
-SECONDS = 60.0
 PROMPT = {
     "1": {
         "class_type": "EmptyImage",
@@ -122,13 +121,13 @@ class Served:
         return {page.stem for page in (self.pack / "web" / "docs").glob("*.md")}
 
     def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.address + quote(path), timeout=SECONDS) as answer:
+        with urllib.request.urlopen(self.address + quote(path), timeout=HANG) as answer:
             return answer.read()
 
     def ask(self, path: str, question: Any = None) -> Any:
         """The answer to a GET or, with a question, to a POST, as JSON."""
         data = None if question is None else json.dumps(question).encode()
-        with urllib.request.urlopen(self.address + path, data, timeout=SECONDS) as answer:
+        with urllib.request.urlopen(self.address + path, data, timeout=HANG) as answer:
             return json.load(answer)
 
 
@@ -288,10 +287,6 @@ def check_strip(served: Served) -> None:
 def check_run(served: Served) -> None:
     queued = served.ask("/prompt", {"prompt": PROMPT})
     assert queued["node_errors"] == {}
-    until = time.monotonic() + SECONDS
-    while not (history := served.ask(f"/history/{queued['prompt_id']}")):
-        assert time.monotonic() < until, "the prompt does not end"
-        time.sleep(0.05)
-    (run,) = history.values()
+    (run,) = until(lambda: served.ask(f"/history/{queued['prompt_id']}")).values()
     assert run["status"]["status_str"] == "success"
     assert "same to the last bit" in run["outputs"]["2"]["text"][0]

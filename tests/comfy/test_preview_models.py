@@ -13,6 +13,7 @@ import pytest
 import torch
 import toys
 from model_files import header_of, published, write
+from patience import HANG
 from safetensors.torch import save_file
 from stepcache.cache_core.errors import StepCacheError
 from stepcache.cache_core.patching import Anatomy, attach
@@ -157,7 +158,7 @@ def test_the_first_answer_does_not_wait_for_a_slow_look(monkeypatch: pytest.Monk
     file = model_file.ModelFile(Path("m.safetensors"), 0, 0)
     flux = Anatomy.of(published("Flux dev")[0])
     monkeypatch.setattr(desks, "files_named", lambda names: [file])
-    monkeypatch.setattr(desks, "anatomy_of", lambda path: flux if may_go_on.wait(20) else None)
+    monkeypatch.setattr(desks, "anatomy_of", lambda path: flux if may_go_on.wait(HANG) else None)
     monkeypatch.setattr(desks, "PATIENCE", 0.01)
     desk = Desk()
     asked = {"node": DEEP, "steps": STEPS, "files": [["m.safetensors"]]}

@@ -12,12 +12,15 @@ DEPTHS = range(0, 400)
 
 CALLS = 200
 
+OURS = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
+"""Whose pages are counted: not those of other threads, where the system tells them apart."""
+
 
 def test_no_depth_is_a_bad_one() -> None:
     plain = max(map(_faults, DEPTHS))
     if plain < CALLS:
         pytest.skip("this Python does not take memory for a frame and give it back")
-    assert max(with_room(_faults, (depth,), {}) for depth in DEPTHS) < CALLS / 10
+    assert max(with_room(_faults, (depth,), {}) for depth in DEPTHS) < CALLS / 2
 
 
 def test_it_hands_on_what_it_is_given() -> None:
@@ -27,13 +30,16 @@ def test_it_hands_on_what_it_is_given() -> None:
 
 
 def _faults(depth: int) -> int:
-    """Pages that the system handed out for calls in a loop, so many frames further down."""
+    """Pages that the system handed out for calls in a loop, so many frames further down.
+
+    Where the depth is a bad one, a page for every call.
+    """
     if depth:
         return _faults(depth - 1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    before = resource.getrusage(OURS).ru_minflt
     for _ in range(CALLS):
         _called()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    return resource.getrusage(OURS).ru_minflt - before
 
 
 def _called() -> None:

@@ -13,6 +13,7 @@ import observe
 import pytest
 import torch
 import toys
+from clocks import counted_time
 from comfy.model_management import InterruptProcessingException
 from stepcache import speed
 from stepcache.cache_core.calibration import Study
@@ -31,7 +32,7 @@ WHOLE = PercentRange(0.0, 1.0)
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where previews are written; and few repetitions, as nothing here is about seconds."""
+    """Where previews are written; and few repetitions, as what is timed is counted."""
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path))
     monkeypatch.setattr("stepcache.speed.trying.LEAST_ROUNDS", 1)
     monkeypatch.setattr("stepcache.speed.trying.MOST_ROUNDS", 1)
@@ -47,7 +48,7 @@ def audit(model: Any, name: str, **inputs: Any) -> Any:
         "latent_image": {"samples": toys.TOYS[name].empty(1, None)}, "sampler_name": "euler",
         "scheduler": "simple", "measure_cache": False,
     }  # fmt: skip
-    with torch.inference_mode():
+    with counted_time(), torch.inference_mode():
         return SpeedAudit.execute(model=model, **{**given, **inputs}).result
 
 
@@ -87,7 +88,7 @@ def test_the_picture_is_that_of_the_sampler(name: str, has_nodes: bool, sampler:
 
 
 def test_what_is_recommended_is_there_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Everything that was tried, whatever a busy machine made of it."""
+    """Everything that was tried, however little it gained."""
     monkeypatch.setattr("stepcache.nodes.auditing.audit.LEAST_GAIN", 0.0)
     monkeypatch.setattr(settings, "MOSTLY", 0.0)
     latent, text, data, _ = audit(toys.load("sdxl"), "sdxl", steps=12)

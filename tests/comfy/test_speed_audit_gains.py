@@ -8,6 +8,7 @@ import observe
 import pytest
 import torch
 import toys
+from clocks import counted_time
 from stepcache import speed
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.estimate import Observation, Seen
@@ -88,7 +89,8 @@ def test_a_cache_is_reckoned_from_the_seconds_of_its_layers() -> None:
     def measure(measured: Any, steps: int) -> None:
         toys.sample(measured, "wan", steps=steps)
 
-    costs = caches.costs_of(model, measure, None, 0.5)
+    with counted_time():
+        costs = caches.costs_of(model, measure, None, 0.5)
     shares = {str(kind): share for (kind, _), share in costs.calibration.costs.seconds.items()}
     found = {each.name: each for each in caches.offers(model, costs, Timeline.even(20), True)}
     assert found.keys() >= {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import toys
+from clocks import counted_time
 from rounded import NARROW, in_int8, kitchen, sample, told
 from stepcache import speed
 from stepcache.cache_core.errors import ConfigError, UnsupportedModelError
@@ -19,7 +20,7 @@ from torch import nn
 
 
 def test_no_gain_is_refused_before_sampling_with_the_ratio() -> None:
-    """The toy's products are so small that handing them to int8 takes longer than they do."""
+    """Of a small product, handing it to int8 takes longer than it does: in calls of functions."""
     model = toys.load("wan")
     asked: list[int] = []
     patched = speed.apply(model, DynamicInt8(NARROW, STOP))
@@ -28,7 +29,7 @@ def test_no_gain_is_refused_before_sampling_with_the_ratio() -> None:
         r"product of 256 rows, 48 x 64, on cpu \(comfy-kitchen [\d.]+, eager\); expected was more "
         r"than 1.00. Take this node out, or set without_gain to 'int8 all the same'"
     )
-    with pytest.raises(ConfigError, match=words):
+    with counted_time(), pytest.raises(ConfigError, match=words):
         sample(patched, "wan", callback=lambda step, *_: asked.append(step))
     assert not asked
     assert not patched.model_options["transformer_options"]["stepcache_speed"].all[0].gains

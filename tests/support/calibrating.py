@@ -13,6 +13,7 @@ from typing import Any
 import folder_paths
 import torch
 import toys
+from clocks import counted_time
 from stepcache.cache_core.calibration import Calibration, Study
 from stepcache.cache_core.calibration.recorder import Recorder
 from stepcache.cache_core.methods import Calibrate
@@ -74,7 +75,7 @@ def calibrate(
     study: dict[str, Any] | None = None,
     **options: Any,
 ) -> Calibrated:
-    """Sample a toy with SmoothCache Calibrate attached.
+    """Sample a toy with SmoothCache Calibrate attached; its costs are counted.
 
     Args:
         model: another model than the toy's own.
@@ -84,7 +85,8 @@ def calibrate(
     """
     delivered = Delivered()
     patched = attach(model or toys.load(name), Calibrate(Study(delivered, **(study or {}))))
-    picture = run(patched) if run else toys.sample(patched, name, **{"steps": STEPS, **options})
+    with counted_time():
+        picture = run(patched) if run else toys.sample(patched, name, **{"steps": STEPS, **options})
     report = last_report(patched)
     assert report is not None
     assert len(delivered.all) <= 1
@@ -127,7 +129,8 @@ def calibrate_node(model: Any, name: str = "mine", **inputs: Any) -> Any:
 def calibrate_to_file(name: str = NAME, **inputs: Any) -> Any:
     """Sample a toy with the node SmoothCache Calibrate, which writes FILE."""
     patched = calibrate_node(toys.load(name), **inputs)
-    toys.sample(patched, name, steps=NODE_STEPS)
+    with counted_time():
+        toys.sample(patched, name, steps=NODE_STEPS)
     return patched
 
 

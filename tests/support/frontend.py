@@ -10,14 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import server_queue
+from patience import HANG, PAUSE, until
 from setup.browser import find_browser
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = ("--no-sandbox", "--disable-background-networking", "--disable-gpu", "--no-first-run")
-START_MS = 120_000
 OURS = ("stepcache", "step_cache", "step cache", "strip_view", "run_settings", "hands.js")
 LANGUAGE = "en"
 STRIP = "[data-testid=stepcache-strip]"
+ALL_SHOWN = """(strip) => [...document.querySelectorAll(strip)]
+    .map((element) => [element, element.firstChild])
+    .map(([element, strip]) => ({
+        above: strip.children[0].textContent,
+        words: strip.children[1].getAttribute("aria-label"),
+        below: strip.children[2].textContent,
+        room: element.offsetHeight - strip.offsetHeight,
+        rows: strip.children[1].children.length,
+        cells: [...strip.querySelectorAll("path")]
+            .map((path) => path.dataset.look + path.getAttribute("d")).join(" "),
+        planned: strip.querySelectorAll("[data-when=planned]").length,
+    }))"""
 METHODS = {
     "dit_pab": "StepCacheApplyPAB",
     "dit_fastercache": "StepCacheApplyFasterCache",
@@ -67,7 +79,7 @@ class FrontEnd:
         context.add_init_script(before)
         try:
             self.page = context.new_page()
-            self.page.set_default_timeout(30_000)
+            self.page.set_default_timeout(1000 * HANG)
             self.page.on("console", self._listen)
             self.page.on("pageerror", lambda e: self._messages.append(f"error {e} {e.stack}"))
             self.reload()
@@ -77,14 +89,21 @@ class FrontEnd:
 
     def reload(self) -> None:
         """Load the page anew, as after a change of settings or by F5."""
-        self.page.goto(self.address, wait_until="domcontentloaded", timeout=START_MS)
+        self.page.goto(self.address, wait_until="domcontentloaded")
         ready = "window.app?.graph && window.app.extensionManager && window.app.canvas"
-        self.page.wait_for_function(ready, timeout=START_MS)
+        self.page.wait_for_function(ready)
         # What was open before, or the first graph of all, comes a moment later.
         opened = "window.app.extensionManager.workflow.activeWorkflow?.activeState"
-        self.page.wait_for_function(opened, timeout=START_MS)
-        self.page.wait_for_selector(".comfy-vue-side-bar-container, .side-tool-bar-container",
-                                    state="attached", timeout=START_MS)  # fmt: skip
+        self.page.wait_for_function(opened)
+        bar = ".comfy-vue-side-bar-container, .side-tool-bar-container"
+        self.page.wait_for_selector(bar, state="attached")
+        self.page.evaluate(
+            f"""() => {{
+                window.met = [];
+                const meet = () => window.met.push(...({ALL_SHOWN})("{STRIP}"));
+                window.app.api.addEventListener("stepcache.run", meet);
+            }}"""
+        )
         self.page.evaluate(
             """async (isVue) => {
                 const settings = window.app.extensionManager.setting;
@@ -109,6 +128,7 @@ class FrontEnd:
                 window.app.graph.clear();
                 // What nodes of other graphs have shown: their numbers come again.
                 window.app.nodeOutputs = {};
+                window.met = [];
             }"""
         )
         self.forget()
@@ -198,20 +218,11 @@ class FrontEnd:
 
     def strips(self) -> list[dict[str, Any]]:
         """What every strip in the page shows."""
-        return self.page.eval_on_selector_all(
-            STRIP,
-            """(all) => all.map((element) => [element, element.firstChild])
-                .map(([element, strip]) => ({
-                above: strip.children[0].textContent,
-                words: strip.children[1].getAttribute("aria-label"),
-                below: strip.children[2].textContent,
-                room: element.offsetHeight - strip.offsetHeight,
-                rows: strip.children[1].children.length,
-                cells: [...strip.querySelectorAll("path")]
-                    .map((path) => path.dataset.look + path.getAttribute("d")).join(" "),
-                planned: strip.querySelectorAll("[data-when=planned]").length,
-            }))""",
-        )
+        return self.page.evaluate(ALL_SHOWN, STRIP)
+
+    def met(self) -> list[dict[str, Any]]:
+        """What strips have shown of runs: after everything that the server told of one."""
+        return self.page.evaluate("() => window.met")
 
     def strip(self) -> dict[str, Any]:
         """What the only strip shows."""
@@ -225,15 +236,12 @@ class FrontEnd:
             each["rows"] and each["words"] and each["room"] >= 0 for each in strips
         )
 
-    def wait_for(self, is_so: Callable[[], Any], seconds: float = 20.0) -> Any:
+    def wait_for(self, is_so: Callable[[], Any]) -> Any:
         """Wait until something is so; what it returned."""
-        end = time.monotonic() + seconds
-        while True:
-            found = is_so()
-            if found or time.monotonic() > end:
-                assert found, f"not so after {seconds} s; strips: {self.strips()}, {self._seen()}"
-                return found
-            self.page.wait_for_timeout(20)
+        try:
+            return until(is_so, pause=lambda: self.page.wait_for_timeout(1000 * PAUSE))
+        except AssertionError as error:
+            raise AssertionError(f"{error}; strips: {self.strips()}, {self._seen()}") from error
 
     def _seen(self) -> dict[str, Any]:
         """Where the canvas stands, and what is on it."""
@@ -267,7 +275,17 @@ class FrontEnd:
             "() => window.app.extensionManager.workflow.activeWorkflow"
             ".changeTracker.captureCanvasState()"
         )
-        self.page.wait_for_timeout(1500)
+        # It is written down a moment later.
+        self.page.wait_for_function(
+            """() => {
+                const values = window.app.graph._nodes.map((each) => each.serialize()
+                    .widgets_values);
+                const texts = values.filter((each) => each?.length)
+                    .map((each) => JSON.stringify(each));
+                return [localStorage, sessionStorage].some((storage) => Object.values(storage)
+                    .some((kept) => texts.every((text) => kept.includes(text))));
+            }"""
+        )
 
     def forget(self) -> None:
         """Pass what the console has said by: it was expected."""

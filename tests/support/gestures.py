@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from frontend import FrontEnd
+from rest import frames
 
 EDGE = 20
 """Pixels from the side of a painted widget to the middle of its arrow."""
@@ -35,7 +36,7 @@ def drag(ui: FrontEnd, node: str, widget: str, pixels: int) -> None:
     mouse.down()
     for part in range(1, 9):
         mouse.move(left + pixels * part / 8, top)
-        ui.page.wait_for_timeout(20)
+        frames(ui, 1)
     mouse.up()
 
 

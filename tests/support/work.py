@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tracemalloc
 from collections.abc import Iterator
@@ -30,14 +31,21 @@ class Calls:
 
 
 class Work:
-    """Counts lines of Python that this thread runs, and the memory that is asked for meanwhile."""
+    """Counts lines of Python that this thread runs, and the memory that is asked for meanwhile.
 
-    def __init__(self) -> None:
+    Args:
+        most_lines: an error ends what runs more of them, so that nothing hangs.
+    """
+
+    def __init__(self, most_lines: float = math.inf) -> None:
+        self._most_lines = most_lines
         self.lines = 0
         self.nbytes = 0
 
     def _trace(self, _frame: FrameType, event: str, _given: Any) -> Any:
         self.lines += event == "line"
+        if self.lines > self._most_lines:
+            raise AssertionError(f"more than {self._most_lines:.0f} lines of Python")
         return self._trace
 
     @contextmanager

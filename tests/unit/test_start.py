@@ -16,6 +16,7 @@ from demonstration.checkpoint import PARTS, check_checkpoint, read_header
 from demonstration.options import parse
 from demonstration.output import Output
 from demonstration.results import MIN_ROUNDS
+from patience import HANG
 from setup import tools
 from setup.errors import StepError
 
@@ -58,7 +59,7 @@ def fake_comfyui(folder: Path, text: str) -> Path:
 
 
 def stats_of(address: str) -> dict[str, object]:
-    with urllib.request.urlopen(f"{address}/system_stats", timeout=5) as answer:
+    with urllib.request.urlopen(f"{address}/system_stats", timeout=HANG) as answer:
         return json.load(answer)["system"]
 
 

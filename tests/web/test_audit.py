@@ -34,7 +34,7 @@ def test_it_takes_the_place_of_the_sampler_and_says_what_to_do(ui: FrontEnd) -> 
     ui.set(AUDIT, "steps", 6)
     ui.set(AUDIT, "measure_cache", False)
     ui.page.evaluate(RUN)
-    shown = ui.wait_for(lambda: ui.shown_on(AUDIT), seconds=90)
+    shown = ui.wait_for(lambda: ui.shown_on(AUDIT))
     (text,) = shown["text"]
     first, _, *rest = text.splitlines()
     assert " on cpu: 6 steps in " in first
@@ -42,8 +42,8 @@ def test_it_takes_the_place_of_the_sampler_and_says_what_to_do(ui: FrontEnd) -> 
     advice = rest[1 : rest.index("")]
     assert 1 <= len(advice) <= 5
     assert all(re.match(r"\d\. |Nothing to recommend", line) for line in advice)
-    assert ui.wait_for(lambda: ui.shown_on("SaveImage"), seconds=30)["images"], "and draws"
+    assert ui.wait_for(lambda: ui.shown_on("SaveImage"))["images"], "and draws"
     ui.page.evaluate(SWAP, [AUDIT, "KSampler"])
     assert ui.value("KSampler", "steps") == 6
     ui.queue()
-    ui.wait_for(lambda: ui.shown_on("SaveImage"), seconds=60)
+    ui.wait_for(lambda: ui.shown_on("SaveImage"))

@@ -11,6 +11,7 @@ from typing import Any
 
 import host
 from frontend import FrontEnd
+from patience import HANG
 
 FILE = "trial.json"
 WIDGETS = {"schedule": FILE, "choose_by": "speedup", "speedup": 1.5}
@@ -24,7 +25,7 @@ def test_one_generation_makes_the_next_ones_faster_here_and_elsewhere(
         ui.load("dit_calibrate")
         ui.set("StepCacheCalibrate", "name", FILE.removesuffix(".json"))
         ui.queue()
-        ui.wait_for(lambda: ui.shown_on("StepCacheCurves"), seconds=120)
+        ui.wait_for(lambda: ui.shown_on("StepCacheCurves"))
         file = _userdata(address)
         assert json.loads(file)["samples"] >= 1
         assert ui.complaints() == []
@@ -57,8 +58,8 @@ def _draw_faster(ui: FrontEnd) -> None:
         ui.set("StepCacheSmoothCache", name, value)
     ui.wait_for(lambda: "predicted 1." in ui.strip()["below"])
     ui.queue()
-    ui.wait_for(lambda: "MiB" in ui.strip()["below"], seconds=120)
-    ui.wait_for(lambda: ui.shown_on("StepCacheReport"), seconds=60)
+    ui.wait_for(lambda: "MiB" in ui.strip()["below"])
+    ui.wait_for(lambda: ui.shown_on("StepCacheReport"))
     (text,) = ui.shown_on("StepCacheReport")["text"]
     assert "predicted: 1." in text
     assert "measured: " in text
@@ -68,5 +69,5 @@ def _userdata(address: str, content: bytes | None = None) -> bytes:
     """The file in ComfyUI's user folder: read it, or put it there."""
     url = f"{address}/userdata/stepcache%2F{FILE}"
     request = urllib.request.Request(url, data=content, method="POST" if content else "GET")
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=HANG) as answer:
         return answer.read()

@@ -20,7 +20,7 @@ def test_moving_a_slider_after_a_run_tells_what_to_expect(ui: FrontEnd) -> None:
     assert expected(ui) is None, "nothing is known of this model yet"
     ui.set("KSampler", "steps", 12)
     ui.queue()
-    ui.wait_for(lambda: "MiB" in ui.strip()["below"], seconds=60)
+    ui.wait_for(lambda: "MiB" in ui.strip()["below"])
     ui.set("StepCacheDeepCacheUNet", "interval", 6)
     often = ui.wait_for(lambda: expected(ui))
     ui.set("StepCacheDeepCacheUNet", "interval", 2)
@@ -35,7 +35,7 @@ def test_what_was_seen_of_one_model_is_not_told_of_another(ui: FrontEnd) -> None
     ui.show("dit_pab")
     ui.set("KSampler", "steps", 8)
     ui.queue()
-    ui.wait_for(lambda: "MiB" in ui.strip()["below"], seconds=60)
+    ui.wait_for(lambda: "MiB" in ui.strip()["below"])
     ui.set("StepCacheApplyPAB", "self_attention", 3)
     ui.wait_for(lambda: "expected by the last run" in ui.strip()["below"])
     ui.set("UNETLoader", "weight_dtype", "fp8_e4m3fn")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from frontend import ROOT, STRIP, FrontEnd, read_workflow
+from rest import looks
 
 PAB = "StepCacheApplyPAB"
 SMOOTHCACHE = "StepCacheSmoothCache"
@@ -79,7 +80,7 @@ def test_events_about_others_are_passed_by(ui: FrontEnd) -> None:
         {"node": ui.number_of(PAB), "type": PAB, "plans": {"block": 7}, "strips": {}},
     ):  # fmt: skip
         _dispatch(ui, detail)
-    ui.page.wait_for_timeout(100)
+    looks(ui)
     assert ui.strip() == before
 
 
@@ -132,7 +133,7 @@ def test_without_our_route_the_graph_runs_and_the_strip_fills(ui: FrontEnd) -> N
     with answering(ui, 404, "no"):
         ui.load("dit_pab")
         ui.queue()
-        ui.wait_for(lambda: ui.strips() and "MiB" in ui.strip()["below"], seconds=60)
+        ui.wait_for(lambda: ui.strips() and "MiB" in ui.strip()["below"])
         assert ui.strip()["words"].startswith("self-attention: ")
     ui.set(PAB, "self_attention", 5)
     ui.wait_for(lambda: "% of these layers" in ui.strip()["below"])
@@ -165,7 +166,7 @@ def test_an_older_front_end_goes_without_strips(browser: Any, address: str) -> N
     with front_end.opened(before=WITHOUT_ELEMENTS) as ui:
         ui.load("dit_pab")
         ui.queue()
-        ui.wait_for(lambda: ui.shown_on("StepCacheReport"), seconds=60)
+        ui.wait_for(lambda: ui.shown_on("StepCacheReport"))
         assert ui.strips() == []
         assert ui.complaints() == []
 
@@ -191,7 +192,10 @@ def _dispatch(ui: FrontEnd, detail: Any) -> None:
 
 def _assert_harmless(ui: FrontEnd) -> None:
     """No string has become an element, and none was run."""
-    ui.page.wait_for_timeout(200)
+    # What loads nothing says so in its turn: after an image of theirs, had it become one.
+    ui.page.evaluate(
+        """() => new Promise((done) => Object.assign(new Image(), { onerror: done, src: "x" }))"""
+    )
     assert ui.page.evaluate("() => window.hacked") is None
     assert ui.page.locator("img[src=x]").count() == 0
     assert ui.page.locator(f"{STRIP} img").count() == 0

@@ -10,20 +10,22 @@ from typing import Any
 
 import numpy as np
 from frontend import FrontEnd
+from patience import HANG
 from PIL import Image
 
 PAB = "StepCacheApplyPAB"
-LONG = 40
-"""Steps of a run that is long enough to be met under way."""
+STEPS = 12
+ENDLESS = 1000
+"""Steps of a run that is met under way, however slow the test is."""
 
 
 def test_after_an_interrupt_the_same_picture_is_drawn(ui: FrontEnd) -> None:
     ui.load("dit_pab")
-    ui.set("KSampler", "steps", LONG)
     _queue_and_meet(ui, seed=11)
     ui.page.keyboard.press("Control+Alt+Enter")
     ui.wait_for(lambda: ui.strip()["below"].startswith("interrupted"))
     assert ui.strip()["planned"] > 0, "what never happened is still a plan"
+    ui.set("KSampler", "steps", STEPS)
     again = _picture(ui, seed=11)
     assert ui.strip()["planned"] == 0
     assert "stopped" not in ui.strip()["below"]
@@ -37,13 +39,19 @@ def test_the_report_shows_its_text(ui: FrontEnd) -> None:
     shown = ui.page.get_by_test_id("stepcache-report")
     assert shown.text_content() == "The report of the next run appears here."
     ui.queue()
-    ui.wait_for(lambda: "self-attention" in shown.text_content().replace("_", "-"), seconds=60)
+    ui.wait_for(lambda: "self-attention" in shown.text_content().replace("_", "-"))
 
 
 def test_a_node_may_go_away_during_its_run(ui: FrontEnd) -> None:
     ui.load("dit_pab")
-    ui.set("KSampler", "steps", LONG)
     _queue_and_meet(ui, seed=13)
+    ui.page.evaluate(
+        """() => {
+            window.told = [];
+            const { api } = window.app;
+            api.addEventListener("stepcache.run", ({ detail }) => window.told.push(detail.outcome));
+        }"""
+    )
     ui.page.evaluate(
         """(type) => {
             const { graph } = window.app;
@@ -51,7 +59,8 @@ def test_a_node_may_go_away_during_its_run(ui: FrontEnd) -> None:
         }""",
         PAB,
     )
-    ui.wait_for(lambda: ui.shown_on("StepCacheReport"), seconds=60)
+    ui.page.keyboard.press("Control+Alt+Enter")
+    ui.wait_for(lambda: any(each.startswith("interrupted") for each in _told(ui)))
     assert ui.strips() == []
     ui.undo()
     ui.wait_for(ui.is_drawn)
@@ -70,28 +79,33 @@ def test_runs_of_another_client_are_not_shown(ui: FrontEnd) -> None:
             return (await answer.json()).prompt_id;
         }"""
     )
-    ui.wait_for(lambda: _outcome(ui, number), seconds=60)
+    ui.wait_for(lambda: _outcome(ui, number))
     assert _outcome(ui, number) == "success"
     assert ui.strip() == before
 
 
 def _queue_and_meet(ui: FrontEnd, seed: int) -> None:
-    """Press Run, and wait until some steps have happened and others have not."""
+    """Run for ever, and wait until some steps have happened and others have not."""
     ui.wait_for(ui.is_drawn)
+    ui.set("KSampler", "steps", ENDLESS)
     ui.queue(seed)
-    ui.wait_for(lambda: re.match(r"sampling, \d\d+ eval", ui.strip()["below"]), seconds=60)
+    ui.wait_for(lambda: re.match(r"sampling, \d\d+ eval", ui.strip()["below"]))
     assert ui.strip()["planned"] > 0
 
 
 def _picture(ui: FrontEnd, seed: int) -> np.ndarray[Any, Any]:
     """Run to the end; the saved picture (height, width, 3)."""
     before = ui.shown_on("SaveImage")
-    _queue_and_meet(ui, seed)
-    ui.wait_for(lambda: ui.shown_on("SaveImage") != before, seconds=90)
+    ui.queue(seed)
+    ui.wait_for(lambda: ui.shown_on("SaveImage") != before)
     (file,) = ui.shown_on("SaveImage")["images"]
     url = f"{ui.address}/view?{urllib.parse.urlencode(file)}"
-    with urllib.request.urlopen(url, timeout=30) as answer:
+    with urllib.request.urlopen(url, timeout=HANG) as answer:
         return np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB"))
+
+
+def _told(ui: FrontEnd) -> list[str]:
+    return ui.page.evaluate("() => window.told")
 
 
 def _outcome(ui: FrontEnd, number: str) -> str | None:

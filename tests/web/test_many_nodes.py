@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from frontend import STRIP, FrontEnd
 from many_nodes import NODES, are_answered, graph_of
+from rest import is_at_rest, looks, questions, settle
 
 MOST_ELEMENTS = 40
 
 
 def test_every_node_is_asked_about_once_when_a_graph_is_opened(ui: FrontEnd) -> None:
-    asked: list[Any] = []
-
-    def listen(request: Any) -> None:
-        if "stepcache/preview" in request.url:
-            asked.append(json.loads(request.post_data))
-
-    ui.page.on("request", listen)
-    try:
+    with questions(ui) as asked:
         ui.load(graph_of(NODES))
         ui.wait_for(lambda: are_answered(ui, NODES))
-        ui.page.wait_for_timeout(1000)
-    finally:
-        ui.page.remove_listener("request", listen)
-    assert sum(len(questions) for questions in asked) == NODES
+        looks(ui)
+    assert sum(len(each) for each in asked) == NODES
     assert len(asked) <= 2, "a graph may be seen half opened, no more"
 
 
@@ -48,21 +37,5 @@ def _widths(ui: FrontEnd) -> set[str]:
 
 def test_nothing_is_asked_drawn_or_measured_while_nothing_changes(ui: FrontEnd) -> None:
     ui.show("dit_pab")
-    ui.page.wait_for_timeout(1000)
-    idle = ui.page.evaluate(
-        """async (strip) => {
-            let changes = 0;
-            const element = document.querySelector(strip);
-            const watch = new MutationObserver((found) => (changes += found.length));
-            const everything = { subtree: true, childList: true, attributes: true };
-            watch.observe(element, { ...everything, characterData: true });
-            const before = performance.getEntriesByType("resource").length;
-            await new Promise((done) => setTimeout(done, 1000));
-            watch.disconnect();
-            const entries = performance.getEntriesByType("resource").slice(before);
-            const asked = entries.filter((each) => each.name.includes("stepcache")).length;
-            return { changes, asked };
-        }""",
-        STRIP,
-    )
-    assert idle == {"changes": 0, "asked": 0}
+    settle(ui)
+    assert is_at_rest(ui), "and it stays so"

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from frontend import FrontEnd
 from gestures import choose, drag, step_up, type_into
+from rest import settle
 
 PAB = "StepCacheApplyPAB"
 SMOOTHCACHE = "StepCacheSmoothCache"
@@ -58,7 +59,7 @@ def test_an_option_is_chosen(ui: FrontEnd) -> None:
 def hidden(ui: FrontEnd) -> Iterator[FrontEnd]:
     """A page that takes itself for hidden, so that hands alone are followed."""
     ui.show("dit_pab", PAB)
-    ui.page.wait_for_timeout(200)
+    settle(ui)
     ui.page.evaluate(HIDE)
     yield ui
     ui.page.evaluate("() => { window.releaseTimers?.(); delete document.hidden; }")

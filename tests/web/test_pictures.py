@@ -10,7 +10,7 @@ def test_two_pictures_are_compared_on_the_node(ui: FrontEnd) -> None:
     ui.wait_for(lambda: ui.strips() and ui.strip()["rows"])
     assert "KSampler, cached" in ui.strip()["above"]
     ui.queue()
-    ui.wait_for(lambda: ui.shown_on("StepCacheCompare"), seconds=90)
+    ui.wait_for(lambda: ui.shown_on("StepCacheCompare"))
     (text,) = ui.shown_on("StepCacheCompare")["text"]
     assert "PSNR " in text and "the cached run took" in text
     assert len(ui.shown_on("StepCacheCompare")["images"]) == 1

@@ -8,6 +8,7 @@ import urllib.request
 from typing import Any
 
 import pytest
+from patience import HANG
 
 PAB = {"node": "StepCacheApplyPAB", "steps": 8, "inputs": {"self_attention": 3}}
 
@@ -15,7 +16,7 @@ PAB = {"node": "StepCacheApplyPAB", "steps": 8, "inputs": {"self_attention": 3}}
 def post(address: str, body: bytes) -> tuple[int, Any]:
     request = urllib.request.Request(f"{address}/stepcache/preview", data=body, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=HANG) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())

@@ -26,7 +26,7 @@ def test_they_are_put_in_and_the_report_tells_of_them(ui: FrontEnd) -> None:
     ui.set("StepCacheAttentionBackend", "backend", "flash")
     assert ui.value("StepCachePrecision", "products") == "TF32"
     ui.queue()
-    ui.wait_for(lambda: ui.shown_on("StepCacheReport"), seconds=60)
+    ui.wait_for(lambda: ui.shown_on("StepCacheReport"))
     (text,) = ui.shown_on("StepCacheReport")["text"]
     told = [line for line in text.splitlines() if line.startswith("Attention Backend (flash): ")]
     assert told and all(": flash, " in line for line in told)
@@ -40,7 +40,7 @@ def test_what_the_device_cannot_do_is_said_on_the_sampler(ui: FrontEnd) -> None:
     ui.page.evaluate(BETWEEN, ["StepCacheAttentionBackend"])
     ui.set("StepCacheAttentionBackend", "backend", "cuDNN")
     ui.queue()
-    ui.wait_for(lambda: _error(ui), seconds=60)
+    ui.wait_for(lambda: _error(ui))
     assert _error(ui)["node_type"] == "KSampler"
     assert "Attention Backend: cuDNN attention does not work on cpu" in _error(ui)["message"]
     assert "what does is auto, flash, math" in _error(ui)["message"]

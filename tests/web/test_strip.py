@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from frontend import METHODS, ROOT, FrontEnd, read_workflow
+from rest import frames, looks, questions, settle
 
 WITHOUT_EFFECT_HERE = {
     # What it does needs another preset, schedule, range or model beside it.
@@ -41,11 +42,14 @@ def test_every_widget_moves_the_strip(ui: FrontEnd, workflow: str) -> None:
     ui.show(workflow)
     for name, other in _other_values(ui, node).items():
         before, old = ui.strip()["cells"], ui.value(node, name)
-        ui.set(node, name, other)
-        if name in WITHOUT_EFFECT_HERE[node]:
-            ui.page.wait_for_timeout(50)
-        else:
-            ui.wait_for(lambda before=before: ui.strip()["cells"] != before)
+        with questions(ui) as asked:
+            ui.set(node, name, other)
+            if name in WITHOUT_EFFECT_HERE[node]:
+                ui.wait_for(lambda asked=asked: asked)
+                looks(ui, 1)
+                assert ui.strip()["cells"] == before
+            else:
+                ui.wait_for(lambda before=before: ui.strip()["cells"] != before)
         ui.set(node, name, old)
         ui.wait_for(lambda before=before: ui.strip()["cells"] == before)
 
@@ -113,8 +117,9 @@ def test_a_setting_that_is_refused_is_explained(ui: FrontEnd) -> None:
 def test_a_run_fills_the_strip_live_and_leaves_what_it_saved(ui: FrontEnd) -> None:
     ui.show("dit_pab")
     ui.queue()
-    ui.wait_for(lambda: ui.strip()["planned"] > 0, seconds=60)
-    ui.wait_for(lambda: "MiB" in ui.strip()["below"], seconds=60)
+    ui.wait_for(lambda: "MiB" in ui.strip()["below"])
+    planned = [met["planned"] for met in ui.met()]
+    assert planned[0] > planned[-1] == 0 and planned == sorted(planned, reverse=True)
     strip = ui.strip()
     assert strip["planned"] == 0, "every step has happened"
     assert strip["words"].startswith("self-attention: ")
@@ -164,7 +169,7 @@ def test_it_survives_copying_collapsing_and_zooming(ui: FrontEnd) -> None:
             "(s) => { window.app.canvas.ds.scale = s; window.app.canvas.setDirty(true, true); }",
             scale,
         )
-        ui.page.wait_for_timeout(100)
+        frames(ui)
     ui.page.evaluate(
         """() => { const node = window.app.graph._nodes.find((n) => n.type === "StepCacheApplyPAB");
             node.collapse(); node.collapse(); }"""
@@ -184,8 +189,11 @@ def test_undo_moves_the_strip_back(ui: FrontEnd) -> None:
 def test_nodes_stay_as_high_as_they_need(ui: FrontEnd) -> None:
     """An element that is measured by the room that it was given grows and grows."""
     ui.show("dit_pab")
-    heights = [_height(ui) for _ in range(4) if ui.page.wait_for_timeout(400) is None]
-    assert heights[1] == heights[-1] < 900
+    settle(ui)
+    height = _height(ui)
+    looks(ui)
+    frames(ui)
+    assert _height(ui) == height < 900
 
 
 def _height(ui: FrontEnd) -> float:
