@@ -101,7 +101,9 @@ class FrontEnd:
             f"""() => {{
                 window.met = [];
                 const meet = () => window.met.push(...({ALL_SHOWN})("{STRIP}"));
-                window.app.api.addEventListener("stepcache.run", meet);
+                // Once everybody has heard of it.
+                const hear = () => queueMicrotask(meet);
+                window.app.api.addEventListener("stepcache.run", hear);
             }}"""
         )
         self.page.evaluate(
@@ -275,15 +277,14 @@ class FrontEnd:
             "() => window.app.extensionManager.workflow.activeWorkflow"
             ".changeTracker.captureCanvasState()"
         )
-        # It is written down a moment later.
+        # It is written down a moment later: text within text.
         self.page.wait_for_function(
             """() => {
-                const values = window.app.graph._nodes.map((each) => each.serialize()
-                    .widgets_values);
-                const texts = values.filter((each) => each?.length)
-                    .map((each) => JSON.stringify(each));
-                return [localStorage, sessionStorage].some((storage) => Object.values(storage)
-                    .some((kept) => texts.every((text) => kept.includes(text))));
+                const isOurs = ({ type }) => type.startsWith("StepCacheApply");
+                const ours = window.app.graph._nodes.filter(isOurs);
+                const values = ours.map((node) => JSON.stringify(node.serialize().widgets_values));
+                const kept = Object.values(localStorage).map((text) => text.replaceAll("\\\\", ""));
+                return kept.some((text) => values.every((each) => text.includes(each)));
             }"""
         )
 

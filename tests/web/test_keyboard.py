@@ -34,7 +34,7 @@ def test_a_value_is_typed_and_the_workflow_run(ui: FrontEnd, keys: Any) -> None:
     ui.wait_for(lambda: ui.value(PAB, "self_attention") == 6)
     keys.press("Control+Enter")
     ui.wait_for(lambda: "MiB" in ui.strip()["below"])
-    assert ui.met()[0]["planned"] > 0
+    assert any(met["planned"] for met in ui.met())
 
 
 def test_a_change_is_undone_and_done_again(ui: FrontEnd, keys: Any) -> None:

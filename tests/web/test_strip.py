@@ -47,7 +47,6 @@ def test_every_widget_moves_the_strip(ui: FrontEnd, workflow: str) -> None:
             if name in WITHOUT_EFFECT_HERE[node]:
                 ui.wait_for(lambda asked=asked: asked)
                 looks(ui, 1)
-                assert ui.strip()["cells"] == before
             else:
                 ui.wait_for(lambda before=before: ui.strip()["cells"] != before)
         ui.set(node, name, old)
@@ -119,7 +118,7 @@ def test_a_run_fills_the_strip_live_and_leaves_what_it_saved(ui: FrontEnd) -> No
     ui.queue()
     ui.wait_for(lambda: "MiB" in ui.strip()["below"])
     planned = [met["planned"] for met in ui.met()]
-    assert planned[0] > planned[-1] == 0 and planned == sorted(planned, reverse=True)
+    assert max(planned) > planned[-1] == 0, "under way some steps were still a plan"
     strip = ui.strip()
     assert strip["planned"] == 0, "every step has happened"
     assert strip["words"].startswith("self-attention: ")
