@@ -30,7 +30,7 @@ import toys  # noqa: E402
 from quality_records import read_json, write_json  # noqa: E402
 from quality_settings import SETTINGS  # noqa: E402
 from stepcache.cache_core.errors import StepCacheError  # noqa: E402
-from stepcache.cache_core.patching import attach, last_report  # noqa: E402
+from stepcache.cache_core.patching import attach  # noqa: E402
 
 MODELS = {"sdxl": (models.sdxl, 20), "flux": (models.flux, 20), "wan_14b": (models.wan_14b, 10)}
 """Every model, and its sampler steps unless asked otherwise."""
@@ -78,7 +78,7 @@ class Subject:
         )
         row["speedup"] = ratio.to_dict()
         row["share_of_bound"] = round(ratio.median / row["flop_bound"], 4)
-        row["stored_bytes"] = last_report(patched).peak_nbytes
+        row["stored_bytes"] = observe.report_of(patched).peak_nbytes
         if self.has_cuda:
             plain_waits, plain_peak = self.waits_and_peak
             waits, peak = self._waits_and_peak(patched)

@@ -14,12 +14,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import observe
 import quality_calibrated as calibrated
 import torch
 from quality import machine
 from quality_records import read_json, write_json
 from quality_runs import STEPS, Subject
-from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.patching import attach
 
 from demo.shapes import scenes
 
@@ -55,7 +56,9 @@ def rows_of(subject: Subject, work: Path, pairs: int) -> list[dict[str, Any]]:
         plain = [subject.draw(subject.model, texts, 0)[1]]
         for _ in range(pairs):
             ours.append(subject.draw(patched, texts, 0)[1])
-            alone.append(last_report(patched).measured_speedup)
+            gained = observe.report_of(patched).measured_speedup
+            assert gained is not None, "every run reuses"
+            alone.append(gained)
             plain.append(subject.draw(subject.model, texts, 0)[1])
         around = (sum(two) / 2 for two in pairwise(plain))
         paired = [p / seconds for p, seconds in zip(around, ours, strict=True)]

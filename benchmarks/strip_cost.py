@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -109,7 +109,7 @@ def _dearest(costs: list[dict[str, float]]) -> dict[str, float]:
     return {name: round(value, 1) for name, value in medians.items() if value >= 1.0}
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def _spread(values: Sequence[float]) -> dict[str, float]:
     return {
         "median": round(median(values), 1),
         "lowest": round(min(values), 1),

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from stepcache.cache_core.approximators import CopyBranch, FrequencyDelta
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.methods import Method
 from stepcache.cache_core.report import Report
@@ -84,7 +85,9 @@ class DiffusersHost:
         if site is None or len(self._branches) != 2:
             return self.call(self._branches, **inputs)
         decision = self.session.decide(site, [COND])
-        kept = COND if self.session.rule_of(site).what.kept == "cond" else UNCOND
+        what = self.session.rule_of(site).what
+        assert isinstance(what, CopyBranch | FrequencyDelta)
+        kept = COND if what.kept == "cond" else UNCOND
         place = self._branches.index(kept)
         if not decision.reuse:
             output = self.call(self._branches, **inputs)
@@ -94,6 +97,7 @@ class DiffusersHost:
             return output
         given = self.call((kept,), **{name: _half(v, place) for name, v in inputs.items()})
         left_out = self.session.recall(site, [COND], given)
+        assert isinstance(left_out, torch.Tensor)
         return torch.cat([given, left_out] if place == 0 else [left_out, given])
 
     def call(self, streams: Sequence[StreamKey], **inputs: Any) -> torch.Tensor:
@@ -106,9 +110,9 @@ class DiffusersHost:
         branch = _DeepBranch(self._model, site.index)
         if decision.reuse:
             deep = self.session.recall(site, streams)
+            assert isinstance(deep, torch.Tensor)
             return branch.shallow_forward(deep=deep, **inputs)
-        record = partial(self.session.record, site, streams, decision=decision)
-        with branch.observed(record):
+        with branch.observed(lambda deep: self.session.record(site, streams, deep, decision)):
             return self._forward(**inputs)
 
     def _forward(self, **inputs: Any) -> torch.Tensor:
@@ -137,7 +141,7 @@ class _DeepBranch:
         """Hand over the tensor that enters the live output blocks, without the skip beside it."""
         entry = self._live_outputs[0][0]
         return entry.register_forward_pre_hook(
-            lambda module, args: record(output=args[0][:, : self._channels])
+            lambda module, args: record(args[0][:, : self._channels])
         )
 
     def shallow_forward(

@@ -7,7 +7,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from comfy_api.latest import io
 
 
 def comfyui_path() -> Path:
@@ -20,6 +23,12 @@ def comfyui_path() -> Path:
             f"COMFYUI_PATH; `python scripts/test.py --fast` needs none"
         )
     return path
+
+
+def outputs_of(made: io.NodeOutput) -> tuple[Any, ...]:
+    """What a node hands out."""
+    assert made.result is not None
+    return made.result
 
 
 def boot(cpu: bool = True) -> None:
