@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -77,6 +78,17 @@ def rows_of(subject: Subject, work: Path, pairs: int) -> list[dict[str, Any]]:
     return rows
 
 
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    work: Path
+    pairs: int
+    models: list[str]
+    threads: int | None
+    steps: int
+
+
 def main() -> None:
     if not ALLOCATOR.items() <= os.environ.items():
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
@@ -88,7 +100,7 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, help="of PyTorch, when calibrating too; --work has those of no other"
     )
-    arguments = parser.parse_args()
+    arguments = Options(**vars(parser.parse_args()))
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     kept = [row for row in _earlier() if row["model"] not in arguments.models]

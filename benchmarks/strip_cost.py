@@ -12,6 +12,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -36,10 +37,17 @@ METHOD = (
 )
 
 
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    rounds: int
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    rounds = Options(**vars(parser.parse_args())).rounds
     with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
         machine = {
             "browser": f"Chromium {browser.version}",
