@@ -24,6 +24,11 @@ IN_COMFYUI = ("tests/comfy", "tests/contract")
 HOST_TESTS = (*IN_COMFYUI, "tests/reference", "tests/web")
 IN_PARALLEL = ("-n", "auto", "--maxprocesses", "4")
 """A process per core; each holds a ComfyUI and the tiny models, some 1.5 GB."""
+TYPED_WITHOUT_HOST = (
+    "cache_core/*.py", "cache_core/approximators", "cache_core/calibration", "cache_core/methods",
+    "scripts/demonstration", "scripts/setup", "scripts/demo.py", "scripts/test.py",
+)  # fmt: skip
+"""What the type checker understands where there is no ComfyUI."""
 RAN_TO_THE_END = (0, 1)
 """pytest's exit statuses when every test had its turn."""
 
@@ -107,11 +112,16 @@ def _test_in_comfyui(runtime: Runtime, version: str, options: Options) -> int:
 
 def _check_and_test(runtime: Runtime, options: Options) -> int:
     """Run every tool, also after one has failed; the last line is pytest's own, with its counts."""
+    from setup.type_paths import link_type_paths
+
+    if runtime.comfyui is not None:
+        link_type_paths(runtime.comfyui)
+    typed = () if runtime.comfyui is not None else TYPED_WITHOUT_HOST
     selection = [f"--ignore={folder}" for folder in HOST_TESTS] if options.fast else []
     commands = {
         "ruff": ["ruff", "check", "."],
         "ruff format": ["ruff", "format", "--check", "."],
-        "basedpyright": ["basedpyright", "--pythonpath", str(runtime.python)],
+        "basedpyright": ["basedpyright", "--pythonpath", str(runtime.python), *typed],
         "pytest": ["pytest", "-q", *IN_PARALLEL, *selection, *options.pytest],
     }
     failed: list[str] = []
