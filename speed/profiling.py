@@ -9,6 +9,8 @@ from time import perf_counter
 from typing import Any
 
 import torch
+
+# PyTorch exports it from nowhere else.
 from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsage]
 from torch.profiler import ProfilerActivity, profile, record_function
 

@@ -121,6 +121,7 @@ class CalibratedSmoothCache(Method):
         object.__setattr__(self, "_chooser", chooser)
         object.__setattr__(self, "_own", chooser.choose(self.calibration.timeline, self.wish))
 
+    # Frozen: nothing assigns to what the base declares as a variable.
     @property
     def made_for(self) -> ModelFacts:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.calibration.model
