@@ -18,7 +18,7 @@ import host
 import pack
 
 pack.load()
-host.boot()
+host.boot(cpu=True)
 
 from stepcache.cache_core.calibration.file import write  # noqa: E402
 from stepcache.cache_core.version import VERSION  # noqa: E402

@@ -110,7 +110,7 @@ class CalibratedSmoothCache(Method):
     paper: ClassVar[str] = SmoothCache.paper
 
     calibration: Calibration
-    wish: Wish = field(default=Wish())
+    wish: Wish
     label: str = "calibration"
     chooser: InitVar[Chooser | None] = None
     _chooser: Chooser = field(init=False, compare=False, repr=False)

@@ -80,10 +80,10 @@ class Installation:
     access: Mapping[Site, Access]
     family: str
     facts: ModelFacts
-    notes: tuple[str, ...] = ()
-    swaps_halves: bool = False
-    needs_proof: bool = False
-    listeners: tuple[Listener, ...] = ()
+    notes: tuple[str, ...]
+    swaps_halves: bool
+    needs_proof: bool
+    listeners: tuple[Listener, ...]
     mailbox: Mailbox = field(default_factory=Mailbox)
     dispatchers: Dispatchers = field(default_factory=Dispatchers)
 

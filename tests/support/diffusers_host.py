@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from session_bench import COND, UNCOND
 from stepcache.cache_core.approximators import CopyBranch, FrequencyDelta
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.methods import Method
@@ -24,8 +25,6 @@ from stepcache.cache_core.session import Session
 from stepcache.cache_core.sites import Site, SiteKind
 from stepcache.cache_core.streams import StreamKey
 from torch import nn
-
-COND, UNCOND = StreamKey(0, "cond"), StreamKey(1, "uncond")
 
 Layers = Mapping[str, SiteKind]
 """Regular expressions for whole module paths, and what is computed there."""
@@ -63,7 +62,7 @@ class DiffusersHost:
         plans = plans_of(set(self._assigned.values()), timeline)
         strips = {rule.where.kind.value: plan.strip for rule, plan in plans.items()}
         names = [method.describe() for method in methods]
-        self.report = Report(names, type(model).__name__, "", strips)
+        self.report = Report(names, type(model).__name__, "", strips, timeline, {}, [])
         self.session = Session(self._assigned, timeline, self.report)
         self._exit = ExitStack()
 

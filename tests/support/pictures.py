@@ -73,6 +73,7 @@ def calibration_of(
         table=table,
         samples=8,
         costs=Costs(shares, shares, "cpu"),
+        influence={},
         lookahead=lookahead,
     )
     return replace(found, **changes)
