@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,16 +11,21 @@ from pathlib import Path
 from .layout import ROOT
 
 FOLDER = ROOT / ".typing"
+PARTS = ("cache_core", "nodes", "speed")
 
 
 def link_type_paths(comfyui: Path) -> None:
-    """Make `.typing/comfyui`, the ComfyUI in use, and `.typing/pack/stepcache`, this checkout.
+    """Make `.typing/comfyui`, the ComfyUI in use, and `.typing/pack/stepcache`, the pack.
 
     Args:
         comfyui: the folder with ComfyUI's `main.py`.
     """
     link(FOLDER / "comfyui", comfyui)
-    link(FOLDER / "pack" / "stepcache", ROOT)
+    pack = FOLDER / "pack" / "stepcache"
+    # Its parts, not the checkout: whatever follows links would walk in circles.
+    for name in PARTS:
+        link(pack / name, ROOT / name)
+    shutil.copyfile(ROOT / "__init__.py", pack / "__init__.py")
 
 
 def link(place: Path, folder: Path) -> None:
