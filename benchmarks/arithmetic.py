@@ -22,7 +22,7 @@ from stepcache.cache_core.methods import (
     SmoothCache,
     TGate,
 )
-from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.patching import attach
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.sites import SiteKind
 from stepcache.speed import AttentionBackend, DynamicInt8, FusedProjections, apply, told_by
@@ -123,14 +123,14 @@ def pab(pairs: int, scale: Scale) -> list[dict[str, Any]]:
 def fastercache(pairs: int, scale: Scale) -> list[dict[str, Any]]:
     """FasterCache on a wide Wan-type DiT: each half alone, and both."""
     bench = models.wan(WIDE, scale.dit)
-    windows = {"attention_window": WHOLE_RUN, "guidance_window": WHOLE_RUN}
+    method = partial(FasterCache, attention_window=WHOLE_RUN, guidance_window=WHOLE_RUN)
     attention = 2 * WAN_LAYERS * scale.layer_bytes * AREA  # two outputs of every layer
     bands = 2 * WAN_PICTURE_BYTES
     return [
-        _speedup(bench, FasterCache(1, 1, 1, guidance_interval=5, **windows), 5, pairs, bands),
-        _speedup(bench, FasterCache(2, 1, 1, guidance_interval=1, **windows), 6, pairs, attention),
+        _speedup(bench, method(1, 1, 1, guidance_interval=5), 5, pairs, bands),
+        _speedup(bench, method(2, 1, 1, guidance_interval=1), 6, pairs, attention),
         _speedup(
-            bench, FasterCache(2, 1, 1, guidance_interval=5, **windows), 10, pairs,
+            bench, method(2, 1, 1, guidance_interval=5), 10, pairs,
             # The branch that comes back every fifth step keeps one output only.
             3 * attention // 4 + bands,
         ),
@@ -177,7 +177,7 @@ def calibrate(pairs: int, scale: Scale) -> list[dict[str, Any]]:
         ratio = measure.paired(
             lambda m=model, s=sample: s(m), lambda p=patched, s=sample: s(p), pairs
         )
-        notes = [note for note in last_report(patched).notes if "MiB" in note]
+        notes = [note for note in observe.report_of(patched).notes if "MiB" in note]
         rows.append(
             {"model": name, "bit_identical": same, "ratio": ratio.to_dict(), "memory": notes}
         )
@@ -250,7 +250,7 @@ def _speedup(
         "flop_bound": round(bound, 4),
         "speedup": ratio.to_dict(),
         "share_of_bound": round(ratio.median / bound, 4),
-        "bytes": last_report(patched).peak_nbytes,
+        "bytes": observe.report_of(patched).peak_nbytes,
         "bytes_by_formula": formula,
     }
 

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +88,23 @@ def _in_own_process(variant: str, options: list[str]) -> dict[str, Any]:
     return json.loads(answer.stdout.splitlines()[-1])
 
 
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    layers: int
+    width: int
+    pairs: int
+    variant: str | None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layers", type=int, default=30)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--variant", choices=VARIANTS)
-    given = parser.parse_args()
+    given = Options(**vars(parser.parse_args()))
     if given.variant:
         row = measured(given.variant, given.layers, given.width, given.pairs)
         print(json.dumps(row))

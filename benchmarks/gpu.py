@@ -6,6 +6,7 @@ import argparse
 import gc
 import platform
 import sys
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ import toys  # noqa: E402
 from quality_records import read_json, write_json  # noqa: E402
 from quality_settings import SETTINGS  # noqa: E402
 from stepcache.cache_core.errors import StepCacheError  # noqa: E402
-from stepcache.cache_core.patching import attach, last_report  # noqa: E402
+from stepcache.cache_core.patching import attach  # noqa: E402
 
 MODELS = {"sdxl": (models.sdxl, 20), "flux": (models.flux, 20), "wan_14b": (models.wan_14b, 10)}
 """Every model, and its sampler steps unless asked otherwise."""
@@ -41,10 +42,23 @@ RESULT = HERE / "results" / "gpu.json"
 TINY_RESULT = HERE.parent / "output" / "gpu_tiny.json"
 
 
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    models: list[str]
+    steps: int | None
+    pairs: int
+    backend: str
+    result: Path
+    fresh: bool
+    tiny: bool
+
+
 class Subject:
     """A model, and what is measured of it without a method, once it is needed."""
 
-    def __init__(self, name: str, steps: int, arguments: argparse.Namespace) -> None:
+    def __init__(self, name: str, steps: int, arguments: Options) -> None:
         self.bench = _tiny(name) if arguments.tiny else MODELS[name][0]()
         self.steps, self.arguments = steps, arguments
         self.has_cuda = self.bench.model.load_device.type == "cuda"
@@ -78,7 +92,7 @@ class Subject:
         )
         row["speedup"] = ratio.to_dict()
         row["share_of_bound"] = round(ratio.median / row["flop_bound"], 4)
-        row["stored_bytes"] = last_report(patched).peak_nbytes
+        row["stored_bytes"] = observe.report_of(patched).peak_nbytes
         if self.has_cuda:
             plain_waits, plain_peak = self.waits_and_peak
             waits, peak = self._waits_and_peak(patched)
@@ -111,7 +125,7 @@ def _tiny(name: str) -> models.Bench:
     return models.Bench(f"{name}, tiny", model, toy.latent, toy.context, toy.pooled, cfg)
 
 
-def run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def run(arguments: Options) -> list[dict[str, Any]]:
     """Every row that the result file lacks; the file is written after each."""
     machine = {
         "device": "CPU" if arguments.tiny else torch.cuda.get_device_name(),
@@ -174,12 +188,13 @@ def main() -> None:
     parser.add_argument("--result", type=Path)
     parser.add_argument("--fresh", action="store_true", help="forget the rows of the result file")
     parser.add_argument("--tiny", action="store_true", help="try the code on tiny models, on a CPU")
-    arguments = parser.parse_args()
-    arguments.models = arguments.models or list(MODELS)
+    given = parser.parse_args()
+    given.models = given.models or list(MODELS)
+    given.result = given.result or (TINY_RESULT if given.tiny else RESULT)
+    arguments = Options(**vars(given))
     unknown = [name for name in arguments.models if name not in MODELS]
     if unknown:
         parser.error(f"unknown model {', '.join(unknown)}; expected {', '.join(MODELS)}")
-    arguments.result = arguments.result or (TINY_RESULT if arguments.tiny else RESULT)
     if not arguments.tiny and not torch.cuda.is_available():
         print("No CUDA device here: nothing measured. --tiny tries the same code on the CPU.")
         return

@@ -82,6 +82,7 @@ def _is_machinery(path: Path) -> bool:
 
 def compiled(model: Any, sample: Sample, backend: str) -> dict[str, Any]:
     """Graphs that torch.compile makes in two runs, and the new ones that a third run needs."""
+    from torch._dynamo.exc import TorchDynamoException
     from torch._dynamo.utils import counters
 
     torch._dynamo.reset()
@@ -92,7 +93,7 @@ def compiled(model: Any, sample: Sample, backend: str) -> dict[str, Any]:
             sample(patched, COMPILE_STEPS)
         graphs = counters["stats"]["unique_graphs"]
         sample(patched, COMPILE_STEPS)
-    except torch._dynamo.exc.TorchDynamoException as error:
+    except TorchDynamoException as error:
         return {"backend": backend, "failed": str(error).strip().splitlines()[0]}
     again = counters["stats"]["unique_graphs"] - graphs
     return {"backend": backend, "graphs": graphs, "recompiles_after_warm_up": again}

@@ -6,6 +6,7 @@ Asked and timed as in quality.py. See README.md beside this file.
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -39,6 +40,19 @@ PATCHES: dict[str, tuple[str, Patch]] = {
 """What is scored, with its parameters in words."""
 
 
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    count: int
+    batch: int
+    pair_every: int
+    threads: int | None
+    models: list[str]
+    steps: int
+    work: Path
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=500, help="captions per setting")
@@ -48,7 +62,7 @@ def main() -> None:
     parser.add_argument("--pair-every", type=int, default=4, help="time every n-th batch in a pair")
     parser.add_argument("--threads", type=int, help="of the processor; otherwise all")
     parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "int8")
-    arguments = parser.parse_args()
+    arguments = Options(**vars(parser.parse_args()))
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     for model in arguments.models:

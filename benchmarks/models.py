@@ -47,13 +47,13 @@ class Bench:
     def sample(self, model: Any, steps: int) -> torch.Tensor:
         """One Euler run with CFG; cond and uncond share a batch."""
         generator = torch.Generator().manual_seed(0)
-        conds = [self._conditioning(generator) for _ in range(2)]
+        positive, negative = (self._conditioning(generator) for _ in range(2))
         latent = torch.zeros(self.latent)
         noise = comfy.sample.prepare_noise(latent, 0)
         with torch.inference_mode():
             return comfy.sample.sample(
-                model, noise, steps, self.cfg, "euler", "simple", *conds, latent, seed=0,
-                disable_pbar=True,
+                model, noise, steps, self.cfg, "euler", "simple", positive, negative, latent,
+                seed=0, disable_pbar=True,
             )  # fmt: skip
 
     def _conditioning(self, generator: torch.Generator) -> list[Any]:

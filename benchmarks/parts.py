@@ -49,6 +49,6 @@ def with_parts(model: Any, names: tuple[str, ...], steps: int) -> Any:
         StepCacheError: the model refuses one of them.
     """
     for each in (part(name, steps) for name in names):
-        put = speed.apply if isinstance(each, speed.Setting) else attach
-        model = put(model, each)
+        is_setting = isinstance(each, speed.Setting)
+        model = speed.apply(model, each) if is_setting else attach(model, each)
     return model

@@ -135,9 +135,9 @@ class Panel:
 
     def path(self, points: list[Point], colour: Colour) -> None:
         """A thin line through the settings of one method."""
-        pale = tuple(round(0.55 * 255 + 0.45 * part) for part in colour)
+        red, green, blue = (round(0.55 * 255 + 0.45 * part) for part in colour)
         for start, end in pairwise(points):
-            self._canvas.line(self.at(start), self.at(end), pale, 1.6)
+            self._canvas.line(self.at(start), self.at(end), (red, green, blue), 1.6)
 
     def marker(self, point: Point, colour: Colour, shape: Shape) -> None:
         """A point of data."""
@@ -156,9 +156,8 @@ class Panel:
         corner = (min(max(x, box[0] + 3), box[2] - 3), min(max(y, box[1]), box[3]))
         distance = math.dist(corner, (x, y))
         if distance > 1.6 * RADIUS:
-            rim = tuple(
-                a + (b - a) * RADIUS / distance for a, b in zip((x, y), corner, strict=True)
-            )
+            inward = RADIUS / distance
+            rim = (x + (corner[0] - x) * inward, y + (corner[1] - y) * inward)
             self._canvas.line(corner, rim, colour, 0.8)
         self._canvas.text(centre, words, LABEL_SIZE, colour, anchor="mm", halo=True)
 

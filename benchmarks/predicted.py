@@ -9,17 +9,19 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import observe
 import quality_calibrated as calibrated
 import torch
 from quality import machine
 from quality_records import read_json, write_json
 from quality_runs import STEPS, Subject
-from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.patching import attach
 
 from demo.shapes import scenes
 
@@ -55,7 +57,9 @@ def rows_of(subject: Subject, work: Path, pairs: int) -> list[dict[str, Any]]:
         plain = [subject.draw(subject.model, texts, 0)[1]]
         for _ in range(pairs):
             ours.append(subject.draw(patched, texts, 0)[1])
-            alone.append(last_report(patched).measured_speedup)
+            gained = observe.report_of(patched).measured_speedup
+            assert gained is not None, "every run reuses"
+            alone.append(gained)
             plain.append(subject.draw(subject.model, texts, 0)[1])
         around = (sum(two) / 2 for two in pairwise(plain))
         paired = [p / seconds for p, seconds in zip(around, ours, strict=True)]
@@ -74,6 +78,17 @@ def rows_of(subject: Subject, work: Path, pairs: int) -> list[dict[str, Any]]:
     return rows
 
 
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    work: Path
+    pairs: int
+    models: list[str]
+    threads: int | None
+    steps: int
+
+
 def main() -> None:
     if not ALLOCATOR.items() <= os.environ.items():
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
@@ -85,7 +100,7 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, help="of PyTorch, when calibrating too; --work has those of no other"
     )
-    arguments = parser.parse_args()
+    arguments = Options(**vars(parser.parse_args()))
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     kept = [row for row in _earlier() if row["model"] not in arguments.models]

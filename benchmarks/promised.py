@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,25 @@ TOLERANCE = 0.1
 """How far what comes may be from what was promised."""
 
 
-def audited(model: Any, name: str, options: argparse.Namespace) -> auditing.Audit:
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    models: list[str]
+    batch: int
+    size: int | None
+    steps: int
+    pairs: int
+
+
+def audited(model: Any, name: str, options: Options) -> auditing.Audit:
     """One audit of a model, as the node makes it."""
     sample = _sampling(name, options)
     with torch.inference_mode():
         return auditing.audited(model, sample, options.steps, may_draw=True)[1]
 
 
-def paired(before: Any, after: Any, name: str, options: argparse.Namespace) -> measure.Ratio:
+def paired(before: Any, after: Any, name: str, options: Options) -> measure.Ratio:
     """Whole runs before and after following, by turns."""
     sample = _sampling(name, options)
     with torch.inference_mode():
@@ -59,7 +71,7 @@ def paired(before: Any, after: Any, name: str, options: argparse.Namespace) -> m
         )
 
 
-def _sampling(name: str, options: argparse.Namespace) -> Any:
+def _sampling(name: str, options: Options) -> auditing.Sample:
     """Samples as KSampler does."""
     positive, negative = toys.conditioning(name)
     latent = {"samples": toys.TOYS[name].empty(options.batch, options.size)}
@@ -96,7 +108,7 @@ def main() -> int:
     parser.add_argument("--size", type=int)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--pairs", type=int, default=9, help="timed pairs a recommendation")
-    options = parser.parse_args()
+    options = Options(**vars(parser.parse_args()))
     rows: list[dict[str, Any]] = []
     for name in options.models:
         model = toys.load(name)

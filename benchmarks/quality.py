@@ -9,6 +9,7 @@ import argparse
 import platform
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,22 @@ METHOD = (
 )
 
 
-def score_ours(
-    subject: Subject, settings: list[Setting], arguments: argparse.Namespace
-) -> dict[str, Record]:
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    count: int
+    only: str
+    batch: int
+    pair_every: int
+    precision: str
+    steps: int
+    threads: int | None
+    work: Path
+    merge_only: bool
+
+
+def score_ours(subject: Subject, settings: list[Setting], arguments: Options) -> dict[str, Record]:
     """Score our settings on one model; the records of the default ones by method."""
     defaults: dict[str, Record] = {}
     for one in settings:
@@ -65,7 +79,7 @@ def _attached(method: Any) -> Callable[[Any], Any]:
 
 
 def score_hosts(
-    subject: Subject, names: list[str], defaults: dict[str, Record], arguments: argparse.Namespace
+    subject: Subject, names: list[str], defaults: dict[str, Record], arguments: Options
 ) -> None:
     """Score the host's caches, each as fast as each of our default settings."""
     for name in names:
@@ -85,7 +99,7 @@ def score_hosts(
             )  # fmt: skip
 
 
-def run(arguments: argparse.Namespace) -> None:
+def run(arguments: Options) -> None:
     """Everything that is asked for and not done yet."""
 
     def is_wanted(model: str, name: str) -> bool:
@@ -144,7 +158,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="of the processor; otherwise all")
     parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "quality")
     parser.add_argument("--merge-only", action="store_true", help="only write the table")
-    arguments = parser.parse_args()
+    arguments = Options(**vars(parser.parse_args()))
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     if not arguments.merge_only:

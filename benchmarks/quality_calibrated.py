@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -52,6 +53,23 @@ METHOD = (
     "promised before sampling: speedup (from shares of time), flop_bound and error. The host's "
     "caches run at the threshold whose probed speedup was nearest to each wished one."
 )
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    count: int
+    models: list[str]
+    batch: int
+    pair_every: int
+    precision: str
+    steps: int
+    threads: int | None
+    work: Path
+    merge_only: bool
+    retime: bool
+    without_hosts: bool
 
 
 def in_turns(steps: int) -> Method:
@@ -108,7 +126,7 @@ def advices_of(subject: Subject, calibration: Calibration) -> dict[float, Advice
     return {speed: advise(calibration, timeline, speed, "calibration") for speed in SPEEDS}
 
 
-def run_ours(subject: Subject, calibration: Calibration, arguments: argparse.Namespace) -> None:
+def run_ours(subject: Subject, calibration: Calibration, arguments: Options) -> None:
     """Score our settings."""
     settings = settings_of(subject, calibration)
     advised: dict[str, Any] = {}
@@ -127,7 +145,7 @@ def run_ours(subject: Subject, calibration: Calibration, arguments: argparse.Nam
         _measure(subject, record, lambda m, method=method: attach(m, method), arguments)
 
 
-def _measure(subject: Subject, record: Record, patch: Patch, arguments: Any) -> None:
+def _measure(subject: Subject, record: Record, patch: Patch, arguments: Options) -> None:
     if arguments.retime:
         retime(subject, record, patch, arguments.pair_every)
         print(f"  {record.row(subject.plain)['speedup']}", flush=True)
@@ -135,7 +153,7 @@ def _measure(subject: Subject, record: Record, patch: Patch, arguments: Any) -> 
         score(subject, record, patch, arguments.count, arguments.pair_every)
 
 
-def run_hosts(subject: Subject, arguments: argparse.Namespace) -> None:
+def run_hosts(subject: Subject, arguments: Options) -> None:
     """Score the host's caches at the wished speeds."""
     for name in hosts.NODES:
         cache = hosts.HostCache(name, subject, arguments.work)
@@ -188,7 +206,7 @@ def main() -> None:
         "--retime", action="store_true", help="only measure again how fast predicted settings are"
     )
     parser.add_argument("--without-hosts", action="store_true", help="score only our settings")
-    arguments = parser.parse_args()
+    arguments = Options(**vars(parser.parse_args()))
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     for name in arguments.models if not arguments.merge_only else ():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,17 +37,14 @@ class Subject:
         steps: of the sampler.
     """
 
-    def __init__(
-        self, name: str, precision: str, work: Path, batch: int, steps: int = STEPS
-    ) -> None:
+    def __init__(self, name: str, precision: str, work: Path, batch: int, steps: int) -> None:
         self.name, self.precision, self.batch = name, precision, batch
         self._work = work
-        settings = {**evaluate.DEFAULTS[name], "sampler": "euler", "scheduler": "simple"}
-        self.options = Namespace(
-            model=name, models=evaluate.MODELS, frames=1, steps=steps, **settings
-        )
+        self.options = options = evaluate.sampling_of(name, steps)
         self._conditions = {
-            "model": name, "precision": precision, "steps": steps, "seed": SEED, **settings,
+            "model": name, "precision": precision, "steps": steps, "seed": SEED,
+            "cfg": options.cfg, "shift": options.shift, "sampler": options.sampler,
+            "scheduler": options.scheduler,
             "batch": batch, "threads": torch.get_num_threads(), "torch": torch.__version__,
         }  # fmt: skip
         self._seconds = 0.0

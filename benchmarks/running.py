@@ -17,7 +17,7 @@ import observe
 import torch
 from stepcache import speed
 from stepcache.cache_core.errors import StepCacheError
-from stepcache.cache_core.patching import attached, last_report
+from stepcache.cache_core.patching import attached
 from stepcache.cache_core.version import VERSION
 
 from . import measure, models
@@ -80,7 +80,7 @@ class Subject:
             return {**row, "refused": "the device has too little memory for this cell"}
         if attached(patched):
             row["flop_bound"] = round(self._bound(cell.parts), 4)
-            row["kept_bytes"] = last_report(patched).peak_nbytes
+            row["kept_bytes"] = observe.report_of(patched).peak_nbytes
         told = speed.told_by(patched)
         return {**row, "told": list(told)} if told else row
 

@@ -17,6 +17,7 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count, product
 from pathlib import Path
@@ -110,7 +111,16 @@ def _calibrating(plain: Prompt, name: str) -> Prompt:
     }
 
 
-async def _measured(address: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    rounds: int
+    models: Sequence[str]
+    pictures: Sequence[int]
+
+
+async def _measured(address: str, arguments: Options) -> list[dict[str, Any]]:
     async with Client(address) as client:
         info = await client.object_info()
         rows: list[dict[str, Any]] = []
@@ -150,7 +160,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--pictures", nargs="+", type=int, default=PICTURES, help="at once")
-    arguments = parser.parse_args()
+    arguments = Options(**vars(parser.parse_args()))
     if arguments.rounds < 2:
         parser.error("--rounds: expected 2 or more, as quartiles are told")
     with tempfile.TemporaryDirectory() as folder:

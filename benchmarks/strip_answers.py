@@ -12,6 +12,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -89,11 +90,19 @@ MOVES = """async ([type, name, values, pause]) => {
 }"""
 
 
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    rounds: int
+    only: str
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", metavar="TEXT", help="nodes with this in their name")
-    arguments = parser.parse_args()
+    arguments = Options(**vars(parser.parse_args()))
     sliders = [each for each in SLIDERS if arguments.only in each.node]
     with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
         machine = {

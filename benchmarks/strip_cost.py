@@ -11,7 +11,8 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -36,10 +37,17 @@ METHOD = (
 )
 
 
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    rounds: int
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    rounds = Options(**vars(parser.parse_args())).rounds
     with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
         machine = {
             "browser": f"Chromium {browser.version}",
@@ -109,7 +117,7 @@ def _dearest(costs: list[dict[str, float]]) -> dict[str, float]:
     return {name: round(value, 1) for name, value in medians.items() if value >= 1.0}
 
 
-def _spread(values: list[float]) -> dict[str, float]:
+def _spread(values: Sequence[float]) -> dict[str, float]:
     return {
         "median": round(median(values), 1),
         "lowest": round(min(values), 1),

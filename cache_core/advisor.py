@@ -52,6 +52,7 @@ class Advised(Method):
     calibration: Calibration
     prediction: Prediction | None = None
 
+    # Frozen: nothing assigns to what the base declares as a variable.
     @property
     def name(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.method.name

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import scipy.optimize  # pyright: ignore[reportMissingTypeStubs]
+import scipy.optimize  # pyright: ignore[reportMissingTypeStubs]  # there are none
 
 from .errors import ConfigError
 

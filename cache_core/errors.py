@@ -4,6 +4,9 @@
 class StepCacheError(Exception):
     """Base of everything this package raises on purpose."""
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
 
 class ConfigError(StepCacheError, ValueError):
     """A parameter is outside its legal range, or two parameters contradict each other."""

@@ -44,9 +44,9 @@ class Report:
     family: str
     sampler: str
     plans: Mapping[str, str]
-    timeline: Timeline | None = None
-    layers: Mapping[str, int] = field(default_factory=dict[str, int])
-    notes: list[str] = field(default_factory=list[str])
+    timeline: Timeline | None
+    layers: Mapping[str, int]
+    notes: list[str]
     evaluations: int = 0
     seconds: float = 0.0
     peak_nbytes: int = 0

@@ -34,12 +34,12 @@ class StreamKey:
 
     cond: int
     uuid: Hashable
-    window: tuple[int, ...] | None = None
-    signature: Hashable = ()
-    layout: Hashable = ()
+    window: tuple[int, ...] | None
+    signature: Hashable
+    layout: Hashable
     ordinal: int = 0
     repeat: int = 0
-    weights: Hashable = field(default=(), compare=False)
+    weights: Hashable = field(kw_only=True, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

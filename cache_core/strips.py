@@ -41,7 +41,7 @@ def without_guidance(assigned: Mapping[Site, Rule]) -> Mapping[Site, Rule]:
 
 def planned_sites(
     rules: Iterable[Rule],
-    layers: Mapping[SiteKind, int] | None = None,
+    layers: Mapping[SiteKind, int] | None,
     has_one_branch: bool = False,
 ) -> Mapping[Site, Rule]:
     """The rule of every site in a run that is not yet sampled.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ def captions(count: int = CAPTIONS) -> list[str]:
     return found
 
 
-def calibrated(model: Any, options: Namespace, **settings: Any) -> Any:
+def calibrated(model: Any, options: evaluate.Sampling, **settings: Any) -> Any:
     """What one ordinary run over all captions at once shows about a model.
 
     Args:

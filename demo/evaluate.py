@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,49 @@ GRID_COLUMNS = 10
 ATTRIBUTES = ("kind", "colour", "size")
 
 
-def arguments() -> argparse.Namespace:
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How a model draws.
+
+    Args:
+        model: one of `DEFAULTS`.
+        cfg: how strongly captions are followed.
+        shift: of the flow (DiT); 0 leaves it as it is.
+        models: folder of the weights.
+        frames: latent frames (DiT).
+        steps, sampler, scheduler: of KSampler.
+    """
+
+    model: str
+    cfg: float
+    shift: float
+    models: Path = MODELS
+    frames: int = 1
+    steps: int
+    sampler: str = "euler"
+    scheduler: str = "simple"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Sampling):
+    """The command line; each as its help says."""
+
+    count: int
+    seed: int
+    batch: int
+    threads: int
+    json: Path | None
+    grid: Path | None
+    comfyui: str | None
+
+
+def sampling_of(model: str, steps: int) -> Sampling:
+    """How one of `DEFAULTS` draws in so many steps."""
+    defaults = DEFAULTS[model]
+    return Sampling(model=model, cfg=defaults["cfg"], shift=defaults["shift"], steps=steps)
+
+
+def arguments() -> Options:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", choices=sorted(DEFAULTS), required=True)
     parser.add_argument("--models", type=Path, default=MODELS, help="folder of the weights")
@@ -43,14 +86,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--grid", type=Path, help="picture of the first 50 results")
     parser.add_argument("--comfyui", help="ComfyUI folder (or set COMFYUI_PATH)")
-    options = parser.parse_args()
-    for key, value in DEFAULTS[options.model].items():
-        if getattr(options, key) is None:
-            setattr(options, key, value)
-    return options
+    given = vars(parser.parse_args())
+    for name, value in DEFAULTS[given["model"]].items():
+        if given[name] is None:
+            given[name] = value
+    return Options(**given)
 
 
-def load_model(options: argparse.Namespace) -> Any:
+def load_model(options: Sampling) -> Any:
     """The model as a workflow would load it."""
     import comfy.sd
 
@@ -67,7 +110,7 @@ def load_model(options: argparse.Namespace) -> Any:
     return model
 
 
-def sample(model: Any, texts: list[str], options: argparse.Namespace, seed: int) -> torch.Tensor:
+def sample(model: Any, texts: list[str], options: Sampling, seed: int) -> torch.Tensor:
     """Pictures (B * frames, 256, 256, 3) in [0, 1]."""
     import comfy.sample
 

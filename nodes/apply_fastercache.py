@@ -80,7 +80,7 @@ class ApplyFasterCache(MethodNode):
         )
 
     @classmethod
-    def method(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def method(
         cls,
         preset: str,
         self_attention: int,

@@ -48,7 +48,7 @@ class ApplyPAB(MethodNode):
         )
 
     @classmethod
-    def method(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def method(
         cls,
         self_attention: int,
         temporal_attention: int,

@@ -7,9 +7,10 @@ from comfy_api.latest import io
 from .. import speed
 from ..speed.attention import AUTO, BACKENDS
 from . import inputs
+from .node import Node
 
 
-class AttentionBackendNode(io.ComfyNode):
+class AttentionBackendNode(Node):
     """Sets which of PyTorch's backends computes attention."""
 
     @classmethod
@@ -42,7 +43,5 @@ class AttentionBackendNode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, model: io.Model.Type, backend: str
-    ) -> io.NodeOutput:
+    def execute(cls, model: io.Model.Type, backend: str) -> io.NodeOutput:
         return io.NodeOutput(speed.apply(model, speed.AttentionBackend(backend)))

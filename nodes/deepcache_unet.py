@@ -85,7 +85,7 @@ class DeepCacheUNet(MethodNode):
         )
 
     @classmethod
-    def method(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def method(
         cls,
         interval: int,
         branch: int,

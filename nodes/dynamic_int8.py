@@ -7,9 +7,10 @@ from comfy_api.latest import io
 from .. import speed
 from ..speed.int8 import ANYWAY, STOP
 from . import inputs
+from .node import Node
 
 
-class DynamicInt8Node(io.ComfyNode):
+class DynamicInt8Node(Node):
     """Multiplies in int8 where that gains."""
 
     @classmethod
@@ -52,7 +53,5 @@ class DynamicInt8Node(io.ComfyNode):
         )
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, model: io.Model.Type, least_width: int, without_gain: str
-    ) -> io.NodeOutput:
+    def execute(cls, model: io.Model.Type, least_width: int, without_gain: str) -> io.NodeOutput:
         return io.NodeOutput(speed.apply(model, speed.DynamicInt8(least_width, without_gain)))

@@ -6,9 +6,10 @@ from comfy_api.latest import io
 
 from .. import speed
 from . import inputs
+from .node import Node
 
 
-class FusedProjectionsNode(io.ComfyNode):
+class FusedProjectionsNode(Node):
     """Asks for queries, keys and values at once."""
 
     @classmethod
@@ -28,7 +29,5 @@ class FusedProjectionsNode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, model: io.Model.Type
-    ) -> io.NodeOutput:
+    def execute(cls, model: io.Model.Type) -> io.NodeOutput:
         return io.NodeOutput(speed.apply(model, speed.FusedProjections()))

@@ -49,9 +49,9 @@ def percent(
     *,
     low: float = 0.0,
     high: float = 1.0,
-    **options: bool,
+    **options: Any,
 ) -> io.Float.Input:
-    """A point of the run."""
+    """A point of the run; with further options of ComfyUI's input."""
     return io.Float.Input(
         name, default=default, min=low, max=high, step=0.01, tooltip=tooltip, **options
     )
@@ -79,7 +79,7 @@ def sampled(which_model: str) -> list[io.Input]:
     ]
 
 
-def preset(published: Mapping[str, Any], **options: bool) -> io.Combo.Input:
+def preset(published: Mapping[str, Any], *, optional: bool = False) -> io.Combo.Input:
     """Published settings in place of those on the node."""
     return io.Combo.Input(
         "preset",
@@ -90,7 +90,7 @@ def preset(published: Mapping[str, Any], **options: bool) -> io.Combo.Input:
             "every other value on this node is then ignored, and the report shows the real ones. "
             "A preset works on models with the same kinds of layers and is refused on others."
         ),
-        **options,
+        optional=optional,
     )
 
 

@@ -10,9 +10,10 @@ from ..cache_core.methods import Method
 from ..cache_core.patching import attach
 from .desk import Desk
 from .live import listener_of
+from .node import Node
 
 
-class MethodNode(io.ComfyNode):
+class MethodNode(Node):
     """A node that attaches one method to a model.
 
     Its schema asks for the hidden unique_id and is not idempotent: otherwise ComfyUI hands what one
@@ -20,7 +21,7 @@ class MethodNode(io.ComfyNode):
     """
 
     @classmethod
-    def method(cls, **inputs: Any) -> Method:
+    def method(cls, *args: Any, **inputs: Any) -> Method:
         """The method that the node's inputs, without the model, mean.
 
         Raises:
@@ -29,14 +30,14 @@ class MethodNode(io.ComfyNode):
         raise NotImplementedError
 
     @classmethod
-    def previewed(cls, desk: Desk, **inputs: Any) -> Method:
+    def previewed(cls, desk: Desk, *args: Any, **inputs: Any) -> Method:
         """As `method`, for a strip; those that search by a calibration take it from the desk."""
-        return cls.method(**inputs)
+        return cls.method(*args, **inputs)
 
     @classmethod
-    def execute(cls, model: io.Model.Type, **inputs: Any) -> io.NodeOutput:
+    def execute(cls, model: io.Model.Type, *args: Any, **inputs: Any) -> io.NodeOutput:
         """The model with the method attached."""
-        return io.NodeOutput(cls.attached(model, cls.method(**inputs)))
+        return io.NodeOutput(cls.attached(model, cls.method(*args, **inputs)))
 
     @classmethod
     def attached(cls, model: io.Model.Type, method: Method) -> Any:

@@ -7,9 +7,10 @@ from comfy_api.latest import io
 from .. import speed
 from ..speed.precision import PRODUCTS, SUMS, UNCHANGED
 from . import inputs
+from .node import Node
 
 
-class PrecisionNode(io.ComfyNode):
+class PrecisionNode(Node):
     """Sets how exactly PyTorch multiplies while a model samples."""
 
     @classmethod
@@ -51,9 +52,7 @@ class PrecisionNode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, model: io.Model.Type, products: str, sums: str
-    ) -> io.NodeOutput:
+    def execute(cls, model: io.Model.Type, products: str, sums: str) -> io.NodeOutput:
         patched = speed.apply(model, speed.Precision(products, sums))
         text = "\n".join(speed.facts_on(model))
         return io.NodeOutput(patched, text, ui={"text": (text,)})

@@ -7,9 +7,10 @@ from comfy_api.latest import io
 from .. import speed
 from ..speed.compiler import DYNAMIC
 from . import inputs
+from .node import Node
 
 
-class RegionalCompileNode(io.ComfyNode):
+class RegionalCompileNode(Node):
     """Compiles the repeated blocks of a network."""
 
     @classmethod
@@ -42,7 +43,5 @@ class RegionalCompileNode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, model: io.Model.Type, dynamic: str
-    ) -> io.NodeOutput:
+    def execute(cls, model: io.Model.Type, dynamic: str) -> io.NodeOutput:
         return io.NodeOutput(speed.apply(model, speed.RegionalCompile(dynamic)))

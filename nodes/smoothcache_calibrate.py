@@ -11,12 +11,13 @@ from ..cache_core.errors import ConfigError
 from ..cache_core.methods import Calibrate
 from ..cache_core.patching import attach
 from . import inputs, library
+from .node import Node
 
 ADD, REPLACE = "add to it", "start anew"
 PER_SAMPLE, AS_REFERENCE = "per sample", "as the reference"
 
 
-class SmoothCacheCalibrate(io.ComfyNode):
+class SmoothCacheCalibrate(Node):
     """Measures a model while it draws an ordinary picture."""
 
     @classmethod
@@ -95,7 +96,7 @@ class SmoothCacheCalibrate(io.ComfyNode):
         )
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def execute(
         cls,
         model: io.Model.Type,
         name: str,

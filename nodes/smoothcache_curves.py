@@ -11,11 +11,12 @@ from ..cache_core.errors import StepCacheError
 from ..cache_core.methods import Calibrate
 from ..cache_core.patching import last_calibration
 from . import inputs, picture
+from .node import Node
 
 NAME = "SmoothCache Curves"
 
 
-class SmoothCacheCurves(io.ComfyNode):
+class SmoothCacheCurves(Node):
     """Shows what a calibrating run has measured."""
 
     @classmethod
@@ -39,9 +40,7 @@ class SmoothCacheCurves(io.ComfyNode):
         )
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, model: io.Model.Type, latent: dict[str, Any]
-    ) -> io.NodeOutput:
+    def execute(cls, model: io.Model.Type, latent: dict[str, Any]) -> io.NodeOutput:
         calibration = inputs.ask(last_calibration, model, NAME, Calibrate.name)
         report = inputs.report_of(model, NAME, Calibrate.name)
         if calibration is None:

@@ -12,12 +12,13 @@ from ..cache_core.errors import ConfigError
 from ..cache_core.methods import CalibratedSmoothCache, SmoothCache
 from ..cache_core.patching import attached
 from . import inputs
+from .node import Node
 
 NAME = "SmoothCache Export"
 FOLDER = "stepcache"
 
 
-class SmoothCacheExport(io.ComfyNode):
+class SmoothCacheExport(Node):
     """Writes a schedule in the format of the authors' package."""
 
     @classmethod
@@ -43,9 +44,7 @@ class SmoothCacheExport(io.ComfyNode):
         )
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, model: io.Model.Type, name: str
-    ) -> io.NodeOutput:
+    def execute(cls, model: io.Model.Type, name: str) -> io.NodeOutput:
         try:
             folder = Path(folder_paths.get_output_directory(), FOLDER)
             text = export_reference(_schedule(model).rows)

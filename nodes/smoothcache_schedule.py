@@ -88,9 +88,7 @@ class SmoothCacheSchedule(MethodNode):
         )
 
     @classmethod
-    def fingerprint_inputs(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, schedule: str, **others: object
-    ) -> str:
+    def fingerprint_inputs(cls, schedule: str, **others: object) -> str:
         """Changes with the file, so that ComfyUI reads an edited one again."""
         if schedule in BUILT_IN:
             return ""
@@ -101,7 +99,7 @@ class SmoothCacheSchedule(MethodNode):
         return cls.previewed(Desk(), *values, **inputs)
 
     @classmethod
-    def previewed(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def previewed(
         cls,
         desk: Desk,
         schedule: str,

@@ -9,13 +9,14 @@ from comfy_api.latest import io, ui
 import nodes as host_nodes
 
 from . import auditing, inputs, picture
+from .node import Node
 
 NAME = "Speed Audit"
 
 Latent = dict[str, Any]
 
 
-class SpeedAudit(io.ComfyNode):
+class SpeedAudit(Node):
     """Samples a latent as KSampler does, and finds out where its time goes."""
 
     @classmethod
@@ -59,7 +60,7 @@ class SpeedAudit(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def execute(
         cls,
         model: Any,
         positive: Any,

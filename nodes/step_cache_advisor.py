@@ -65,29 +65,21 @@ class StepCacheAdvisor(MethodNode):
         )
 
     @classmethod
-    def fingerprint_inputs(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, model: io.Model.Type, calibration: str, speedup: float
-    ) -> str:
+    def fingerprint_inputs(cls, model: io.Model.Type, calibration: str, speedup: float) -> str:
         """Changes with the file, so that ComfyUI reads an edited one again."""
         return hashlib.sha256(read_bytes(library.path_of(calibration))).hexdigest()
 
     @classmethod
-    def method(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, calibration: str, speedup: float
-    ) -> Method:
+    def method(cls, calibration: str, speedup: float) -> Method:
         return cls.previewed(Desk(), calibration, speedup)
 
     @classmethod
-    def previewed(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, desk: Desk, calibration: str, speedup: float
-    ) -> Method:
+    def previewed(cls, desk: Desk, calibration: str, speedup: float) -> Method:
         advisor = _advisor(desk, calibration)
         return _advice(advisor, advisor.calibration.timeline, speedup, calibration).method
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, model: io.Model.Type, calibration: str, speedup: float
-    ) -> io.NodeOutput:
+    def execute(cls, model: io.Model.Type, calibration: str, speedup: float) -> io.NodeOutput:
         advisor = _advisor(Desk(), calibration)
         sampling = model.get_model_object("model_sampling")
         timeline = timeline_of(sampling, torch.tensor(advisor.calibration.table.sigmas))

@@ -8,11 +8,12 @@ import torch
 from comfy_api.latest import io
 
 from . import comparing, inputs
+from .node import Node
 
 NAME = "Step Cache Compare"
 
 
-class StepCacheCompare(io.ComfyNode):
+class StepCacheCompare(Node):
     """Sets a plain and a cached picture side by side."""
 
     @classmethod
@@ -48,7 +49,7 @@ class StepCacheCompare(io.ComfyNode):
         )
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def execute(
         cls,
         plain: torch.Tensor,
         cached: torch.Tensor,

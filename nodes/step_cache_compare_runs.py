@@ -14,13 +14,14 @@ import nodes as host_nodes
 from ..cache_core.errors import StepCacheError
 from ..cache_core.patching import attached, detached
 from . import comparing, inputs
+from .node import Node
 
 NAME = "Step Cache Compare Runs"
 
 Latent = dict[str, Any]
 
 
-class StepCacheCompareRuns(io.ComfyNode):
+class StepCacheCompareRuns(Node):
     """Samples a latent twice, without and with the caches, and compares the pictures."""
 
     @classmethod
@@ -58,7 +59,7 @@ class StepCacheCompareRuns(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def execute(
         cls,
         model: Any,
         positive: Any,
@@ -91,13 +92,13 @@ class StepCacheCompareRuns(io.ComfyNode):
         (plain, plain_seconds), (cached, seconds) = (
             _timed(lambda which=which: sampled(which, steps)) for which in (plain_model, model)
         )
-        pictures = [host_nodes.VAEDecode().decode(vae, latent)[0] for latent in (plain, cached)]
+        before, after = (host_nodes.VAEDecode().decode(vae, one)[0] for one in (plain, cached))
         speed = {
             "plain_seconds": plain_seconds,
             "seconds": seconds,
             "speedup": plain_seconds / seconds,
         }
-        comparison = comparing.compare(*pictures, shown, speed, NAME)
+        comparison = comparing.compare(before, after, shown, speed, NAME)
         return io.NodeOutput(
             *comparison.outputs, speed["speedup"], plain, cached, ui=comparison.on_node(cls)
         )

@@ -10,6 +10,7 @@ from comfy_api.latest import io
 from .. import speed
 from ..cache_core.patching import attached
 from . import inputs, picture
+from .node import Node
 
 NAME = "Step Cache Report"
 NOTHING = (
@@ -19,7 +20,7 @@ NOTHING = (
 )
 
 
-class StepCacheReport(io.ComfyNode):
+class StepCacheReport(Node):
     """Shows what the last run of a patched model computed and reused."""
 
     @classmethod
@@ -45,9 +46,7 @@ class StepCacheReport(io.ComfyNode):
         )
 
     @classmethod
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]
-        cls, model: io.Model.Type, latent: dict[str, Any]
-    ) -> io.NodeOutput:
+    def execute(cls, model: io.Model.Type, latent: dict[str, Any]) -> io.NodeOutput:
         told = list(speed.told_by(model))
         numbers: dict[str, Any] = {"settings": told} if told else {}
         if attached(model):

@@ -92,7 +92,7 @@ class TGateGate(MethodNode):
         )
 
     @classmethod
-    def method(  # pyright: ignore[reportIncompatibleMethodOverride]
+    def method(
         cls,
         preset: str,
         gate_step: int,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,36 @@ Asked = tuple[Any, Any, Any, dict[str, Any]]
 """Model, positive, negative, latent."""
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    model: str | None
+    checkpoint: Path | None
+    prompt: str
+    method: str | None
+    set: list[str]
+    steps: int
+    size: int | None
+    batch: int
+    cfg: float
+    sampler: str
+    scheduler: str
+    output: Path
+
+    @property
+    def name(self) -> str:
+        """What the written files are named after."""
+        return self.model or self.file.stem
+
+    @property
+    def file(self) -> Path:
+        """The checkpoint, where there is no model: the parser wants one of both."""
+        assert self.checkpoint is not None
+        return self.checkpoint
+
+
+def parse(arguments: list[str] | None = None) -> Options:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     which = parser.add_mutually_exclusive_group(required=True)
@@ -58,24 +88,22 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sampler", choices=comfy.samplers.SAMPLER_NAMES, default="euler")
     parser.add_argument("--scheduler", choices=comfy.samplers.SCHEDULER_NAMES, default="simple")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="folder of the files")
-    return parser.parse_args(arguments)
+    return Options(**vars(parser.parse_args(arguments)))
 
 
-def asked_of(options: argparse.Namespace) -> Asked:
+def asked_of(options: Options) -> Asked:
     """What is sampled."""
     if options.model is not None:
         latent = toys.TOYS[options.model].empty(options.batch, options.size)
         return toys.load(options.model), *toys.conditioning(options.model), {"samples": latent}
-    if not options.checkpoint.is_file():
+    if not options.file.is_file():
         raise StepCacheError(
-            f"{options.checkpoint} is no file; expected a checkpoint. Give the path of one"
+            f"{options.file} is no file; expected a checkpoint. Give the path of one"
         )
-    model, clip, *_ = comfy.sd.load_checkpoint_guess_config(
-        str(options.checkpoint), output_vae=False
-    )
+    model, clip, *_ = comfy.sd.load_checkpoint_guess_config(str(options.file), output_vae=False)
     if model is None or clip is None:
         raise StepCacheError(
-            f"{options.checkpoint.name} holds no diffusion model with its text encoder; expected a "
+            f"{options.file.name} holds no diffusion model with its text encoder; expected a "
             f"whole checkpoint. For other files use the node Speed Audit"
         )
     encoder = host_nodes.CLIPTextEncode()
@@ -84,7 +112,7 @@ def asked_of(options: argparse.Namespace) -> Asked:
     return model, encoder.encode(clip, options.prompt)[0], encoder.encode(clip, "")[0], latent
 
 
-def with_method(model: Any, options: argparse.Namespace) -> Any:
+def with_method(model: Any, options: Options) -> Any:
     """The model with the method of the command line."""
     if options.method is None:
         return model
@@ -113,13 +141,13 @@ def main() -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     print(auditing.text_of(audit))
     for suffix, write in ((".json", _write_json), (".png", _write_picture)):
-        path = options.output / f"{options.model or options.checkpoint.stem}{suffix}"
+        path = options.output / f"{options.name}{suffix}"
         write(audit, path)
         print(f"wrote {path}")
     return 0
 
 
-def _audit(options: argparse.Namespace) -> auditing.Audit:
+def _audit(options: Options) -> auditing.Audit:
     model, positive, negative, latent = asked_of(options)
 
     def sample(which: Any, steps: int, last: int | None = None, sampler: str | None = None) -> Any:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bump_version import sections_of, version_of
@@ -28,11 +29,18 @@ DATE = (1980, 1, 1, 0, 0, 0)
 PLAIN_FILE = 0o100644 << 16
 
 
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    tag: str | None
+
+
 def main() -> int:
     """Build the archive of this checkout. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tag", help="refuse unless it names this version")
-    options = parser.parse_args()
+    options = Options(**vars(parser.parse_args()))
     folder = ROOT / "dist"
     try:
         version = version_of(ROOT)

@@ -10,6 +10,7 @@ import argparse
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -29,11 +30,18 @@ HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 UNRELEASED_HEADING = re.compile(rf"^## {UNRELEASED}[ \t]*$", re.MULTILINE)
 
 
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    version: str
+
+
 def main() -> int:
     """Make the version that the command line names. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("version", metavar="X.Y.Z")
-    version = parser.parse_args().version
+    version = Options(**vars(parser.parse_args())).version
     try:
         bump(ROOT, version, date.today())
     except StepError as error:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import host
 import pack
 
 pack.load()
-host.boot()
+host.boot(cpu=True)
 
 from stepcache.cache_core.calibration.file import write  # noqa: E402
 from stepcache.cache_core.version import VERSION  # noqa: E402
@@ -28,18 +29,23 @@ FOLDER = pack.ROOT / "calibrations"
 STEPS = (20, 30, 50)
 
 
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    models: Iterable[str]
+    steps: Sequence[int]
+
+
 def main() -> int:
     """Measure and write every file. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", choices=evaluate.DEFAULTS, default=evaluate.DEFAULTS)
     parser.add_argument("--steps", nargs="+", type=int, default=STEPS, help="of each run")
-    arguments = parser.parse_args()
+    arguments = Options(**vars(parser.parse_args()))
     FOLDER.mkdir(exist_ok=True)
     for name, steps in product(arguments.models, arguments.steps):
-        settings = {**evaluate.DEFAULTS[name], "sampler": "euler", "scheduler": "simple"}
-        options = argparse.Namespace(
-            model=name, models=evaluate.MODELS, frames=1, steps=steps, **settings
-        )
+        options = evaluate.sampling_of(name, steps)
         found = calibrate.calibrated(evaluate.load_model(options), options)
         path = FOLDER / f"shapes {name}, {steps} steps.json"
         write(path, replace(found, tool=VERSION))

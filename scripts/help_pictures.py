@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,16 @@ def write(node: str, picture: Image.Image) -> None:
         raise SystemExit(f"{path.name} has {size} bytes; expected {MOST_BYTES} at most")
 
 
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    nodes: list[str]
+    calibrated: Path
+    count: int
+    steps: int
+
+
 def main() -> None:
     """Draw every page's picture, or those that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -119,7 +130,7 @@ def main() -> None:
     )
     parser.add_argument("--count", type=int, default=CAPTIONS, help="captions sampled at once")
     parser.add_argument("--steps", type=int, default=STEPS, help="of the sampler")
-    arguments = parser.parse_args()
+    arguments = Options(**vars(parser.parse_args()))
     torch.set_num_threads(THREADS)
     texts = scenes.held_out_captions(arguments.count)
     places = shown_places(texts)

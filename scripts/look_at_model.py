@@ -18,7 +18,7 @@ import host
 import pack
 
 pack.load()
-host.boot()
+host.boot(cpu=True)
 
 import observe  # noqa: E402
 import torch  # noqa: E402

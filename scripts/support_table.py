@@ -16,7 +16,7 @@ import host  # noqa: E402
 import pack  # noqa: E402
 
 pack.load()
-host.boot()
+host.boot(cpu=True)
 
 from stepcache.cache_core.errors import UnsupportedModelError  # noqa: E402
 from stepcache.cache_core.methods import (  # noqa: E402

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -23,8 +24,24 @@ IN_COMFYUI = ("tests/comfy", "tests/contract")
 HOST_TESTS = (*IN_COMFYUI, "tests/reference", "tests/web")
 IN_PARALLEL = ("-n", "auto", "--maxprocesses", "4")
 """A process per core; each holds a ComfyUI and the tiny models, some 1.5 GB."""
+TYPED_WITHOUT_HOST = (
+    "cache_core/*.py", "cache_core/approximators", "cache_core/calibration", "cache_core/methods",
+    "scripts/demonstration", "scripts/setup", "scripts/demo.py", "scripts/test.py",
+)  # fmt: skip
+"""What the type checker understands where there is no ComfyUI."""
 RAN_TO_THE_END = (0, 1)
 """pytest's exit statuses when every test had its turn."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    fast: bool
+    comfyui: Path | None
+    comfyui_version: str | None
+    record: bool
+    pytest: list[str]
 
 
 def main() -> int:
@@ -38,8 +55,9 @@ def main() -> int:
     options = _options()
     try:
         if options.comfyui_version is not None:
-            runtime = set_up(lambda: prepare_host_tests(options.comfyui_version))
-            return _test_in_comfyui(runtime, options)
+            version = options.comfyui_version
+            runtime = set_up(partial(prepare_host_tests, version))
+            return _test_in_comfyui(runtime, version, options)
         all_tests = partial(prepare_all_tests, options.comfyui)
         runtime = set_up(prepare_fast_tests if options.fast else all_tests)
         return _check_and_test(runtime, options)
@@ -48,7 +66,7 @@ def main() -> int:
         return INTERRUPTED
 
 
-def _options() -> argparse.Namespace:
+def _options() -> Options:
     parser = argparse.ArgumentParser(description=__doc__)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--fast", action="store_true", help="only what needs no ComfyUI")
@@ -62,7 +80,7 @@ def _options() -> argparse.Namespace:
         "--record", action="store_true", help="with --comfyui-version: write docs/hosts.md"
     )
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
-    options = parser.parse_args()
+    options = Options(**vars(parser.parse_args()))
     if options.record and options.comfyui_version is None:
         parser.error("--record writes the row of one version: add --comfyui-version X")
     if options.record and options.pytest:
@@ -70,7 +88,7 @@ def _options() -> argparse.Namespace:
     return options
 
 
-def _test_in_comfyui(runtime: Runtime, options: argparse.Namespace) -> int:
+def _test_in_comfyui(runtime: Runtime, version: str, options: Options) -> int:
     """Run what runs inside one version of ComfyUI; record what it showed, if asked to."""
     import host_table
 
@@ -86,19 +104,24 @@ def _test_in_comfyui(runtime: Runtime, options: argparse.Namespace) -> int:
         ]
         status = _run(command, runtime)
         if options.record and status in RAN_TO_THE_END:
-            host_table.record(options.comfyui_version, host_table.outcome_of(junit, date.today()))
+            host_table.record(version, host_table.outcome_of(junit, date.today()))
         elif options.record:
             print("nothing is recorded: the tests did not run to the end", file=sys.stderr)
     return status
 
 
-def _check_and_test(runtime: Runtime, options: argparse.Namespace) -> int:
+def _check_and_test(runtime: Runtime, options: Options) -> int:
     """Run every tool, also after one has failed; the last line is pytest's own, with its counts."""
+    from setup.type_paths import link_type_paths
+
+    if runtime.comfyui is not None:
+        link_type_paths(runtime.comfyui)
+    typed = () if runtime.comfyui is not None else TYPED_WITHOUT_HOST
     selection = [f"--ignore={folder}" for folder in HOST_TESTS] if options.fast else []
     commands = {
         "ruff": ["ruff", "check", "."],
         "ruff format": ["ruff", "format", "--check", "."],
-        "basedpyright": ["basedpyright", "--pythonpath", str(runtime.python)],
+        "basedpyright": ["basedpyright", "--pythonpath", str(runtime.python), *typed],
         "pytest": ["pytest", "-q", *IN_PARALLEL, *selection, *options.pytest],
     }
     failed: list[str] = []

@@ -154,6 +154,7 @@ def compared_runs(graph: Graph, start: Start, method: Method, vae: Output) -> Gr
     """The same by one node, which samples twice."""
     patched, *_ = patch(graph, start.model, method)
     graph.note(2, RUNS_NOTE)
+    assert not isinstance(start.settings, Custom), "this node samples as KSampler does"
     positive, negative = start.prompts
     inputs = {
         "model": patched, "positive": positive, "negative": negative, "latent_image": start.latent,

@@ -22,7 +22,7 @@ import host  # noqa: E402
 import pack  # noqa: E402
 
 pack.load()
-host.boot()
+host.boot(cpu=True)
 
 from PIL import Image  # noqa: E402
 from stepcache.cache_core.clock import Timeline  # noqa: E402

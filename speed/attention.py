@@ -57,7 +57,7 @@ class AttentionBackend(Setting):
 
     name: ClassVar[str] = "Attention Backend"
 
-    backend: str = AUTO
+    backend: str
 
     def __post_init__(self) -> None:
         require_one_of((AUTO, *BACKENDS), self.backend, f"{self.name}: there is no backend")

@@ -77,7 +77,9 @@ def set_for_run(dynamic: str) -> Generator[None]:
         dynamic: one of `DYNAMIC`. With "on", sizes that are equal by chance are not taken to be
             equal for good.
     """
-    from torch.fx.experimental import _config as shapes
+    from torch.fx.experimental import _config
+
+    shapes: Any = _config  # its `patch` is made when it is loaded
 
     with ExitStack() as stack:
         # What cannot be compiled runs as it is: half a block that ran must never run once more,

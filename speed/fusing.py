@@ -10,14 +10,13 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import torch
-from comfy import model_management
 from torch import nn
 from torch.nn.functional import linear
 
 from ..cache_core.errors import ConfigError, UnsupportedModelError
 from ..cache_core.patching.module_swap import Swap
 from .setting import Setting, Watch, goes_through_compiler
-from .weights import HOOKED, MOVED, hindrance_of, is_moved
+from .weights import HOOKED, MOVED, has_room, hindrance_of, is_moved
 
 TRIPLES = (
     ("to_q", "to_k", "to_v"), ("q", "k", "v"), ("q_proj", "k_proj", "v_proj"),
@@ -227,4 +226,4 @@ def _hindrance(linears: Sequence[nn.Linear]) -> str | None:
         return "they are not of one sort"
     needed = SPARE * sum(layer.weight.nbytes for layer in linears)
     (device, *_), *_ = alike
-    return NO_ROOM if model_management.get_free_memory(device) < needed else None
+    return None if has_room(device, needed) else NO_ROOM

@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 import torch
-from comfy import model_management
 from torch import nn
 
 from ..cache_core.errors import ConfigError, UnsupportedModelError
@@ -24,7 +23,7 @@ from .fusing import FusedProjections, projections_of
 from .int8_kernel import MOST_APART, Gain, Kernel
 from .int8_layers import Int8Layer, compiled_in, linears_of, size_of
 from .setting import Setting, Watch, computes_in, goes_through_compiler, require_one_of, settings_in
-from .weights import HOOKED, is_quantized
+from .weights import HOOKED, has_room, is_quantized
 
 STOP, ANYWAY = "stop with a message", "int8 all the same"
 
@@ -212,7 +211,7 @@ class _Multiplying(Watch):
             else:
                 layers.append(Int8Layer(module, self._kernel))
         needed = SPARE * sum(prod(size_of(layer.module)) for layer in layers)
-        if model_management.get_free_memory(device) < needed:
+        if not has_room(device, needed):
             self._left[NO_ROOM] += len(layers)
             return []
         return layers

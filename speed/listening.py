@@ -45,7 +45,7 @@ class Heard:
     rows: dict[str, tuple[int, dict[str, int], dict[str, int]]]
     attention: dict[str, int]
     dtypes: dict[str, int]
-    reason: str | None = None
+    reason: str | None
 
 
 class _Tally:

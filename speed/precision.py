@@ -124,7 +124,7 @@ def _advice(
         )
 
 
-def _state() -> tuple[str, bool, bool, bool]:
+def _state() -> tuple[Any, ...]:
     cuda = torch.backends.cuda.matmul
     return (
         torch.get_float32_matmul_precision(),
@@ -134,7 +134,7 @@ def _state() -> tuple[str, bool, bool, bool]:
     )
 
 
-def _restore(state: tuple[str, bool, bool, bool]) -> None:
+def _restore(state: tuple[Any, ...]) -> None:
     products, convolutions, half, brain = state
     torch.set_float32_matmul_precision(products)
     torch.backends.cudnn.allow_tf32 = convolutions

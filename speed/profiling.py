@@ -9,7 +9,9 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from torch.autograd import DeviceType
+
+# PyTorch exports it from nowhere else.
+from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsage]
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from ..cache_core.patching.module_swap import Swap

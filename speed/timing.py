@@ -96,9 +96,9 @@ class Stopwatch:
 
 def wait_for(device: torch.device) -> None:
     """Until the device has done all that it was asked to."""
-    module = getattr(torch, device.type, None)
-    if device.type != "cpu" and hasattr(module, "synchronize"):
-        module.synchronize()
+    synchronize = getattr(getattr(torch, device.type, None), "synchronize", None)
+    if device.type != "cpu" and synchronize is not None:
+        synchronize()
 
 
 class Timing(Hearing):

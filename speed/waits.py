@@ -64,7 +64,7 @@ class Waiting(TorchDispatchMode):
     """
 
     def __init__(self, device: torch.device) -> None:
-        super().__init__()  # pyright: ignore[reportUnknownMemberType]
+        super().__init__()
         self._device = device
         self.is_on = False
         self.is_in_model = False

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from comfy import ops
+from comfy import model_management, ops
 from torch import nn
 
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
@@ -35,6 +35,12 @@ def hindrance_of(layer: nn.Linear) -> str | None:
     if is_quantized(layer):
         return QUANTIZED
     return None if _multiplies_plainly(layer) else OWN_WAY
+
+
+def has_room(device: torch.device, nbytes: int) -> bool:
+    """Whether so many bytes are free on a device."""
+    free: Any = model_management.get_free_memory(device)  # two numbers where it is asked for both
+    return free >= nbytes
 
 
 def is_quantized(layer: nn.Linear) -> bool:

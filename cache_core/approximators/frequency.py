@@ -1,13 +1,13 @@
 """Low and high spatial frequencies of pictures: transforms over the last two axes, in float32."""
 
-# torch.fft has no types.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 
+FFT: Any = torch.fft
+"""It tells no types."""
 RADIUS_DIVISOR = 5
 """The low band is a disc whose radius is the shorter side of the picture divided by this.
 
@@ -19,13 +19,13 @@ def low_pass(x: torch.Tensor) -> torch.Tensor:
 
     Shapes: … height width, frames and channels wherever they stand.
     """
-    spectrum = torch.fft.fftshift(torch.fft.fft2(x.float()), dim=(-2, -1))
+    spectrum: torch.Tensor = FFT.fftshift(FFT.fft2(x.float()), dim=(-2, -1))
     return _inverse(spectrum * _disc(x))
 
 
 def spectrum_bands(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The centred spectrum of `x` inside the low band, and outside it."""
-    spectrum = torch.fft.fftshift(torch.fft.fft2(x.float()), dim=(-2, -1))
+    spectrum: torch.Tensor = FFT.fftshift(FFT.fft2(x.float()), dim=(-2, -1))
     disc = _disc(x)
     return spectrum * disc, spectrum * ~disc
 
@@ -36,7 +36,7 @@ def unband(low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
 
 
 def _inverse(spectrum: torch.Tensor) -> torch.Tensor:
-    return torch.fft.ifft2(torch.fft.ifftshift(spectrum, dim=(-2, -1))).real
+    return FFT.ifft2(FFT.ifftshift(spectrum, dim=(-2, -1))).real
 
 
 def _disc(x: torch.Tensor) -> torch.Tensor:

@@ -123,8 +123,8 @@ class Calibration:
     samples: int
     runs: int = 1
     average: Average = "per sample"
-    costs: Costs = field(default_factory=Costs)
-    influence: Mapping[str, float] = field(default_factory=dict[str, float])
+    costs: Costs = field(kw_only=True)
+    influence: Mapping[str, float] = field(kw_only=True)
     alpha: float = DEFAULT_ALPHA
     lookahead: int = DEFAULT_LOOKAHEAD
     schedule: Rows = ()

@@ -58,7 +58,7 @@ class Saved:
 
     path: Path
     calibration: Calibration
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[str, ...]
 
 
 def read(path: Path) -> Calibration:

@@ -31,7 +31,7 @@ class LaidOut:
 
     calibration: Calibration
     text: str
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[str, ...]
 
 
 def lay_out(calibration: Calibration) -> LaidOut:

@@ -120,7 +120,7 @@ def _prime_from(number: int) -> int:
 Tensors = tuple[torch.Tensor, ...]
 
 
-def tensors_of(value: Value, base: Value = None) -> tuple[Tensors, Tensors]:
+def tensors_of(value: Value, base: Value) -> tuple[Tensors, Tensors]:
     """The tensors of a value without what it leaves out, and those of its base, if it has one.
 
     None of both where the two do not fit.

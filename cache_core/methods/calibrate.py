@@ -26,6 +26,7 @@ class Calibrate(Method):
     name: ClassVar[str] = "SmoothCache Calibrate"
     paper: ClassVar[str] = "arXiv 2411.10510"
 
+    # Frozen: nothing assigns to what the base declares as a variable.
     study: Study  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def rules(self) -> tuple[Rule, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ..calibration import ModelFacts, Prediction, Study
 from ..clock import Timeline
@@ -53,7 +53,8 @@ class Method(ABC):
 
     def describe(self) -> str:
         """Name and parameters, for reports; without those that are idle."""
-        names = [f.name for f in fields(self) if f.name not in self.idle]  # type: ignore[arg-type]
+        own: Any = self  # subclasses are dataclasses
+        names = [f.name for f in fields(own) if f.name not in self.idle]
         return f"{self.name} ({', '.join(f'{name} {getattr(self, name)}' for name in names)})"
 
 

@@ -69,6 +69,7 @@ class PAB(Method):
             )
         Broadcast(self.feed_forward_starts, self.feed_forward_count)
 
+    # Frozen: nothing assigns to what the base declares as a variable.
     @property
     def idle(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         feed_forward = {"feed_forward_starts", "feed_forward_count", "feed_forward_blocks"}

@@ -110,7 +110,7 @@ class CalibratedSmoothCache(Method):
     paper: ClassVar[str] = SmoothCache.paper
 
     calibration: Calibration
-    wish: Wish = field(default=Wish())
+    wish: Wish
     label: str = "calibration"
     chooser: InitVar[Chooser | None] = None
     _chooser: Chooser = field(init=False, compare=False, repr=False)
@@ -121,6 +121,7 @@ class CalibratedSmoothCache(Method):
         object.__setattr__(self, "_chooser", chooser)
         object.__setattr__(self, "_own", chooser.choose(self.calibration.timeline, self.wish))
 
+    # Frozen: nothing assigns to what the base declares as a variable.
     @property
     def made_for(self) -> ModelFacts:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.calibration.model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from ..calibration import Calibration, ModelFacts, Prediction, Study
 from ..clock import Timeline
@@ -25,8 +25,7 @@ Listener = Callable[[Report], None]
 class RuleSource(Protocol):
     """What patching needs of a method: this room knows rules, not methods."""
 
-    @property
-    def name(self) -> str: ...
+    name: ClassVar[str]
 
     @property
     def study(self) -> Study | None: ...
@@ -81,10 +80,10 @@ class Installation:
     access: Mapping[Site, Access]
     family: str
     facts: ModelFacts
-    notes: tuple[str, ...] = ()
-    swaps_halves: bool = False
-    needs_proof: bool = False
-    listeners: tuple[Listener, ...] = ()
+    notes: tuple[str, ...]
+    swaps_halves: bool
+    needs_proof: bool
+    listeners: tuple[Listener, ...]
     mailbox: Mailbox = field(default_factory=Mailbox)
     dispatchers: Dispatchers = field(default_factory=Dispatchers)
 

@@ -66,7 +66,7 @@ class ModelCall:
         return [copied if value is control else value for value in self.args]
 
     def streams(
-        self, counter: StreamCounter, asked: Hashable = (), weights: Hashable = ()
+        self, counter: StreamCounter, asked: Hashable, weights: Hashable
     ) -> tuple[StreamKey, ...]:
         """The conditioning streams of this call's batch, in batch order.
 

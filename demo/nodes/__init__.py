@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import folder_paths
 from comfy_api.latest import ComfyExtension, io, ui
@@ -28,7 +29,16 @@ def _decoder() -> Decoder:
     return load(MODELS / "shapes_decoder.safetensors")
 
 
-class ShapesUNetLoader(io.ComfyNode):
+class Node(io.ComfyNode):
+    """A node whose `execute` names its inputs; ComfyUI's own is declared with `**kwargs` alone."""
+
+    if TYPE_CHECKING:
+
+        @classmethod
+        def execute(cls, *args: Any, **inputs: Any) -> io.NodeOutput: ...
+
+
+class ShapesUNetLoader(Node):
     """Loads shapes_unet.safetensors; the stock loader only knows UNets of published sizes."""
 
     @classmethod
@@ -55,7 +65,7 @@ class ShapesUNetLoader(io.ComfyNode):
         return io.NodeOutput(load_unet(Path(path)))
 
 
-class ShapesCaption(io.ComfyNode):
+class ShapesCaption(Node):
     """Turns a caption into conditioning that both demo models understand."""
 
     @classmethod
@@ -82,7 +92,7 @@ class ShapesCaption(io.ComfyNode):
         return io.NodeOutput([[tokens, {}]])
 
 
-class ShapesDecode(io.ComfyNode):
+class ShapesDecode(Node):
     """Latents of either demo model to pictures; every frame of a clip becomes one picture."""
 
     @classmethod
@@ -101,7 +111,7 @@ class ShapesDecode(io.ComfyNode):
         return io.NodeOutput(decode(_decoder(), canvases(samples["samples"])))
 
 
-class ShapesJudge(io.ComfyNode):
+class ShapesJudge(Node):
     """Says whether pictures show exactly what a caption says."""
 
     @classmethod

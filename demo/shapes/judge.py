@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,12 @@ class Verdict:
     correct: bool
     seen: Scene | None
     reason: str
+
+
+def _areas(mask: Mask, joins: NDArray[np.float64] | None = None) -> NDArray[np.int32]:
+    """Pixels that hang together by the number of their area; 0 outside of the mask."""
+    labelled: Any = ndimage.label(mask, joins)  # a mere count where it is given an output
+    return labelled[0]
 
 
 def _distances(picture: NDArray[np.float32], names: tuple[str, ...]) -> NDArray[np.float32]:
@@ -124,12 +131,12 @@ def read(picture: NDArray[np.floating]) -> Scene:
         raise Unreadable(f"a {strange[0]} patch lies on the {ground} ground")
     colours = tuple(name for name in solid if name in COLOURS)
     labels = _distances(picture, (ground, *colours)).argmin(0)
-    grounds, _ = ndimage.label(labels == 0)
+    grounds = _areas(labels == 0)
     if (np.bincount(grounds.ravel())[1:] > MAX_SPECK).sum() > 1:
         raise Unreadable("the ground shows through a shape")
     shapes = []
     for i, colour in enumerate(colours, start=1):
-        blobs, _ = ndimage.label(labels == i, np.ones((3, 3)))
+        blobs = _areas(labels == i, np.ones((3, 3)))
         for number, area in enumerate(np.bincount(blobs.ravel())[1:], start=1):
             if area <= MAX_SPECK:
                 continue

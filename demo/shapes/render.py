@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 from .scenes import HALF_EXTENT, RGB, Placed
 
 Array = NDArray[np.float32]
+Offsets = NDArray[np.floating]
 
 
-def _triangle(dx: Array, dy: Array, half_width: float, half_height: float) -> Array:
+def _triangle(dx: Offsets, dy: Offsets, half_width: float, half_height: float) -> Offsets:
     """Largest of the three edge distances of a triangle that points up."""
     slope = math.hypot(2 * half_height, half_width)
     side = (2 * half_height * np.abs(dx) - half_width * (dy + half_height)) / slope
     return np.maximum(side, dy - half_height)
 
 
-def signed_distance(kind: str, dx: Array, dy: Array, radius: float) -> Array:
+def signed_distance(kind: str, dx: Offsets, dy: Offsets, radius: float) -> Offsets:
     """Distance to a shape's outline, negative inside; offsets are from its box's centre."""
     half_width, half_height = (radius * extent for extent in HALF_EXTENT[kind])
     if kind == "circle":

@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -84,7 +84,7 @@ class Scene:
     """What a caption says: a ground and one or two shapes, in no particular order."""
 
     ground: str
-    shapes: tuple[Shape, ...] = field(default=())
+    shapes: tuple[Shape, ...]
 
     def key(self) -> str:
         """The same text for every wording of the same scene."""

@@ -10,6 +10,7 @@ import csv
 import json
 import math
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -63,12 +64,21 @@ def plot(rows: list[tuple[int, float]], path: Path, title: str) -> None:
     picture.save(path)
 
 
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    source: Path
+    to: Path
+    model: list[str] | None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--from", dest="source", type=Path, default=Path("train-out"))
     parser.add_argument("--to", type=Path, default=MODELS)
     parser.add_argument("--model", choices=("dit", "unet", "decoder"), nargs="+")
-    options = parser.parse_args()
+    options = Options(**vars(parser.parse_args()))
     options.to.mkdir(parents=True, exist_ok=True)
     for name in options.model or ("dit", "unet", "decoder"):
         state = torch.load(options.source / f"{name}.pt", map_location="cpu", weights_only=True)

@@ -6,12 +6,16 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from ..shapes.captions import USED
+
+if TYPE_CHECKING:
+    from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+    from comfy.ldm.wan.model import WanModel
 
 DIT_CONFIG: dict[str, Any] = {
     "model_type": "t2v",
@@ -82,7 +86,7 @@ def initialise(model: nn.Module, zero: tuple[str, ...]) -> None:
             nn.init.normal_(parameter, std=1 / math.sqrt(parameter[0].numel()))
 
 
-def build_dit(text_dim: int = USED, dtype: torch.dtype = torch.float32) -> nn.Module:
+def build_dit(text_dim: int = USED, dtype: torch.dtype = torch.float32) -> WanModel:
     """The Wan model; trained on the used columns of the conditioning only."""
     import comfy.ldm.wan.model
     import comfy.ops
@@ -94,7 +98,7 @@ def build_dit(text_dim: int = USED, dtype: torch.dtype = torch.float32) -> nn.Mo
     return model
 
 
-def build_unet(dtype: torch.dtype = torch.float32) -> nn.Module:
+def build_unet(dtype: torch.dtype = torch.float32) -> UNetModel:
     """The Stable Diffusion UNet with narrow levels."""
     import comfy.ldm.modules.diffusionmodules.openaimodel as openaimodel
 

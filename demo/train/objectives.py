@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -81,12 +80,17 @@ class DitObjective(nn.Module):
 class UnetObjective(nn.Module):
     """v-prediction on Stable Diffusion's discrete noise schedule."""
 
+    signal: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         import comfy.model_sampling
 
-        self.model = build_unet().to(memory_format=torch.channels_last)
-        sigmas = comfy.model_sampling.ModelSamplingDiscrete().sigmas
+        # PyTorch's own signatures leave this argument out.
+        self.model = build_unet().to(  # pyright: ignore[reportCallIssue]
+            memory_format=torch.channels_last
+        )
+        sigmas = comfy.model_sampling.ModelSamplingDiscrete().get_buffer("sigmas")
         self.register_buffer("signal", (1 + sigmas**2).rsqrt(), persistent=False)
 
     def draw(
@@ -125,7 +129,7 @@ class DecoderObjective(nn.Module):
         return functional.l1_loss(self.model(canvases), pictures)
 
 
-OBJECTIVES: dict[str, Callable[[], nn.Module]] = {
+OBJECTIVES: dict[str, type[DitObjective | UnetObjective | DecoderObjective]] = {
     "dit": DitObjective,
     "unet": UnetObjective,
     "decoder": DecoderObjective,

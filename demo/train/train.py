@@ -10,6 +10,7 @@ import argparse
 import csv
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -34,7 +35,22 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
     return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def arguments() -> argparse.Namespace:
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    model: str
+    steps: int
+    out: Path
+    device: str
+    seed: int
+    batch: int
+    peak: float
+    threads: int
+    comfyui: str | None
+
+
+def arguments() -> Options:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", choices=sorted(OBJECTIVES), required=True)
     parser.add_argument("--steps", type=int, required=True)
@@ -45,7 +61,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peak", type=float, default=0, help="learning rate, 0: the default")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0: torch's choice")
     parser.add_argument("--comfyui", help="ComfyUI folder (or set COMFYUI_PATH)")
-    return parser.parse_args()
+    return Options(**vars(parser.parse_args()))
 
 
 def save(path: Path, state: dict) -> None:

@@ -39,7 +39,7 @@ class Recommendation:
     gain: float
     how: str
     caution: str
-    is_sure: bool = True
+    is_sure: bool
 
     @property
     def name(self) -> str:

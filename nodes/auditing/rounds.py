@@ -32,7 +32,7 @@ class Sample(Protocol):
     """
 
     def __call__(
-        self, model: Any, steps: int, last: int | None = None, sampler: str | None = None
+        self, model: Any, /, steps: int, last: int | None = None, sampler: str | None = None
     ) -> Any: ...
 
 

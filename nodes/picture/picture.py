@@ -116,7 +116,7 @@ class Line:
 
     label: str
     words: str
-    is_bold: bool = False
+    is_bold: bool
 
 
 def _header(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
@@ -31,4 +32,5 @@ def _likeness() -> ModuleType:
 
 
 _MODULE = _likeness()
-psnr, ssim = _MODULE.psnr, _MODULE.ssim
+psnr: Callable[[Pixels, Pixels], float] = _MODULE.psnr
+ssim: Callable[[Pixels, Pixels], float] = _MODULE.ssim

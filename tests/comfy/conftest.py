@@ -8,7 +8,7 @@ from pathlib import Path
 import host
 import pytest
 
-host.boot()
+host.boot(cpu=True)
 
 
 # Only a host that has been booted lets calibrating be imported.

@@ -17,7 +17,7 @@ from PIL import Image
 def script() -> Any:
     spec = spec_from_file_location("audit_script", pack.ROOT / "scripts" / "audit.py")
     assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
+    module = sys.modules[spec.name] = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 

@@ -183,16 +183,16 @@ def test_an_interrupt_leaves_nothing() -> None:
 
 def test_settings_do_not_change_the_model_before() -> None:
     model = toys.load("sd15")
-    patched = speed.apply(model, AttentionBackend())
+    patched = speed.apply(model, AttentionBackend("auto"))
     assert speed.settings_of(model) == () and len(speed.settings_of(patched)) == 1
     assert speed.told_by(model) == speed.told_by(patched) == ()
 
 
 def test_two_of_them_are_refused_and_so_is_what_is_no_model() -> None:
-    patched = speed.apply(toys.load("sd15"), AttentionBackend())
+    patched = speed.apply(toys.load("sd15"), AttentionBackend("auto"))
     with pytest.raises(ConfigError, match="already carries a Attention Backend node"):
         speed.apply(patched, AttentionBackend("math"))
     with pytest.raises(UnsupportedModelError, match="the input is a str"):
-        speed.apply("model", AttentionBackend())
+        speed.apply("model", AttentionBackend("auto"))
     with pytest.raises(ConfigError, match=f"expected one of auto, {', '.join(BACKENDS)}"):
         AttentionBackend("fastest")

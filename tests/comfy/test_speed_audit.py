@@ -53,7 +53,7 @@ def audit(model: Any, name: str, **inputs: Any) -> Any:
 
 
 def patched(name: str) -> Any:
-    return attach(speed.apply(toys.load(name), speed.AttentionBackend()), PAB(2, 1, 2, WHOLE))
+    return attach(speed.apply(toys.load(name), speed.AttentionBackend("auto")), PAB(2, 1, 2, WHOLE))
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_every_run_with_something_else_stands_between_two_as_it_is() -> None:
 
 
 def test_a_settings_gain_is_that_of_the_whole_run() -> None:
-    setting, tried = speed.AttentionBackend(), Tried(ratio=0.6, wins=1.0, rounds=3)
+    setting, tried = speed.AttentionBackend("auto"), Tried(ratio=0.6, wins=1.0, rounds=3)
     gain = settings._gain(setting, tried, timed(12.0, 20), None)
     assert gain == pytest.approx(12 / (12 - 0.4 * 10)), "the sampler does not become faster"
     model = attach(toys.load("wan"), PAB(2, 1, 2, PercentRange(0.0, 1.0)))
@@ -119,6 +119,6 @@ def test_a_model_without_settings_samples_as_before_they_were_set() -> None:
 
 
 def test_a_recommendation_is_one_sentence_with_all_it_needs() -> None:
-    each = Recommendation("Precision", "products TF32", 1.234, "3 evaluations", "Compare.")
+    each = Recommendation("Precision", "products TF32", 1.234, "3 evaluations", "Compare.", True)
     assert str(each) == "Precision, products TF32: about 1.23x as fast (3 evaluations). Compare."
     assert each.name == "Precision (products TF32)"

@@ -2,4 +2,4 @@
 
 import host
 
-host.boot()
+host.boot(cpu=True)

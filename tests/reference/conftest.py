@@ -9,7 +9,7 @@ from pathlib import Path
 import host
 import pytest
 
-host.boot()
+host.boot(cpu=True)
 # Last: nothing of theirs may be hidden by a name of ours.
 sys.path.append(str(Path(__file__).parent))
 

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import folder_paths
+import host
 import torch
 import toys
 from clocks import counted_time
+from observe import report_of
 from stepcache.cache_core.calibration import Calibration, Study
 from stepcache.cache_core.calibration.recorder import Recorder
 from stepcache.cache_core.methods import Calibrate
-from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.patching import attach
 from stepcache.cache_core.report import Report
 from stepcache.nodes import library
 from stepcache.nodes.smoothcache_calibrate import SmoothCacheCalibrate
@@ -87,10 +89,8 @@ def calibrate(
     patched = attach(model or toys.load(name), Calibrate(Study(delivered, **(study or {}))))
     with counted_time():
         picture = run(patched) if run else toys.sample(patched, name, **{"steps": STEPS, **options})
-    report = last_report(patched)
-    assert report is not None
     assert len(delivered.all) <= 1
-    return Calibrated(picture, patched, report, next(iter(delivered.all), None))
+    return Calibrated(picture, patched, report_of(patched), next(iter(delivered.all), None))
 
 
 def recorders() -> int:
@@ -120,10 +120,10 @@ def second_installation(root: Path) -> Iterator[Path]:
 
 def calibrate_node(model: Any, name: str = "mine", **inputs: Any) -> Any:
     """The model that leaves the node SmoothCache Calibrate."""
-    defaults = {
-        entry.id: entry.default for entry in SmoothCacheCalibrate.define_schema().inputs[1:]
-    }
-    return SmoothCacheCalibrate.execute(model, **{**defaults, "name": name, **inputs}).result[0]
+    widgets: list[Any] = SmoothCacheCalibrate.define_schema().inputs[1:]
+    defaults = {widget.id: widget.default for widget in widgets}
+    made = SmoothCacheCalibrate.execute(model, **{**defaults, "name": name, **inputs})
+    return host.outputs_of(made)[0]
 
 
 def calibrate_to_file(name: str = NAME, **inputs: Any) -> Any:
@@ -148,6 +148,7 @@ def advisor_node(speedup: float = 1.3, **inputs: Any) -> Any:
 
 def listed_files() -> tuple[list[str], list[str]]:
     """What may be chosen on SmoothCache Schedule and on Step Cache Advisor."""
-    return tuple(
-        node.define_schema().inputs[1].options for node in (SmoothCacheSchedule, StepCacheAdvisor)
-    )
+    choices: list[Any] = [
+        node.define_schema().inputs[1] for node in (SmoothCacheSchedule, StepCacheAdvisor)
+    ]
+    return choices[0].options, choices[1].options

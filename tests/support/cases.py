@@ -61,8 +61,9 @@ def _deepcache(model: str, branch: int) -> Case:
 
 
 def _fastercache(model: str) -> Case:
-    both = {"attention_window": WHOLE_RUN, "guidance_window": WHOLE_RUN}
-    reusing = FasterCache(2, 2, 2, guidance_interval=3, **both)
+    reusing = FasterCache(
+        2, 2, 2, attention_window=WHOLE_RUN, guidance_interval=3, guidance_window=WHOLE_RUN
+    )
     idle = FasterCache(1, 1, 1, guidance_interval=1)
     return Case("FasterCache", model, lambda _: reusing, lambda _: idle, keeps_answers=False)
 
@@ -102,10 +103,9 @@ def _smoothcache(model: str) -> Case:
 
 
 def _blocks(model: str) -> Case:
-    window = {"window": WHOLE_RUN}
     return Case(
-        "PAB blocks", model, lambda _: PAB(block=2, **window), lambda _: PAB(1, 1, 1, **window),
-        is_exact=False,
+        "PAB blocks", model, lambda _: PAB(window=WHOLE_RUN, block=2),
+        lambda _: PAB(1, 1, 1, WHOLE_RUN), is_exact=False,
     )  # fmt: skip
 
 

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from session_bench import COND, UNCOND
+from stepcache.cache_core.approximators import CopyBranch, FrequencyDelta
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.methods import Method
 from stepcache.cache_core.report import Report
@@ -23,8 +25,6 @@ from stepcache.cache_core.session import Session
 from stepcache.cache_core.sites import Site, SiteKind
 from stepcache.cache_core.streams import StreamKey
 from torch import nn
-
-COND, UNCOND = StreamKey(0, "cond"), StreamKey(1, "uncond")
 
 Layers = Mapping[str, SiteKind]
 """Regular expressions for whole module paths, and what is computed there."""
@@ -62,7 +62,7 @@ class DiffusersHost:
         plans = plans_of(set(self._assigned.values()), timeline)
         strips = {rule.where.kind.value: plan.strip for rule, plan in plans.items()}
         names = [method.describe() for method in methods]
-        self.report = Report(names, type(model).__name__, "", strips)
+        self.report = Report(names, type(model).__name__, "", strips, timeline, {}, [])
         self.session = Session(self._assigned, timeline, self.report)
         self._exit = ExitStack()
 
@@ -84,7 +84,9 @@ class DiffusersHost:
         if site is None or len(self._branches) != 2:
             return self.call(self._branches, **inputs)
         decision = self.session.decide(site, [COND])
-        kept = COND if self.session.rule_of(site).what.kept == "cond" else UNCOND
+        what = self.session.rule_of(site).what
+        assert isinstance(what, CopyBranch | FrequencyDelta)
+        kept = COND if what.kept == "cond" else UNCOND
         place = self._branches.index(kept)
         if not decision.reuse:
             output = self.call(self._branches, **inputs)
@@ -94,6 +96,7 @@ class DiffusersHost:
             return output
         given = self.call((kept,), **{name: _half(v, place) for name, v in inputs.items()})
         left_out = self.session.recall(site, [COND], given)
+        assert isinstance(left_out, torch.Tensor)
         return torch.cat([given, left_out] if place == 0 else [left_out, given])
 
     def call(self, streams: Sequence[StreamKey], **inputs: Any) -> torch.Tensor:
@@ -106,9 +109,9 @@ class DiffusersHost:
         branch = _DeepBranch(self._model, site.index)
         if decision.reuse:
             deep = self.session.recall(site, streams)
+            assert isinstance(deep, torch.Tensor)
             return branch.shallow_forward(deep=deep, **inputs)
-        record = partial(self.session.record, site, streams, decision=decision)
-        with branch.observed(record):
+        with branch.observed(lambda deep: self.session.record(site, streams, deep, decision)):
             return self._forward(**inputs)
 
     def _forward(self, **inputs: Any) -> torch.Tensor:
@@ -137,7 +140,7 @@ class _DeepBranch:
         """Hand over the tensor that enters the live output blocks, without the skip beside it."""
         entry = self._live_outputs[0][0]
         return entry.register_forward_pre_hook(
-            lambda module, args: record(output=args[0][:, : self._channels])
+            lambda module, args: record(args[0][:, : self._channels])
         )
 
     def shallow_forward(

@@ -7,7 +7,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from comfy_api.latest import io
 
 
 def comfyui_path() -> Path:
@@ -22,7 +25,13 @@ def comfyui_path() -> Path:
     return path
 
 
-def boot(cpu: bool = True) -> None:
+def outputs_of(made: io.NodeOutput) -> tuple[Any, ...]:
+    """What a node hands out."""
+    assert made.result is not None
+    return made.result
+
+
+def boot(*, cpu: bool) -> None:
     """Put the host on ``sys.path`` and parse its options as its ``main.py`` would.
 
     Args:

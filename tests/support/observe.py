@@ -13,8 +13,17 @@ import comfy.model_patcher
 import torch
 from comfy.model_management import InterruptProcessingException
 from comfy.patcher_extension import WrappersMP
+from stepcache.cache_core.patching import last_report
+from stepcache.cache_core.report import Report
 from stepcache.cache_core.store import Store
 from torch.utils.flop_counter import FlopCounterMode
+
+
+def report_of(model: Any) -> Report:
+    """The report of the run that this model has had."""
+    report = last_report(model)
+    assert report is not None, "the model has not run"
+    return report
 
 
 def fingerprint(model: Any) -> dict[str, Any]:
@@ -37,9 +46,9 @@ STORES: WeakSet[Store] = WeakSet()
 def _note_stores() -> None:
     make = Store.__init__
 
-    def made(store: Store, *args: Any, **kwargs: Any) -> None:
-        make(store, *args, **kwargs)
-        STORES.add(store)
+    def made(self: Store, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        STORES.add(self)
 
     Store.__init__ = made
 
@@ -162,13 +171,13 @@ def memory_for(batched: Any) -> Iterator[None]:
         batched: called before every decision; True if both fit into one batch.
     """
     original = comfy.model_patcher.ModelPatcher.get_free_memory
-    comfy.model_patcher.ModelPatcher.get_free_memory = (  # type: ignore[method-assign]
-        lambda *args, **kwargs: 1e15 if batched() else 1
+    comfy.model_patcher.ModelPatcher.get_free_memory = lambda *args, **kwargs: (
+        1e15 if batched() else 1
     )
     try:
         yield
     finally:
-        comfy.model_patcher.ModelPatcher.get_free_memory = original  # type: ignore[method-assign]
+        comfy.model_patcher.ModelPatcher.get_free_memory = original
 
 
 def flops_per_evaluation(model: Any, sample: Callable[[Any], Any]) -> list[int]:

@@ -18,6 +18,7 @@ from stepcache.cache_core.calibration import (
     ErrorTable,
     Lags,
     ModelFacts,
+    Part,
     Place,
     Prediction,
     RunFacts,
@@ -65,13 +66,14 @@ def calibration_of(
 ) -> Calibration:
     table = ErrorTable(tuple(14.6 * (1 - i / steps) for i in range(steps + 1)), lookahead, rows)
     kinds = {place.kind for place in rows}
-    shares = {(kind, None): 0.8 / len(kinds) for kind in kinds}
+    shares: dict[Part, float] = {(kind, None): 0.8 / len(kinds) for kind in kinds}
     found = Calibration(
         model=ModelFacts("UNet", "UNetModel", "print", dict.fromkeys(kinds, 16)),
         run=RunFacts("euler", "simple", 7.5, (4, 64, 64)),
         table=table,
         samples=8,
         costs=Costs(shares, shares, "cpu"),
+        influence={},
         lookahead=lookahead,
     )
     return replace(found, **changes)

@@ -101,21 +101,21 @@ def _experts(model: Any, name: str, conds: Conds) -> torch.Tensor:
 
 def guided(guider: Any, model: Any, name: str) -> torch.Tensor:
     """One run through SamplerCustomAdvanced."""
-    (noise,) = custom.RandomNoise.execute(1).result
-    (sampler,) = custom.KSamplerSelect.execute("dpmpp_2m").result
-    (sigmas,) = custom.BasicScheduler.execute(model, "simple", 5, 1.0).result
+    (noise,) = host.outputs_of(custom.RandomNoise.execute(1))
+    (sampler,) = host.outputs_of(custom.KSamplerSelect.execute("dpmpp_2m"))
+    (sigmas,) = host.outputs_of(custom.BasicScheduler.execute(model, "simple", 5, 1.0))
     latent = {"samples": toys.TOYS[name].empty()}
     with torch.inference_mode():
         result = custom.SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, latent)
-    return result.result[0]["samples"]
+    return host.outputs_of(result)[0]["samples"]
 
 
 def _basic(model: Any, name: str, conds: Conds) -> torch.Tensor:
-    return guided(custom.BasicGuider.execute(model, conds[0]).result[0], model, name)
+    return guided(host.outputs_of(custom.BasicGuider.execute(model, conds[0]))[0], model, name)
 
 
 def _cfg(model: Any, name: str, conds: Conds) -> torch.Tensor:
-    return guided(custom.CFGGuider.execute(model, *conds, 3.0).result[0], model, name)
+    return guided(host.outputs_of(custom.CFGGuider.execute(model, *conds, 3.0))[0], model, name)
 
 
 class OwnGuider(comfy.samplers.CFGGuider):
@@ -124,7 +124,7 @@ class OwnGuider(comfy.samplers.CFGGuider):
     evaluations = 0
 
     def predict_noise(
-        self, x: torch.Tensor, timestep: Any, model_options: dict[str, Any], seed: Any = None
+        self, x: torch.Tensor, timestep: Any, model_options: Any = None, seed: Any = None
     ) -> torch.Tensor:
         self.evaluations += 1
         names = ("positive", "negative") if self.evaluations % 2 else ("negative", "positive")
@@ -151,7 +151,7 @@ class AutoGuider(OwnGuider):
     weaker: Any = None
 
     def predict_noise(
-        self, x: torch.Tensor, timestep: Any, model_options: dict[str, Any], seed: Any = None
+        self, x: torch.Tensor, timestep: Any, model_options: Any = None, seed: Any = None
     ) -> torch.Tensor:
         self.evaluations += 1
         networks = [self.inner_model, self.weaker.model]

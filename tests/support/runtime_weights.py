@@ -51,7 +51,7 @@ class QuantisedOperations(comfy.ops.manual_cast):
         """A linear layer of one scale per row."""
 
         def _load_from_state_dict(
-            self, state_dict: dict[str, torch.Tensor], prefix: str, *args: Any
+            self, state_dict: dict[str, torch.Tensor], prefix: str, *args: Any, **kwargs: Any
         ) -> None:
             weight = state_dict[f"{prefix}weight"].float()
             self.scale = weight.abs().amax(1, keepdim=True).clamp_min(1e-8) / 127
@@ -71,6 +71,7 @@ def quantised(name: str) -> Any:
     """Loaded with operations of another pack."""
     options = {"custom_operations": QuantisedOperations}
     model = comfy.sd.load_diffusion_model_state_dict(_weights_of(name), model_options=options)
+    assert model is not None
     layers = model.model.diffusion_model.modules()
     assert any(isinstance(layer, QuantisedOperations.Linear) for layer in layers)
     return model
@@ -94,14 +95,14 @@ def little_memory(budget: int) -> Iterator[None]:
     """Let the host load only so many bytes of a model, and cast the rest layer by layer."""
     load = comfy.model_management.LoadedModel.model_load
 
-    def load_partly(self: Any, lowvram_model_memory: int = 0, **kwargs: Any) -> Any:
+    def load_partly(self: Any, *args: Any, **kwargs: Any) -> Any:
         return load(self, budget, **kwargs)
 
-    comfy.model_management.LoadedModel.model_load = load_partly  # type: ignore[method-assign]
+    comfy.model_management.LoadedModel.model_load = load_partly
     try:
         yield
     finally:
-        comfy.model_management.LoadedModel.model_load = load  # type: ignore[method-assign]
+        comfy.model_management.LoadedModel.model_load = load
         comfy.model_management.unload_all_models()
 
 

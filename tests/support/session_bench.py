@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import torch
 from stepcache.cache_core.approximators import Approximator, Hold
 from stepcache.cache_core.clock import Timeline
@@ -16,7 +18,14 @@ from stepcache.cache_core.streams import StreamKey
 SITE = Site(SiteKind.SELF_ATTENTION, 0)
 NEXT_SITE = Site(SiteKind.SELF_ATTENTION, 1)
 HOLD = Hold()
-COND, UNCOND = StreamKey(0, "cond"), StreamKey(1, "uncond")
+
+
+def stream_key(cond: int, uuid: Hashable, layout: Hashable = ()) -> StreamKey:
+    """A stream without a context window, patches or LoRAs of its own."""
+    return StreamKey(cond, uuid, None, (), layout, weights=())
+
+
+COND, UNCOND = stream_key(0, "cond"), stream_key(1, "uncond")
 
 
 class Bench:
@@ -30,7 +39,7 @@ class Bench:
         line = Timeline.even(steps)
         self.sigmas = line.sigmas
         rule = Rule(SiteSelector(SITE.kind), schedule, what, "a node")
-        self.report = Report(["a node"], "a family", "a sampler", {})
+        self.report = Report(["a node"], "a family", "a sampler", {}, line, {}, [])
         self.report.plans = {SITE.kind.value: Plan.of(schedule, line).strip}
         self.session = Session({SITE: rule, NEXT_SITE: rule}, line, self.report)
         self.evaluation = -1

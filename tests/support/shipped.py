@@ -89,7 +89,10 @@ def complaints(prompt: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
         for node in by_node.values()
         for each in node["errors"]
     ]
-    return found if ok or found else [("", error["type"], error["details"])]
+    if ok or found:
+        return found
+    assert error is not None
+    return [("", error["type"], error["details"])]
 
 
 def _about(extra: Mapping[str, Any]) -> Any:

@@ -127,12 +127,17 @@ TOYS: dict[str, Toy] = {
 }
 
 
-@cache
 def load(name: str) -> comfy.model_patcher.ModelPatcher:
     """The toy's patcher; every caller shares it, so that leaks show.
 
     Skips the running test, naming the model, where the host is older than that.
     """
+    return _load(name)
+
+
+# Apart from `load`: to a checker, what `cache` returns takes any arguments.
+@cache
+def _load(name: str) -> comfy.model_patcher.ModelPatcher:
     if name in zoo.SINCE:
         host.skip_if_older(*zoo.SINCE[name])
     return TOYS[name].make()

@@ -13,8 +13,10 @@ import comfy.supported_models as supported
 import comfy.utils
 import torch
 import toys
-from diffusers import SD3Transformer2DModel, UNet2DConditionModel, WanTransformer3DModel
 from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
+from diffusers.models.transformers.transformer_sd3 import SD3Transformer2DModel
+from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 CROSS, PLAIN = "CrossAttnDownBlock2D", "DownBlock2D"
 LAYOUTS = {"SD order": (CROSS, CROSS, PLAIN), "SDXL order": (PLAIN, CROSS, CROSS)}

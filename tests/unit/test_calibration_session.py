@@ -29,7 +29,8 @@ class Bench:
 
     def __init__(self) -> None:
         rule = Rule(SiteSelector(SITE.kind), Never(), HOLD, "a node")
-        self.report = Report(["a node"], "a family", "a sampler", {SITE.kind.value: "C" * STEPS})
+        plans = {SITE.kind.value: "C" * STEPS}
+        self.report = Report(["a node"], "a family", "a sampler", plans, LINE, {}, [])
         self.recorder = Recorder(STEPS, 2)
         self.meter = Meter(torch.device("cpu"))
         self.session = CalibratingSession(

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
+from session_bench import COND, UNCOND
 from stepcache.cache_core.approximators import Constant
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.methods import (
@@ -29,10 +30,8 @@ from stepcache.cache_core.rules import assign
 from stepcache.cache_core.schedules import TimestepRange
 from stepcache.cache_core.session import Session
 from stepcache.cache_core.sites import Site, SiteKind
-from stepcache.cache_core.streams import StreamKey
 
 FIXTURES = Path(__file__).parents[1] / "reference" / "fixtures"
-COND, UNCOND = StreamKey(0, "cond"), StreamKey(1, "uncond")
 GUIDANCE = Site(SiteKind.GUIDANCE, 0)
 
 
@@ -83,7 +82,7 @@ class Replay:
         assigned = assign(METHODS[name].rules(), (*self.strips, GUIDANCE))
         self.has_guidance = GUIDANCE in assigned
         self.kept = UNCOND if name.startswith("tgate") else COND
-        self.session = Session(assigned, timeline, Report([], name, "", {}))
+        self.session = Session(assigned, timeline, Report([], name, "", {}, timeline, {}, []))
 
     def frozen(self, site: Site, step: int) -> torch.Tensor | None:
         """What the reference returned, or None where that was not kept."""

@@ -11,7 +11,7 @@ from walks.pages import commands_of
 
 RUN = {step.command for walk in WALKS.values() for step in walk.steps}
 KNOWN = {*RUN, *NAMED, *SHOWN}
-LEFT_OUT = {".venv", ".comfyui", "output", "node_modules"}
+LEFT_OUT = {".venv", ".comfyui", ".typing", "output", "node_modules"}
 PAGES = sorted(
     path.relative_to(pack.ROOT).as_posix()
     for path in pack.ROOT.rglob("*.md")

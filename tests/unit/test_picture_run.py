@@ -19,7 +19,8 @@ def report_of(steps: int, kinds: int = 2, done: int | None = None) -> Report:
     """A run that computed every second step, and the third although reuse was planned."""
     names = [kind.value for kind in SiteKind][:kinds]
     plan = "".join("CR"[step % 2] for step in range(steps))
-    report = Report(["Apply PAB (self_attention 2)"], "Wan", "euler", dict.fromkeys(names, plan))
+    plans = dict.fromkeys(names, plan)
+    report = Report(["Apply PAB (self_attention 2)"], "Wan", "euler", plans, None, {}, [])
     for step in range(steps if done is None else done):
         report.start_evaluation(step, 2**20 * step)
         for name in names:

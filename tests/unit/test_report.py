@@ -17,7 +17,7 @@ CROSS = "cross_attention"
 
 def report(**plans: str) -> Report:
     """A report with these plans by kind."""
-    return Report(["Apply PAB (self_attention 2)"], "Wan (WAN21)", "euler", plans)
+    return Report(["Apply PAB (self_attention 2)"], "Wan (WAN21)", "euler", plans, None, {}, [])
 
 
 def finished_run() -> Report:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from session_bench import COND, NEXT_SITE, SITE, UNCOND, Bench
+from session_bench import COND, NEXT_SITE, SITE, UNCOND, Bench, stream_key
 from stepcache.cache_core.schedules import Interval, Mask
 from stepcache.cache_core.session import NOT_STORED, OTHER_WEIGHTS, TOO_OFTEN, TOO_OLD
-from stepcache.cache_core.streams import StreamKey
 
 
 def test_interval_3_computes_every_third_step_and_holds_it_between() -> None:
@@ -78,7 +77,7 @@ def test_one_new_stream_computes_the_whole_call() -> None:
 
 def test_another_layout_is_another_stream() -> None:
     bench = Bench(Interval(4), steps=4)
-    small, large = StreamKey(0, "cond", layout=(1, 8)), StreamKey(0, "cond", layout=(1, 16))
+    small, large = stream_key(0, "cond", layout=(1, 8)), stream_key(0, "cond", layout=(1, 16))
     bench.evaluate(0)
     bench.call(small)
     bench.evaluate(1)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from session_bench import COND, SITE, UNCOND, Bench
+from session_bench import COND, SITE, UNCOND, Bench, stream_key
 from stepcache.cache_core.approximators import BranchMean, CopyBranch
 from stepcache.cache_core.schedules import From, Interval
-from stepcache.cache_core.streams import StreamKey
 
 GATE = From(2)
 MEAN = BranchMean(2)
@@ -95,7 +94,7 @@ def test_rows_of_a_batch_stay_apart() -> None:
 
 
 def test_several_prompts_on_one_side_keep_their_own_values() -> None:
-    left, right = COND, StreamKey(0, "another prompt")
+    left, right = COND, stream_key(0, "another prompt")
     bench = gated()
     bench.evaluate(1)
     bench.call(left)

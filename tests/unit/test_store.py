@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
+from session_bench import stream_key
 from stepcache.cache_core.sites import Site, SiteKind
 from stepcache.cache_core.store import Store
 from stepcache.cache_core.streams import StreamKey
 
 SITE = Site(SiteKind.SELF_ATTENTION, 0)
 NEXT_SITE = Site(SiteKind.SELF_ATTENTION, 1)
-A, B, C = (StreamKey(0, uuid) for uuid in "abc")
+A, B, C = (stream_key(0, uuid) for uuid in "abc")
 
 
 def floats(count: int, value: float = 0.0) -> torch.Tensor:
@@ -17,9 +18,9 @@ def floats(count: int, value: float = 0.0) -> torch.Tensor:
     return torch.full((1, count), value)
 
 
-def stored(store: Store, site: Site, stream: StreamKey) -> list[list[float]]:
+def stored(store: Store, site: Site, whose: StreamKey) -> list[list[float]]:
     """The numbers of a stream's past."""
-    entry = store.get(site, stream)
+    entry = store.get(site, whose)
     assert entry is not None
     return [value.flatten().tolist() for value in entry.past if isinstance(value, torch.Tensor)]
 

@@ -6,10 +6,17 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
+from session_bench import stream_key
 from stepcache.cache_core.streams import MOST_KNOWN, StreamCounter, StreamKey
 
 KEY = StreamKey(
-    cond=0, uuid="a", window=(0, 1), signature=("attn1",), layout=(1, (4, 8, 8)), ordinal=0
+    cond=0,
+    uuid="a",
+    window=(0, 1),
+    signature=("attn1",),
+    layout=(1, (4, 8, 8)),
+    ordinal=0,
+    weights=(),
 )
 OTHER: dict[str, Any] = {
     "cond": 1,
@@ -41,30 +48,30 @@ def ordinals(keys: tuple[StreamKey, ...]) -> list[int]:
 
 
 def test_repeats_in_one_call_are_numbered() -> None:
-    a, b = StreamKey(0, "a"), StreamKey(1, "b")
+    a, b = stream_key(0, "a"), stream_key(1, "b")
     numbered = StreamCounter().number([a, b, a])
     assert ordinals(numbered) == [0, 0, 1]
     assert [key.uuid for key in numbered] == ["a", "b", "a"]
 
 
 def test_numbering_goes_on_over_the_calls_of_one_evaluation() -> None:
-    counter, a = StreamCounter(), StreamKey(0, "a")
+    counter, a = StreamCounter(), stream_key(0, "a")
     assert [ordinals(counter.number([a])) for _ in range(3)] == [[0], [1], [2]]
 
 
 def test_a_new_evaluation_numbers_from_0_again() -> None:
-    counter, a = StreamCounter(), StreamKey(0, "a")
+    counter, a = StreamCounter(), stream_key(0, "a")
     first = counter.number([a, a])
     counter.start_evaluation()
     assert counter.number([a, a]) == first
 
 
 def test_streams_that_differ_are_numbered_apart() -> None:
-    cond, uncond = StreamKey(0, "a"), StreamKey(1, "a")
+    cond, uncond = stream_key(0, "a"), stream_key(1, "a")
     assert ordinals(StreamCounter().number([cond, uncond])) == [0, 0]
 
 
-COND, UNCOND = StreamKey(0, "a"), StreamKey(1, "a")
+COND, UNCOND = stream_key(0, "a"), stream_key(1, "a")
 TOKENS, MORE, PROMPT, LONGER = (2, 16, 32), (2, 20, 32), (2, 7, 24), (2, 9, 24)
 
 
@@ -111,7 +118,7 @@ def test_streams_are_the_same_alone_and_in_one_batch(axis: int) -> None:
 def test_a_run_that_invents_streams_for_ever_forgets_them() -> None:
     counter = StreamCounter()
     for number in range(MOST_KNOWN + 1):
-        counter.number([StreamKey(0, number)])
+        counter.number([stream_key(0, number)])
     (before,) = counter.number([COND])
     counter.start_evaluation()
     (after,) = counter.number([replace(COND)])

@@ -96,4 +96,4 @@ class Family:
 
 def branch_count(unet: nn.Module) -> int:
     """Number of DeepCache branches: one per input block."""
-    return len(unet.get_submodule("input_blocks"))  # type: ignore[arg-type]
+    return len(tuple(unet.get_submodule("input_blocks").children()))

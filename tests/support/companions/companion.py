@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import host
 import torch
 import toys
 from comfy_extras import nodes_custom_sampler
@@ -94,14 +95,14 @@ def _fits(method: str, name: str) -> bool:
 def _sample_guided(model: Any, guider: Any, latent: torch.Tensor, steps: int) -> torch.Tensor:
     """One run through SamplerCustomAdvanced."""
     custom = nodes_custom_sampler
-    (noise,) = custom.RandomNoise.execute(1).result
-    (sampler,) = custom.KSamplerSelect.execute("euler").result
-    (sigmas,) = custom.BasicScheduler.execute(model, "simple", steps, 1.0).result
+    (noise,) = host.outputs_of(custom.RandomNoise.execute(1))
+    (sampler,) = host.outputs_of(custom.KSamplerSelect.execute("euler"))
+    (sigmas,) = host.outputs_of(custom.BasicScheduler.execute(model, "simple", steps, 1.0))
     with torch.inference_mode():
         result = custom.SamplerCustomAdvanced.execute(
             noise, guider, sampler, sigmas, {"samples": latent}
         )
-    return result.result[0]["samples"]
+    return host.outputs_of(result)[0]["samples"]
 
 
 def set_range(cond: list, start: float, end: float) -> list:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import host
 import toys
 from comfy_extras import nodes_custom_sampler, nodes_perpneg
 from host import applied
@@ -30,17 +31,19 @@ def _perp_neg(model: Any) -> Any:
 
 def _perp_neg_guider(model: Any, conds: Conds) -> Any:
     positive, negative = conds
-    return nodes_perpneg.PerpNegGuider.execute(
+    made = nodes_perpneg.PerpNegGuider.execute(
         model, positive, negative, weaker(negative, 0.1), 3.0, 0.8
-    ).result[0]
+    )
+    return host.outputs_of(made)[0]
 
 
 def _dual_cfg(style: str) -> Any:
     def guide(model: Any, conds: Conds) -> Any:
         positive, negative = conds
-        return nodes_custom_sampler.DualCFGGuider.execute(
+        made = nodes_custom_sampler.DualCFGGuider.execute(
             model, positive, weaker(positive), negative, 3.0, 2.0, style
-        ).result[0]
+        )
+        return host.outputs_of(made)[0]
 
     return guide
 

@@ -69,8 +69,14 @@ def _first_frame(conds: Conds, name: str) -> Conds:
     image = _latent(name)
     mask = torch.ones(1, 1, *image.shape[2:])
     mask[:, :, :1] = 0.0
-    return tuple([[text, {**entries, "concat_latent_image": image, "concat_mask": mask}]
-                  for text, entries in cond] for cond in conds)  # type: ignore[return-value]  # fmt: skip
+    positive, negative = (
+        [
+            [text, {**entries, "concat_latent_image": image, "concat_mask": mask}]
+            for text, entries in cond
+        ]
+        for cond in conds
+    )
+    return positive, negative
 
 
 INPAINTING = [

@@ -67,7 +67,7 @@ def _bypass(model: Any) -> Any:
 def _hooks(name: str, *keyframes: tuple[float, float]) -> Any:
     """A LoRA for some prompts only, with strengths from points of the run on."""
     (hooks,) = nodes_hooks.CreateHookLoraModelOnly().create_hook_model_only(_lora_of(name), 0.4)
-    group = None
+    group: Any = None  # the first one has none before it
     for strength, start in keyframes:
         (group,) = nodes_hooks.CreateHookKeyframe().create_hook_keyframe(strength, start, group)
     return nodes_hooks.SetHookKeyframes().set_hook_keyframes(hooks, group)[0]

@@ -56,8 +56,14 @@ def control_net(conds: Conds, name: str = "sd15") -> Conds:
     toys.fill(network)
     control = comfy.controlnet.ControlNet(network.eval(), load_device=toys.CPU)
     control.set_cond_hint(torch.rand(1, 96, 96, 3).movedim(-1, 1), 0.7)
-    return tuple([[text, {**extra, "control": control, "control_apply_to_uncond": False}]
-                  for text, extra in cond] for cond in conds)  # type: ignore[return-value]  # fmt: skip
+    positive, negative = (
+        [
+            [text, {**extra, "control": control, "control_apply_to_uncond": False}]
+            for text, extra in cond
+        ]
+        for cond in conds
+    )
+    return positive, negative
 
 
 PATCHES = [

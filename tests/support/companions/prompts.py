@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 import nodes
@@ -31,7 +33,7 @@ def _mask(name: str) -> torch.Tensor:
     return mask
 
 
-def _masked(bounds: str) -> object:
+def _masked(bounds: str) -> Callable[[Conds, str], Conds]:
     def change(conds: Conds, name: str) -> Conds:
         positive, negative = conds
         (upper,) = nodes.ConditioningSetMask().append(weaker(positive), _mask(name), bounds, 0.8)

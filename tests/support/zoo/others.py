@@ -151,7 +151,7 @@ def stable_audio_3_config() -> Any:
     })  # fmt: skip
 
 
-def _seconds(name: str, **options: str) -> dict[str, torch.Tensor]:
+def _seconds(name: str, **options: Any) -> dict[str, torch.Tensor]:
     """Weights for a number of seconds, which the host takes from the checkpoint."""
     conditioner = NumberConditioner(768, **options)
     fill(conditioner)

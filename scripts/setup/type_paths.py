@@ -1,0 +1,48 @@
+"""The two folders that the type checker is shown; pyproject.toml says what for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from .layout import ROOT
+
+FOLDER = ROOT / ".typing"
+PARTS = ("cache_core", "nodes", "speed")
+
+
+def link_type_paths(comfyui: Path) -> None:
+    """Make `.typing/comfyui`, the ComfyUI in use, and `.typing/pack/stepcache`, the pack.
+
+    Args:
+        comfyui: the folder with ComfyUI's `main.py`.
+    """
+    link(FOLDER / "comfyui", comfyui)
+    pack = FOLDER / "pack" / "stepcache"
+    # Its parts, not the checkout: whatever follows links would walk in circles.
+    for name in PARTS:
+        link(pack / name, ROOT / name)
+    shutil.copyfile(ROOT / "__init__.py", pack / "__init__.py")
+
+
+def link(place: Path, folder: Path) -> None:
+    """Let a place lead to a folder, wherever it led before.
+
+    Raises:
+        OSError: there is a folder or a file at this place.
+    """
+    if place.exists() and place.samefile(folder):
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if sys.platform == "win32":
+        # Only administrators may make symbolic links there; everybody may make junctions.
+        if os.path.lexists(place):
+            place.rmdir()
+        command = ["cmd", "/c", "mklink", "/J", str(place), str(folder)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    else:
+        place.unlink(missing_ok=True)
+        place.symlink_to(folder, target_is_directory=True)
