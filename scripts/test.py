@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from setup.prepare import Runtime
 
 IN_COMFYUI = ("tests/comfy", "tests/contract")
-HOST_TESTS = (*IN_COMFYUI, "tests/reference", "tests/web")
+HOST_TESTS = (*IN_COMFYUI, "tests/commands", "tests/reference", "tests/web")
 IN_PARALLEL = ("-n", "auto", "--maxprocesses", "4")
 """A process per core; each holds a ComfyUI and the tiny models, some 1.5 GB."""
 TYPED_WITHOUT_HOST = (
@@ -114,8 +114,7 @@ def _check_and_test(runtime: Runtime, options: Options) -> int:
     """Run every tool, also after one has failed; the last line is pytest's own, with its counts."""
     from setup.type_paths import link_type_paths
 
-    if runtime.comfyui is not None:
-        link_type_paths(runtime.comfyui)
+    link_type_paths(runtime.comfyui)
     typed = () if runtime.comfyui is not None else TYPED_WITHOUT_HOST
     selection = [f"--ignore={folder}" for folder in HOST_TESTS] if options.fast else []
     commands = {
