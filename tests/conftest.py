@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.comfy)
         elif folder == "reference":
             item.add_marker(pytest.mark.reference)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported out of every collection of garbage.
+
+    ComfyUI starts one before each run from the moment when a model that it has loaded has lost its
+    patcher, and half a second is more than most tests take.
+    """
+    gc.freeze()
 
 
 @pytest.hookimpl(hookwrapper=True)
