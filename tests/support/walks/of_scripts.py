@@ -86,6 +86,7 @@ WALKS = (
         ),
         places={"/path/to/ComfyUI": "{comfyui}"},
     ),
+    # That a host loads and serves a clone is seen by tests/comfy/test_archive.py.
     Walk(
         (
             Step(f"git clone {PUBLISHED}", before=_custom_nodes, folder=CLONES,
