@@ -19,7 +19,6 @@ NAMED = {
         "python benchmarks/quality_calibrated.py --threads 2"
     ),
     "git clone": "git clone https://github.com/comfyui-stepcache/ComfyUI-StepCache",
-    "python scripts/demo.py --thumbnails": "python scripts/demo.py",
 }
 """Names of programs, and commands that differ from another one in nothing that could break."""
 
@@ -32,7 +31,8 @@ SHOWN = {
     ),
     # It fetches that version from the network; the page has its row because it was run.
     "python scripts/test.py --comfyui-version 0.16.3": ("docs/hosts.md", "| 0.16.3 |"),
-    "python scripts/demo.py": ("tests/commands/test_demo.py", "scripts/demo.py"),
+    "python scripts/demo.py": ("tests/commands/test_demo.py", '"scripts/demo.py"'),
+    "python scripts/demo.py --thumbnails": ("tests/commands/test_demo.py", '"--thumbnails"'),
     # What a person tried once with programs that are not in the tests' environment; what the pack
     # has to have for it is seen here.
     "comfy node install comfyui-stepcache": ("pyproject.toml", 'name = "comfyui-stepcache"'),

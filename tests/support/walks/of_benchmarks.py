@@ -76,14 +76,11 @@ WALKS = (
     )),
     Walk((
         Step("python -m benchmarks arithmetic",
-             "overhead smoothcache settings int8_speed --tiny --pairs 1",
+             "overhead smoothcache --tiny --pairs 1",
              check=checks.both(
                  _arithmetic("smoothcache"),
                  checks.holds("output/arithmetic_tiny/overhead.json",
                               lambda found: all(row.get("bit_identical", True)
-                                                for row in found["rows"])),
-                 checks.holds("output/arithmetic_tiny/int8_speed.json",
-                              lambda found: all(row["greatest_difference"] > 0
                                                 for row in found["rows"])),
              )),
     )),
@@ -150,7 +147,9 @@ WALKS = (
         Step("python benchmarks/promised.py",
              "--models shapes_unet --steps 6 --batch 1 --pairs 1", status=(0, 1),
              leaves=(f"{RESULTS}/promised.json",),
-             check=checks.rows(f"{RESULTS}/promised.json", "shapes_unet", key="model")),
+             # How much is promised is measured too: there may be nothing to follow.
+             check=checks.holds(f"{RESULTS}/promised.json", lambda found: found["steps"] == 6
+                                and {row["model"] for row in found["rows"]} <= {"shapes_unet"})),
     )),
     Walk((
         Step("python benchmarks/compiling.py", "--layers 2 --width 64 --pairs 1",

@@ -62,7 +62,7 @@ WALKS = (
     Walk((
         Step("python scripts/look_at_model.py mochi",
              says=r"(?m)^blocks\.N\.attn +AsymmetricAttention +1 +\(2×8×32, 2×7×32\)"),
-        Step("python -m pytest -q tests/contract -k mochi", "-k 'mochi and guidance'",
+        Step("python -m pytest -q tests/contract -k mochi", "-k 'mochi and law_6'",
              says=r"\d+ passed"),
         Step("python scripts/support_table.py",
              before=checks.both(checks.without("docs/support.md"), checks.emptied("README.md")),
@@ -86,6 +86,7 @@ WALKS = (
         ),
         places={"/path/to/ComfyUI": "{comfyui}"},
     ),
+    # That a host loads and serves a clone is seen by tests/comfy/test_archive.py.
     Walk(
         (
             Step(f"git clone {PUBLISHED}", before=_custom_nodes, folder=CLONES,
