@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from cells import Cells, cell_of  # noqa: E402
 
 pack.load()
 CELLS = Cells()
+SECONDS: Counter[str] = Counter()
+"""What the tests of each folder took, in all processes together."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,12 +56,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Collect what the laws show."""
+    SECONDS[report.nodeid.split("/")[1]] += report.duration
     if not report.skipped:
         CELLS.add(report.user_properties, report.passed)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Show the table of families and methods."""
+    """Show what each folder took, and the table of families and methods."""
+    took = ", ".join(f"{folder} {seconds:.0f}" for folder, seconds in sorted(SECONDS.items()))
+    terminalreporter.write_line(f"seconds, all workers together: {took}")
     lines = CELLS.lines()
     if lines:
         terminalreporter.section("families and methods: every law, or a refusal in words")
