@@ -47,9 +47,6 @@ def boot(*, cpu: bool) -> None:
         # Toy models are dominated by the cost of handing work to threads.
         torch.set_num_threads(1)
     arguments = ["--cpu"] if cpu or not torch.cuda.is_available() else []
-    if cpu:
-        # As on GPUs. What the host takes on processors asks for the free memory in every call.
-        arguments.append("--use-pytorch-cross-attention")
     argv, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
         import comfy.options
