@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+from .effort import spend
 from .errors import ConfigError
 from .sites import SiteKind
 
@@ -123,6 +124,7 @@ def parse_json(
     Raises:
         ConfigError: it is no JSON.
     """
+    spend(len(data) / 8)
     try:
         text = data.decode("utf-8-sig")
         return json.loads(text, object_pairs_hook=pairs, parse_constant=_refuse_constant)
