@@ -57,7 +57,7 @@ def running_server(
     Raises:
         StepError: the port is taken, or the server ends or stays silent.
     """
-    with started_server(python, comfyui, log, port, checkpoints, options, base) as (_, address):
+    with started_server(python, comfyui, log, port, checkpoint, options, base) as (_, address):
         yield address
 
 
@@ -67,7 +67,7 @@ def started_server(
     comfyui: Path,
     log: Path,
     port: int | None = None,
-    checkpoints: Path | None = None,
+    checkpoint: Path | None = None,
     options: Sequence[str] = (),
     base: Path | None = None,
 ) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
