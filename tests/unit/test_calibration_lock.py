@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import subprocess
@@ -131,6 +132,21 @@ def test_a_lock_that_was_deleted_since_it_was_opened_is_none(
         assert is_locked
         assert len(opened) == 2
         assert lock.lock_of(file).exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no drives without locks")
+@pytest.mark.parametrize("reason", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_drive_without_locks_is_saved_to(
+    file: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    import fcntl
+
+    def knows_none(*_: object) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(fcntl, "flock", knows_none)
+    assert save(file, made(), add=True).remarks == ()
+    assert names(file.parent) == ["mine.json"]
 
 
 def test_of_many_threads_one_has_it(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
