@@ -206,7 +206,7 @@ def _sum(path: Path, new: _New) -> LaidOut:
         raise _Declined(str(error)) from error
     samples = total.calibration.samples
     added = f"added to what {path.name} held (pictures before: {old.samples}, now: {samples})"
-    return replace(total, remarks=(*remarks, *total.remarks, added))
+    return replace(total, remarks=(*remarks, *total.remarks, added, *old.remarks))
 
 
 def _write_bytes(path: Path, data: bytes) -> None:
