@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import math
 import os
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from calibration_files import made
+from patience import HANG
 from stepcache.cache_core.calibration import lock
 from stepcache.cache_core.calibration.file import read, save, write
 
@@ -99,7 +99,7 @@ def test_a_lock_is_waited_for(file: Path, monkeypatch: pytest.MonkeyPatch) -> No
             waited.append(seconds)
             other.close()
 
-        monkeypatch.setattr(lock.time, "sleep", ends_meanwhile)
+        monkeypatch.setattr(lock, "sleep", ends_meanwhile)
         assert save(file, made(), add=True).remarks == ()
     assert waited == [lock.LOCK_PAUSE]
     assert names(file.parent) == ["mine.json"]
@@ -150,7 +150,7 @@ def test_a_drive_without_locks_is_saved_to(
 
 
 def test_of_many_threads_one_has_it(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "LOCK_WAIT", math.inf)
+    monkeypatch.setattr(lock, "LOCK_WAIT", HANG)
     inside: list[int] = []
     most: list[int] = []
 

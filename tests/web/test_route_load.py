@@ -19,6 +19,7 @@ from typing import Any
 
 import host
 import pytest
+from patience import HANG
 
 KINDS = (
     "self_attention", "joint_attention", "temporal_attention", "cross_attention", "feed_forward",
@@ -34,8 +35,6 @@ LAYERS: dict[str, Any] = {**PAB, "steps": 10_000, "layers": dict.fromkeys(KINDS,
 SEEN = [{"reused": {f"deep_branch-{n}": 0.5}, "seconds": 1, "steps": 1} for n in range(5_000)]
 OBSERVED: dict[str, Any] = {**DEEP, "observed": {"seen": SEEN, "value_bytes": {}}}
 TOO_MUCH = "more work than a preview may take"
-LOST_SECONDS = 300
-"""After so many a server is given up for lost: it ends in some, by itself or not at all."""
 
 
 def post(address: str, body: bytes, **headers: str) -> tuple[int, Any]:
@@ -180,6 +179,6 @@ def test_ctrl_c_ends_the_server_while_pages_ask(
     with ThreadPoolExecutor(8) as pages:
         for _ in range(8):
             pages.submit(go_on_asking)
-        assert has_begun.wait(LOST_SECONDS)
+        assert has_begun.wait(HANG)
         server.send_signal(signal.SIGINT)
-        server.wait(LOST_SECONDS)
+        server.wait(HANG)
