@@ -10,6 +10,7 @@ import numpy as np
 
 from ..cache_core.calibration import Calibration, Prediction
 from ..cache_core.clock import Timeline
+from ..cache_core.effort import spend
 from ..cache_core.errors import StepCacheError
 from ..cache_core.methods import Method
 from ..cache_core.patching import Anatomy
@@ -65,6 +66,7 @@ def _planned(question: Question, anatomy: Anatomy | None, desk: Desk) -> dict[st
         layers = measured.model.layers
     try:
         fitted = method.fitted(timeline)
+        spend(sum((layers or {}).values()) * (2 + timeline.steps / 200))
         assigned = planned_sites(fitted.rules(), layers, question.has_one_branch)
         plans = plans_of(set(assigned.values()), timeline)
     except StepCacheError as error:
@@ -72,6 +74,7 @@ def _planned(question: Question, anatomy: Anatomy | None, desk: Desk) -> dict[st
     shares = shares_of(assigned, plans)
     estimate = None
     if question.observed is not None:
+        spend(len(shares) * timeline.steps)
         covered = coverage_of(assigned, {str(kind): n for kind, n in (layers or {}).items()})
         reused = [
             {part: covered[part] * row[step] for part, row in shares.items()}

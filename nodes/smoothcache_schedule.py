@@ -219,7 +219,8 @@ def _method(
         return fora(schedule, steps)
     if schedule in DIT_XL_SCHEDULES:
         return dit_xl(schedule, steps)
-    return SmoothCache(read_schedule(library.path_of(schedule)), schedule)
+    file = read_schedule(library.path_of(schedule))
+    return SmoothCache(file.rows, schedule, notes=file.remarks)
 
 
 def _picture(method: SmoothCache | CalibratedSmoothCache) -> object:
