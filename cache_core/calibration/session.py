@@ -11,6 +11,7 @@ from time import perf_counter
 from ..clock import SIGMA_TOLERANCE, Timeline
 from ..plan import Plan
 from ..report import Report
+from ..rows import Row
 from ..rules import Rule
 from ..session import COMPUTE, Answer, Decision, Session
 from ..sites import Part, Site, SiteKind, part_of
@@ -46,6 +47,11 @@ class CalibratingSession(Session):
     """
 
     times_storing = False
+
+    @property
+    def rows(self) -> list[Row]:
+        """None: every block is compared by itself."""
+        return []
 
     def __init__(
         self,
@@ -147,7 +153,14 @@ class CalibratingSession(Session):
             return answer
         return self._meter.asked(answer, None if site is None else self._parts[site])
 
-    def _take(self, site: Site, streams: Sequence[StreamKey], output: Value, base: Value) -> None:
+    def _take(
+        self,
+        site: Site,
+        streams: Sequence[StreamKey],
+        output: Value,
+        base: Value,
+        head: Site | None,
+    ) -> None:
         began, clock = perf_counter(), self.clock
         if is_value(output):
             if clock.evaluation == 0:
@@ -234,9 +247,16 @@ class WatchingSession(Session):
     def keeps(self, site: Site) -> bool:
         return self._is_watched(site) or super().keeps(site)
 
-    def _take(self, site: Site, streams: Sequence[StreamKey], output: Value, base: Value) -> None:
+    def _take(
+        self,
+        site: Site,
+        streams: Sequence[StreamKey],
+        output: Value,
+        base: Value,
+        head: Site | None,
+    ) -> None:
         if super().keeps(site):
-            super()._take(site, streams, output, base)
+            super()._take(site, streams, output, base, head)
         if self._is_watched(site) and is_value(output):
             company = id(self._assigned[site])
             value = output if site.kind is not SiteKind.GUIDANCE else _difference(output)
