@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -232,26 +232,9 @@ class Session:
             past = entry.past if entry and goes_on else ()
             self._store.put(site, stream, rule.what.observe(past, part), step)
 
-    def summed(self, site: Site, streams: Sequence[StreamKey]) -> frozenset[Site] | None:
-        """Whose values are in what a site has stored, besides its own; None where streams differ
-        in that."""
-        found = {self._entry(site, stream).others for stream in streams}
-        return found.pop() if len(found) == 1 else None
-
     def pass_on(self, site: Site, streams: Sequence[StreamKey]) -> None:
         """Count as reused what was given with the value of another site."""
         self._report.count(site.kind, self.clock.step, reused=True, streams=len(streams))
-
-    def settle(self, site: Site, streams: Sequence[StreamKey]) -> None:
-        """Nothing more is added to what a site has stored."""
-        for stream in streams:
-            self._store.settle(site, stream)
-
-    def forget(self, sites: Iterable[Site], streams: Sequence[StreamKey]) -> None:
-        """Drop what these sites have stored."""
-        for site in sites:
-            for stream in streams:
-                self._store.drop(site, stream)
 
     def make(self, function: Callable[[Value], Value], output: Value) -> Value:
         """What is kept of what a layer returned; while calibrating, making it is measuring."""

@@ -136,8 +136,9 @@ def to_precision(value: Value, precision: Precision) -> Value:
     """A value in other types; tensors that are of theirs already stay what they are."""
     if isinstance(value, tuple) and isinstance(precision, tuple):
         return tuple(map(to_precision, value, precision))
-    is_tensor = isinstance(value, torch.Tensor) and isinstance(precision, torch.dtype)
-    return value.to(precision) if is_tensor else value
+    if isinstance(value, torch.Tensor) and isinstance(precision, torch.dtype):
+        return value.to(precision)
+    return value
 
 
 def for_sums(precision: Precision) -> Precision:

@@ -1,4 +1,4 @@
-"""A row of blocks in one model call: who gives what all of them add, and what belongs to that sum."""
+"""A row of blocks in one model call: who gives what all of them add, and whose value is in it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ class RowCall:
             if decision.reuse:
                 return decision
             # Nothing of another call is mixed with what is stored from here on.
-            self._session.forget(self._row, streams)
+            for other in self._row:
+                for stream in streams:
+                    self._session.store.drop(other, stream)
             now.computing = decision
         return now.computing
 
@@ -77,9 +79,11 @@ class RowCall:
         decision = self._session.decide(site, streams)
         if not decision.reuse:
             return decision
-        summed = self._session.summed(site, streams)
-        if summed is None:
+        entries = [self._session.store.get(site, stream) for stream in streams]
+        sums = {entry.others for entry in entries if entry is not None}
+        if len(sums) != 1:
             return Decision(reuse=False, forced=NOT_STORED)
+        summed = sums.pop()
         if summed and not self._apart.isdisjoint((site, *summed)):
             return Decision(reuse=False, forced=PATCHED)
         now.given |= summed
@@ -128,7 +132,8 @@ class RowCall:
 
     def _settle(self, now: _Pass, streams: tuple[StreamKey, ...]) -> None:
         if now.head is not None:
-            self._session.settle(now.head, streams)
+            for stream in streams:
+                self._session.store.settle(now.head, stream)
             now.head = None
 
 
