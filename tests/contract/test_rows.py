@@ -79,7 +79,7 @@ def test_bytes_are_those_of_one_sum_per_row_however_many_blocks(
 def test_half_precision_is_kept_as_such_between_steps() -> None:
     model = random_weights(partial(_flux, 6))()
     model.model.diffusion_model.to(torch.bfloat16)
-    model.model.model_config.set_inference_dtype(torch.bfloat16, None)
+    model.model.diffusion_model.dtype = torch.bfloat16
     patched = attach(model, BLOCKS)
     toys.sample(patched, "flux")
     report = last_report(patched)
