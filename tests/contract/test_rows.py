@@ -15,6 +15,7 @@ import toys
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.methods import PAB, SmoothCache
 from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.patching.row import PATCHED
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.session import NOT_STORED, Session
 from stepcache.cache_core.sites import SiteKind
@@ -259,3 +260,24 @@ def test_where_one_block_has_to_compute_all_after_it_do(monkeypatch: pytest.Monk
     report = last_report(patched)
     assert report.strip_of("block") == "CRCCCR"
     assert report.forced == {("block", NOT_STORED): 3 * STREAMS}
+
+
+def test_patches_that_come_and_go_never_meet_a_sum_of_other_steps() -> None:
+    def behind(arguments: dict[str, Any]) -> dict[str, Any]:
+        return arguments
+
+    evaluations = iter(range(100))
+
+    def attach_now(executor: Any, x: Any, sigma: Any, options: dict[str, Any], seed: Any) -> Any:
+        patches = {"double_block": [behind]} if next(evaluations) in (0, 3) else {}
+        transformer = {**options["transformer_options"], "patches": patches}
+        return executor(x, sigma, {**options, "transformer_options": transformer}, seed)
+
+    patched = attach(toys.load("wan"), BLOCKS)
+    patched.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "patches", attach_now)
+    toys.sample(patched, "wan")
+    report = last_report(patched)
+    assert report.strip_of("block") == "CRCCCR"
+    assert report.forced == {("block", PATCHED): 3 * STREAMS}
+    values = [report.step_nbytes[step] / (STREAMS * WAN_BYTES) for step in range(6)]
+    assert values == [3, 3, 1, 3, 1, 1]
