@@ -144,7 +144,7 @@ def _apart(row: Row, options: Mapping[str, Any]) -> frozenset[Site]:
         return frozenset(row)
     replaced: Collection[Any] = options.get("patches_replace", {}).get("dit", {})
     numbers = {key[1] for key in replaced if isinstance(key, tuple) and len(key) > 1}
-    places = ((site, place_of(site)) for site in row)
+    places = ((site, place_of(site)) for site in row if numbers)
     return frozenset(site for site, place in places if place is not None and place[1] in numbers)
 
 

@@ -185,7 +185,7 @@ def _around(in_place: bool, model: Any) -> Any:
 
 
 def _between_by_a_forward(model: Any) -> Any:
-    """As PuLID does it, which exchanges the network's forward: something between two blocks."""
+    """A node that makes something of its own between two blocks."""
     clone = model.clone()
     block = clone.get_model_object("diffusion_model.blocks.2")
 
