@@ -65,7 +65,7 @@ def rows_of(
 
 
 def values_of(
-    assigned: Mapping[Site, Rule], plans: Mapping[Rule, Plan], starts: Collection[int] = ()
+    assigned: Mapping[Site, Rule], plans: Mapping[Rule, Plan], starts: Collection[int]
 ) -> dict[Part, int]:
     """How many values are kept of each part's sites, for one stream, when most are.
 

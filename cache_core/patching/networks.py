@@ -49,7 +49,7 @@ class Networks:
         sites: Iterable[Site],
         access: Mapping[Site, Access],
         own: nn.Module,
-        rows: Iterable[Row] = (),
+        rows: Iterable[Row],
     ) -> None:
         self._sites, self._access = tuple(sites), access
         self._rows = tuple(row for row in rows if len(row) > 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 from weakref import ref
 
@@ -36,7 +36,7 @@ class _Pass:
     computing: Decision | None = None
     head: Site | None = None
     last: int = -1
-    returned: tuple[ref[torch.Tensor], ...] = field(default=())
+    returned: tuple[ref[torch.Tensor], ...] = ()
 
 
 class RowCall:

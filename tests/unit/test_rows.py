@@ -74,7 +74,7 @@ def test_a_row_is_one_value_and_other_sites_are_one_each() -> None:
     rules = [rule(), attention]
     assigned, plans = assign(rules, [*FLUX, *layers]), plans_of(rules, LINE)
     assert values_of(assigned, plans, starts_of(FLUX)) == {BLOCK: 2, SELF: 3}
-    assert values_of(assigned, plans) == {BLOCK: 1, SELF: 3}, "lists are not known"
+    assert values_of(assigned, plans, ()) == {BLOCK: 1, SELF: 3}, "lists are not known"
     never = [rule(Interval(1))]
     assert values_of(assign(never, FLUX), plans_of(never, LINE), starts_of(FLUX)) == {}
     alone = [rule(Mask((True, index % 2 == 0, False, True)), index) for index in range(5)]
