@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -47,14 +47,19 @@ class Observation:
     Args:
         seen: its steps, by what was reused in them.
         value_nbytes: bytes of one kept value of a part's site, all streams together.
+        starts: the blocks with which rows of blocks begin, by index; what a row adds is one value.
     """
 
     seen: tuple[Seen, ...]
     value_nbytes: Mapping[Part, float]
+    starts: tuple[int, ...] = ()
 
     @classmethod
     def of(
-        cls, steps: Sequence[tuple[Shares, float, float]], value_nbytes: Mapping[Part, float]
+        cls,
+        steps: Sequence[tuple[Shares, float, float]],
+        value_nbytes: Mapping[Part, float],
+        starts: Iterable[int] = (),
     ) -> Observation:
         """From what was reused in every step, its seconds, and those of them in which was stored.
 
@@ -70,7 +75,7 @@ class Observation:
         for reused, each in found.items():
             taken, storing = (median(one) for one in zip(*each, strict=True))
             seen.append(Seen(dict(reused), taken, len(each), storing))
-        return cls(tuple(seen), dict(value_nbytes))
+        return cls(tuple(seen), dict(value_nbytes), tuple(starts))
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -85,6 +90,7 @@ class Observation:
                 for each in self.seen
             ],
             "value_bytes": {name_of(part): n for part, n in self.value_nbytes.items()},
+            "row_starts": list(self.starts),
         }
 
     @property

@@ -144,20 +144,6 @@ def plans_of(
     }
 
 
-def values_of(assigned: Mapping[Site, Rule], plans: Mapping[Rule, Plan]) -> dict[Part, int]:
-    """How many values are kept of each part's sites, for one stream, when most are.
-
-    Args:
-        assigned: the rule of every claimed site.
-        plans: what these rules will do.
-    """
-    counts: Counter[Part] = Counter()
-    for site, rule in assigned.items():
-        if any(plans[rule].reuse):
-            counts[part_of(site)] += rule.what.remembers
-    return {part: count for part, count in counts.items() if count}
-
-
 def coverage_of(assigned: Mapping[Site, Rule], layers: Mapping[str, int]) -> dict[Part, float]:
     """Which share of all sites of a part has a rule, 0 … 1.
 

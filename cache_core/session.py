@@ -11,7 +11,8 @@ from .clock import Clock, Timeline
 from .errors import StepCacheError
 from .estimate import Observation
 from .report import Report
-from .rules import Rule, coverage_of, plans_of, values_of
+from .rows import Row, rows_of, starts_of, values_of
+from .rules import Rule, coverage_of, plans_of
 from .sites import Site, SiteKind
 from .store import Entry, Store
 from .streams import StreamKey
@@ -66,6 +67,12 @@ class Session:
         self._plans = plans_of(set(assigned.values()), timeline)
         # By site, because a rule is long to look up: it is all that it says.
         self._plan_of = {site: self._plans[rule] for site, rule in assigned.items()}
+        self._starts = starts_of(assigned)
+
+    @property
+    def rows(self) -> list[Row]:
+        """Blocks of which what they add may be kept as one sum."""
+        return rows_of(self._assigned, self._plans, self._starts)
 
     @property
     def store(self) -> Store:
@@ -187,6 +194,7 @@ class Session:
         output: Value,
         decision: Decision,
         base: Value = None,
+        head: Site | None = None,
     ) -> None:
         """Store what was computed, if anything will reuse it, and count it as computed.
 
@@ -194,6 +202,7 @@ class Session:
 
         Args:
             base: what is stored of the output is what it adds to this.
+            head: the site to whose value it is added, if it fits; else it is stored by itself.
         """
         if self.is_beside:
             return
@@ -201,18 +210,31 @@ class Session:
             site.kind, self.clock.step, reused=False, streams=len(streams), forced=decision.forced
         )
         if self.keeps(site):
-            self._take(site, streams, output, base)
+            self._take(site, streams, output, base, head)
 
-    def _take(self, site: Site, streams: Sequence[StreamKey], output: Value, base: Value) -> None:
+    def _take(
+        self,
+        site: Site,
+        streams: Sequence[StreamKey],
+        output: Value,
+        base: Value,
+        head: Site | None,
+    ) -> None:
         """Keep what was computed; arguments as for `record`."""
         rule, step = self._assigned[site], self.clock.step
         parts = self._divide(site, output, len(streams), base)
         for stream, part in zip(streams, parts, strict=False):
+            if head is not None and self._store.add(head, stream, site, part):
+                continue
             entry = self._store.get(site, stream)
             # A layer that changes what it returns (another node's doing) begins a new past.
             goes_on = entry and entry.weights == stream.weights and is_alike(entry.past[-1], part)
             past = entry.past if entry and goes_on else ()
             self._store.put(site, stream, rule.what.observe(past, part), step)
+
+    def pass_on(self, site: Site, streams: Sequence[StreamKey]) -> None:
+        """Count as reused what was given with the value of another site."""
+        self._report.count(site.kind, self.clock.step, reused=True, streams=len(streams))
 
     def make(self, function: Callable[[Value], Value], output: Value) -> Value:
         """What is kept of what a layer returned; while calibrating, making it is measuring."""
@@ -275,9 +297,9 @@ class Session:
             )
             for step, seconds in sorted(self._report.step_seconds.items())
         ]
-        kept = values_of(self._assigned, self._plans)
+        kept = values_of(self._assigned, self._plans, self._starts)
         nbytes = {p: n / kept[p] for p, n in self._store.peak_nbytes_of.items() if p in kept}
-        return Observation.of(steps, nbytes)
+        return Observation.of(steps, nbytes, sorted(self._starts))
 
     def _holds(self, kind: SiteKind, since: int) -> bool:
         """Whether a site of this kind has stored a value in the step `since` or later."""

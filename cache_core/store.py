@@ -9,7 +9,17 @@ from threading import Lock
 
 from .sites import Part, Site, part_of
 from .streams import StreamKey
-from .values import Value, copy, nbytes
+from .values import (
+    Precision,
+    Value,
+    add_to,
+    copy,
+    for_sums,
+    has_shapes_of,
+    nbytes,
+    precision_of,
+    to_precision,
+)
 
 MAX_STREAMS = 64
 """Streams kept per site. Context-window schedules invent new windows at every step; beyond this
@@ -25,12 +35,16 @@ class Entry:
         step: sampler step of the newest of them.
         reuses: evaluations that used this past since it was stored.
         weights: those of the stream when it was stored.
+        others: sites whose values have been added to it.
+        precision: types that such a sum gets when it is whole.
     """
 
     past: tuple[Value, ...]
     step: int
     reuses: int = 0
     weights: Hashable = ()
+    others: frozenset[Site] = frozenset()
+    precision: Precision = None
 
 
 class Store:
@@ -77,8 +91,40 @@ class Store:
             self._add(part, sum(map(nbytes, owned)) - _entry_nbytes(old))
             if len(entries) > self._max_streams:
                 self._add(part, -_entry_nbytes(entries.popitem(last=False)[1]))
-            self.peak_nbytes = max(self.peak_nbytes, self._nbytes)
-            self.peak_nbytes_of[part] = max(self.peak_nbytes_of.get(part, 0), self._nbytes_of[part])
+            self._note_peak(part)
+
+    def add(self, site: Site, stream: StreamKey, other: Site, value: Value) -> bool:
+        """Add what another site returned to what this one has stored, in as much memory.
+
+        Until `settle`, half precision is added up as float32: in its own it would be farther from
+        the truth than values that are stored one by one.
+
+        Returns:
+            Whether both fit together; if not, nothing was done.
+        """
+        with self._lock:
+            entry = self._entries.get(site, OrderedDict[StreamKey, Entry]()).get(stream)
+            if entry is None or not has_shapes_of(entry.past[-1], value):
+                return False
+            if not entry.others:
+                entry.precision = precision_of(entry.past[-1])
+                self._recast(site, entry, for_sums(entry.precision))
+            entry.past = (add_to(entry.past[-1], value),)
+            entry.others |= {other}
+            return True
+
+    def settle(self, site: Site, stream: StreamKey) -> None:
+        """Nothing more is added: keep a sum as precisely as what it is a sum of."""
+        with self._lock:
+            entry = self._entries.get(site, OrderedDict[StreamKey, Entry]()).get(stream)
+            if entry is not None and entry.others:
+                self._recast(site, entry, entry.precision)
+
+    def _recast(self, site: Site, entry: Entry, precision: Precision) -> None:
+        before = _entry_nbytes(entry)
+        entry.past = (to_precision(entry.past[-1], precision),)
+        self._add(part_of(site), _entry_nbytes(entry) - before)
+        self._note_peak(part_of(site))
 
     def partners(self, site: Site, stream: StreamKey) -> dict[StreamKey, Entry]:
         """Entries of other conditionings of the same picture: all but cond and uuid agree."""
@@ -121,6 +167,10 @@ class Store:
     def _add(self, part: Part, nbytes: int) -> None:
         self._nbytes += nbytes
         self._nbytes_of[part] += nbytes
+
+    def _note_peak(self, part: Part) -> None:
+        self.peak_nbytes = max(self.peak_nbytes, self._nbytes)
+        self.peak_nbytes_of[part] = max(self.peak_nbytes_of.get(part, 0), self._nbytes_of[part])
 
 
 def _entry_nbytes(entry: Entry | None) -> int:

@@ -14,7 +14,8 @@ from ..cache_core.effort import spend
 from ..cache_core.errors import StepCacheError
 from ..cache_core.methods import Method
 from ..cache_core.patching import Anatomy
-from ..cache_core.rules import coverage_of, plans_of, values_of
+from ..cache_core.rows import values_of
+from ..cache_core.rules import coverage_of, plans_of
 from ..cache_core.strips import planned_sites, shares_of, strips_of
 from .desk import Desk
 from .method_node import MethodNode
@@ -80,9 +81,10 @@ def _planned(question: Question, anatomy: Anatomy | None, desk: Desk) -> dict[st
             {part: covered[part] * row[step] for part, row in shares.items()}
             for step in range(timeline.steps)
         ]
+        kept = values_of(assigned, plans, question.observed.starts)
         estimate = {
             "speedup": question.observed.speedup(reused),
-            "bytes": question.observed.nbytes(values_of(assigned, plans)),
+            "bytes": question.observed.nbytes(kept),
         }
     return _answer(strips_of(shares), fitted.describe(), fitted.prediction, estimate)
 

@@ -160,7 +160,12 @@ def _observed(given: Any) -> Observation | None:
         storing = _number(each.get("storing", 0.0), "storing", 0.0, seconds)
         reused = _by_part(each.get("reused"), "reused", 1.0)
         seen.append(Seen(reused, seconds, steps, storing))
-    return Observation(tuple(seen), _by_part(given.get("value_bytes"), "value_bytes", MOST_BYTES))
+    starts = _list(given.get("row_starts", []), "row_starts")
+    return Observation(
+        tuple(seen),
+        _by_part(given.get("value_bytes"), "value_bytes", MOST_BYTES),
+        tuple(_whole(each, "row_starts", 0, MOST_LAYERS) for each in starts),
+    )
 
 
 def _files(given: Any) -> tuple[tuple[str, ...], ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from ..rows import Row
 from ..session import Answer, Session
 from ..sites import Site
 from ..streams import StreamCounter, StreamKey
@@ -17,6 +18,7 @@ from .model_call import ModelCall
 from .module_swap import Dispatcher, Dispatchers, Swap
 from .question import Question
 from .replaced import answer_parts, listen_to_patches
+from .row import RowCall
 
 Layers = Mapping[Site, tuple[nn.Module, Access]]
 """The module behind every claimed site, and the way in."""
@@ -29,18 +31,30 @@ def swap_layers(
     counter: StreamCounter,
     streams: tuple[StreamKey, ...],
     layers: Layers,
+    rows: Iterable[Row],
     dispatchers: Dispatchers,
 ) -> None:
-    """Put dispatchers in place of the forwards, in the order of `layers`, until the swap ends."""
+    """Put dispatchers in place of the forwards, in the order of `layers`, until the swap ends.
+
+    Args:
+        rows: blocks whose sum is stored.
+    """
     passing = listen_to_patches(call)
     patches: Mapping[str, Any] = call.options.get("patches", {})
     bound: list[Dispatcher] = []
     is_measured = session.is_measuring
     swap.callback(_release, bound)
+    row_of: dict[Site, RowCall] = {}
+    for row in rows:
+        row_call = RowCall(session, row, call.options)
+        swap.callback(row_call.finish)
+        row_of.update(dict.fromkeys(row, row_call))
     for site, (module, access) in layers.items():
         axis = access.batch_axis if isinstance(access, OwnForward | Added) else 0
         is_followed = _is_followed(access, patches)
-        question = Question(session, site, counter, streams, axis, is_followed, is_measured)
+        question = Question(
+            session, site, counter, streams, axis, is_followed, is_measured, row_of.get(site)
+        )
         if passing is not None and _is_replaceable(site, module):
             answers = answer_parts(question, module, passing)
         else:

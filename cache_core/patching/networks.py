@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from ..errors import UnsupportedModelError
+from ..rows import Row
 from ..sites import Site, SiteKind
-from .families import Access
+from .families import Access, Added
 from .layers import Layers
 
 
@@ -21,11 +22,13 @@ class Bound:
         network: kept, so that no other one gets its identity during the run.
         layers: modules and ways in, blocks last.
         deep_branches: sites without a module of their own.
+        rows: blocks whose sum is stored.
     """
 
     network: nn.Module
     layers: Layers
     deep_branches: tuple[Site, ...]
+    rows: tuple[Row, ...]
 
 
 class Networks:
@@ -35,15 +38,21 @@ class Networks:
         sites: every site that a rule is about.
         access: the ways in.
         own: the network that the nodes are attached to.
+        rows: blocks of which what they add may be kept as one sum.
 
     Raises:
         UnsupportedModelError: a site is not in it.
     """
 
     def __init__(
-        self, sites: Iterable[Site], access: Mapping[Site, Access], own: nn.Module
+        self,
+        sites: Iterable[Site],
+        access: Mapping[Site, Access],
+        own: nn.Module,
+        rows: Iterable[Row],
     ) -> None:
         self._sites, self._access = tuple(sites), access
+        self._rows = tuple(row for row in rows if len(row) > 1)
         self._bound: dict[int, Bound] = {}
         self._own = id(own)
         self.has_met_another = False
@@ -65,8 +74,15 @@ class Networks:
             order = sorted(modules, key=lambda site: site.kind is SiteKind.BLOCK)
             layers = {s: (modules[s], self._access[s]) for s in order if s in self._access}
             branches = tuple(site for site in modules if site.kind is SiteKind.DEEP_BRANCH)
-            known = self._bound[id(network)] = Bound(network, layers, branches)
+            rows = tuple(row for row in self._rows if self._hands_on(network, row))
+            known = self._bound[id(network)] = Bound(network, layers, branches, rows)
         return known
+
+    def _hands_on(self, network: nn.Module, row: Row) -> bool:
+        """Whether the host hands the streams on from block to block, and only adds to them."""
+        access = self._access[row[0]]
+        others = access.read_by if isinstance(access, Added) else ()
+        return not any(hasattr(network, name) for name in others)
 
     def clear(self) -> None:
         """Forget the networks."""

@@ -12,6 +12,7 @@ from ..session import Decision, Session
 from ..sites import Site, SiteKind
 from ..streams import StreamCounter, StreamKey
 from ..values import Value, copy, is_on_processor
+from .row import RowCall
 
 FOLLOWED = "another node's patches need to see this layer compute"
 
@@ -27,6 +28,7 @@ class Question:
         batch_axis: axis of the batch in the site's values.
         is_followed: whether other nodes' patches depend on the layer's computing.
         is_measured: whether it is measured in this call what computing costs.
+        row: the row of blocks that the site is one of, where what they add is one sum.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Question:
         batch_axis: int = 0,
         is_followed: bool = False,
         is_measured: bool = False,
+        row: RowCall | None = None,
     ) -> None:
         self._session, self._site, self._counter = session, site, counter
         self._streams = self._of_call = streams
@@ -45,6 +48,7 @@ class Question:
         self._is_joint = site.kind in (SiteKind.JOINT_ATTENTION, SiteKind.BLOCK)
         self._is_followed = is_followed
         self.is_measured = is_measured
+        self._row = row
         self._calls = 0
 
     def decide(self, *given: Any) -> Decision:
@@ -58,7 +62,7 @@ class Question:
         self._streams = self._counter.sized(
             self._of_call, shapes, self._batch_axis, self._is_joint, repeat
         )
-        decision = self._session.decide(self._site, self._streams)
+        decision = (self._row or self._session).decide(self._site, self._streams)
         if decision.reuse and self._is_followed:
             return Decision(reuse=False, forced=FOLLOWED)
         return decision
@@ -83,22 +87,41 @@ class Question:
         return self._session.make(copy, output) if self.is_kept else output
 
     def recall(self) -> Value:
-        """The value of all streams, in memory of its own."""
+        """The value of all streams, in memory of its own; None for a block whose row was given."""
+        if self._row is not None and self._row.has_given(self._site, self._streams):
+            self._session.pass_on(self._site, self._streams)
+            return None
         value = self._session.recall(self._site, self._streams)
         return _moved(value, 0, self._batch_axis) if self._batch_axis else value
 
-    def record(self, output: Value, decision: Decision, base: Value = None) -> None:
+    def record(
+        self,
+        output: Value,
+        decision: Decision,
+        base: Value = None,
+        given: Value = None,
+    ) -> None:
         """Store what was computed, where a later step needs it.
 
         Args:
             base: what the layer was given, where its value is what it added to that.
+            given: the tensors that the host handed over, of which `base` may be a copy.
         """
+        if self._row is None or not self.is_kept:
+            self._record(output, decision, base)
+            return
+        self._record(output, decision, base, self._row.head(self._site, self._streams, given))
+        self._row.went_on(self._site, self._streams, output)
+
+    def _record(
+        self, output: Value, decision: Decision, base: Value, head: Site | None = None
+    ) -> None:
         session = self._session
         # Nearly every layer comes by here in every evaluation: nothing is asked for nothing.
         began = perf_counter() if session.times_storing and self.is_kept else None
         if self._batch_axis:
             output, base = (_moved(value, self._batch_axis, 0) for value in (output, base))
-        session.record(self._site, self._streams, output, decision, base)
+        session.record(self._site, self._streams, output, decision, base, head)
         # Other devices have only been told what to copy by now.
         if began is not None and is_on_processor(output):
             session.add_storing(perf_counter() - began)

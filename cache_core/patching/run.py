@@ -119,7 +119,8 @@ class Run:
         self._recorder: Recorder | None = None
         self._session = self._session_for(timeline)
         network = model_patcher.model.diffusion_model
-        self._networks = Networks(self._assigned, installation.access, network)
+        rows = self._session.rows
+        self._networks = Networks(self._assigned, installation.access, network, rows)
         self._telling = Telling(installation.listeners, self.report)
         self._telling.step(None)
 
@@ -233,8 +234,9 @@ class Run:
         dispatchers = self._installation.dispatchers
         with Swap() as swap:
             swap_layers(
-                swap, call, self._session, self._counter, streams, bound.layers, dispatchers
-            )
+                swap, call, self._session, self._counter, streams, bound.layers, bound.rows,
+                dispatchers,
+            )  # fmt: skip
             swap_deep_branches(
                 swap, call, self._session, streams, bound.deep_branches, diffusion_model
             )

@@ -26,7 +26,7 @@ FLOORS: tuple[frozenset[str], ...] = (
         {"schedules", "non_uniform", "schedule_file", "plan", "approximators", "store", "estimate"}
     ),
     frozenset({"rules"}),
-    frozenset({"session", "report", "strips"}),
+    frozenset({"rows", "session", "report", "strips"}),
     frozenset({"calibration"}),
     frozenset({"methods"}),
     frozenset({"advisor"}),
@@ -35,7 +35,8 @@ FLOORS: tuple[frozenset[str], ...] = (
 
 WITHOUT_TORCH = (
     "errors", "effort", "sites", "clock", "streams", "schedules", "non_uniform", "schedule_file",
-    "plan", "approximators", "rules", "strips", "estimate", "report", "calibration", "methods",
+    "plan", "approximators", "rules", "rows", "strips", "estimate", "report", "calibration",
+    "methods",
     "advisor",
 )  # fmt: skip
 
