@@ -141,7 +141,6 @@ def _zeros(projection: nn.Module) -> Answer:
     """What stands in for a linear projection: zeros of its output's shape, without memory."""
     width: Any = projection.out_features
 
-
     def zeros(_: Compute, args: tuple[Any, ...], __: dict[str, Any]) -> torch.Tensor:
         (x,) = args
         return x.new_zeros(()).expand(*x.shape[:-1], width)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache, partial
-from threading import Barrier
 from typing import Any
 
 import cases
@@ -13,7 +11,6 @@ import observe
 import pytest
 import torch
 import toys
-from comfy.patcher_extension import WrappersMP
 from relay import Relay, at_every_module
 from stepcache.cache_core.patching import attach, last_report
 
