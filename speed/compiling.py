@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, ClassVar
@@ -105,11 +105,11 @@ class RegionalCompile(Setting):
         if reason is not None:
             yield Plain(self, reason)
             return
-        with ExitStack() as stack:
-            stack.enter_context(compiler.set_for_run(self.dynamic))
-            watch = _Compiling(self, device, caches, is_patched(options))
-            stack.callback(watch.forget_failures)
+        watch = _Compiling(self, device, caches, is_patched(options))
+        try:
             yield watch
+        finally:
+            watch.forget_failures()
 
     def _refuse_compiled(self, model_options: Options) -> None:
         if goes_through_compiler(model_options):
@@ -151,6 +151,10 @@ class _Compiling(Watch):
         self._again: dict[tuple[str, str], None] = {}
         self._breaks: dict[tuple[str, str], None] = {}
         self._times, self._seconds = 0, 0.0
+
+    def change(self) -> AbstractContextManager[None]:
+        # What PyTorch compiles also depends on whose stand-ins are on modules.
+        return compiler.settings(self._setting.dynamic)
 
     def call(self, compute: Callable[[], Any], model: Any) -> Any:
         network: nn.Module = model.diffusion_model

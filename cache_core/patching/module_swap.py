@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from contextvars import ContextVar, Token
 from functools import partial
 from threading import Lock
+from types import MappingProxyType
 from typing import Any
 from weakref import WeakKeyDictionary, ref
 
@@ -130,7 +131,8 @@ class _Slots:
 
 
 _slots = _Slots()
-_answers: ContextVar[Mapping[_Slot, tuple[Answer, Compute]]] = ContextVar("answers", default={})
+_answers: ContextVar[Mapping[_Slot, tuple[Answer, Compute]]]
+_answers = ContextVar("answers", default=MappingProxyType({}))
 """What the running call has put in modules' places, each with what it stands in for."""
 
 
