@@ -12,7 +12,6 @@ from ..report import Report
 from ..rules import Rule
 from ..sites import Site
 from .families import Access
-from .module_swap import Dispatchers
 
 KEY = "stepcache"
 """Under this key stand our wrappers, and in ``transformer_options`` the installation."""
@@ -72,7 +71,6 @@ class Installation:
         needs_proof: as for `Family`.
         listeners: who is told about runs.
         mailbox: where finished runs leave their report; shared by all clones of the clone.
-        dispatchers: the forwards that stand in for the sites' own during a model call.
     """
 
     methods: tuple[RuleSource, ...]
@@ -85,7 +83,6 @@ class Installation:
     needs_proof: bool
     listeners: tuple[Listener, ...]
     mailbox: Mailbox = field(default_factory=Mailbox)
-    dispatchers: Dispatchers = field(default_factory=Dispatchers)
 
     @property
     def study(self) -> Study | None:

@@ -15,7 +15,7 @@ from .added import answer_added
 from .attention import answer_core, answer_woven
 from .families import Access, Added, AttentionCore, OwnForward, Woven
 from .model_call import ModelCall
-from .module_swap import Dispatcher, Dispatchers, Swap
+from .module_swap import Swap
 from .question import Question
 from .replaced import answer_parts, listen_to_patches
 from .row import RowCall
@@ -32,18 +32,15 @@ def swap_layers(
     streams: tuple[StreamKey, ...],
     layers: Layers,
     rows: Iterable[Row],
-    dispatchers: Dispatchers,
 ) -> None:
-    """Put dispatchers in place of the forwards, in the order of `layers`, until the swap ends.
+    """Answer for the layers, in the order of `layers`, until the swap ends.
 
     Args:
         rows: blocks whose sum is stored.
     """
     passing = listen_to_patches(call)
     patches: Mapping[str, Any] = call.options.get("patches", {})
-    bound: list[Dispatcher] = []
     is_measured = session.is_measuring
-    swap.callback(_release, bound)
     row_of: dict[Site, RowCall] = {}
     for row in rows:
         row_call = RowCall(session, row, call.options)
@@ -60,15 +57,7 @@ def swap_layers(
         else:
             answers = {module: _answer(question, access, module)}
         for target, answer in answers.items():
-            dispatcher = dispatchers.of(target, site.kind)
-            dispatcher.bind(session.asked(answer, site), target.forward)
-            bound.append(dispatcher)
-            swap.set(target.__dict__, "forward", dispatcher.forward)
-
-
-def _release(dispatchers: Iterable[Dispatcher]) -> None:
-    for dispatcher in dispatchers:
-        dispatcher.release()
+            swap.answer(target, session.asked(answer, site))
 
 
 def _is_followed(access: Access, patches: Mapping[str, Any]) -> bool:

@@ -231,12 +231,8 @@ class Run:
     ) -> Iterator[None]:
         """Patch the network for one call, and restore it whatever happens."""
         bound = self._networks.bound(diffusion_model)
-        dispatchers = self._installation.dispatchers
         with Swap() as swap:
-            swap_layers(
-                swap, call, self._session, self._counter, streams, bound.layers, bound.rows,
-                dispatchers,
-            )  # fmt: skip
+            swap_layers(swap, call, self._session, self._counter, streams, bound.layers, bound.rows)
             swap_deep_branches(
                 swap, call, self._session, streams, bound.deep_branches, diffusion_model
             )

@@ -14,6 +14,7 @@ from .installation import KEY, Installation
 from .model_call import ModelCall
 from .room import with_room
 from .run import RUN_KEY, Run
+from .turns import TURNS
 
 LOG = logging.getLogger("stepcache")
 
@@ -65,9 +66,10 @@ def apply_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     if run is None:
         return executor(*args, **kwargs)
     network = _uncompiled(executor.class_obj.diffusion_model)
-    run.prove(network, call, executor)
     hooks = getattr(executor.class_obj.current_patcher, "current_hooks", None)
-    return run.answer(network, call, weights_of(hooks), executor)
+    with TURNS.take():
+        run.prove(network, call, executor)
+        return run.answer(network, call, weights_of(hooks), executor)
 
 
 def _uncompiled(network: Any) -> Any:
