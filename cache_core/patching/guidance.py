@@ -12,6 +12,7 @@ from ..session import Session
 from ..sites import Site
 from ..streams import StreamKey
 from .hooks import change_during_run, weights_of
+from .parts import PASS_KEY, UNKNOWN_PART, Pass, signature_of
 
 COND, UNCOND = 0, 1
 """Positions of the branches in the host's list of conditionings."""
@@ -82,16 +83,14 @@ def predict_branches(
 def stream_of(conds: Conds, x: torch.Tensor, sigma: float, options: Mapping[str, Any]) -> StreamKey:
     """As whose a difference of branches is kept: that of the prompts of this noise level."""
     active = [[entry for entry in entries if _is_active(entry, sigma)] for entries in conds]
-    window = options.get("context_window")
-    replaced = frozenset(
-        (name, key) for name, table in options.get("patches_replace", {}).items() for key in table
-    )
+    current: Pass = options[PASS_KEY]
     return StreamKey(
         cond=UNCOND,
         uuid=tuple(tuple(entry.get("uuid") for entry in entries) for entries in active),
-        window=tuple(window.index_list) if window is not None else None,
-        signature=replaced,
+        window=current.window.frames if current.window is not None else None,
+        signature=signature_of(options),
         layout=(tuple(x.shape), x.dtype, x.device),
+        doubt="" if current.latent is not None else UNKNOWN_PART,
         weights=tuple(
             tuple(weights_of(entry.get("hooks")) for entry in entries) for entries in active
         ),

@@ -7,12 +7,14 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from comfy.ldm.modules import attention
 
 from ..session import Decision, Session
 from ..sites import Site, SiteKind
 from ..streams import StreamCounter, StreamKey
 from ..values import Value, copy, is_on_processor
 
+EXCHANGED = "another node has exchanged attention itself in this block"
 FOLLOWED = "another node's patches need to see this layer compute"
 
 
@@ -46,6 +48,7 @@ class Question:
         self._is_followed = is_followed
         self.is_measured = is_measured
         self._calls = 0
+        self._attend = attention.optimized_attention
 
     def decide(self, *given: Any) -> Decision:
         """Compute or reuse, for one call of the module with these arguments, streams first."""
@@ -55,8 +58,12 @@ class Question:
                 shapes += (value.shape,)
         # A module that the network calls again must not meet its own earlier value either.
         repeat, self._calls = self._calls, self._calls + 1
+        of_call = self._of_call
+        if attention.optimized_attention is not self._attend:
+            # It may count calls, and what is computed is not what the layer says otherwise.
+            of_call = self._counter.doubted(of_call, EXCHANGED)
         self._streams = self._counter.sized(
-            self._of_call, shapes, self._batch_axis, self._is_joint, repeat
+            of_call, shapes, self._batch_axis, self._is_joint, repeat
         )
         decision = self._session.decide(self._site, self._streams)
         if decision.reuse and self._is_followed:
@@ -76,7 +83,7 @@ class Question:
     @property
     def is_kept(self) -> bool:
         """Whether what is computed now will be stored."""
-        return self._session.keeps(self._site)
+        return self._session.keeps(self._site) and not self._streams[0].doubt
 
     def copy(self, output: Value) -> Value:
         """A copy, where it will be stored and others may write into it before."""

@@ -27,6 +27,7 @@ from .model_call import ModelCall
 from .module_swap import Swap
 from .neighbours import refuse_neighbours
 from .networks import Networks
+from .parts import Shape
 from .planned import Planned
 from .proof import prove
 from .sampling_scale import timeline_of
@@ -65,6 +66,7 @@ class Run:
         installation: what is attached to the model.
         model_patcher: the host's patcher that is about to sample.
         sigmas: the schedule, shape (steps + 1,).
+        latent: shape of the latents.
         sampler: name of the sampler.
         cfg: scale of guidance, 1 where there is none.
         has_one_branch: whether the host will leave out the unconditional branch in every step, so
@@ -80,6 +82,7 @@ class Run:
         installation: Installation,
         model_patcher: Any,
         sigmas: torch.Tensor,
+        latent: Shape,
         sampler: str,
         cfg: float,
         has_one_branch: bool,
@@ -97,7 +100,8 @@ class Run:
         self._counter = StreamCounter()
         self._is_announced = False
         self._sigma: float | None = None
-        self._branches = 0
+        self.latent = latent
+        """Shape of the run's latents."""
         self._has_met_both = False
         self.report = Report(
             methods=[method.describe() for method in self._planned.methods],
@@ -140,7 +144,6 @@ class Run:
 
     def _begin(self, sigma: float) -> None:
         self._sigma = sigma
-        self._branches = 0
         self._session.start_evaluation(sigma)
         self._counter.start_evaluation()
         if self._studying is not None:
@@ -188,9 +191,7 @@ class Run:
             compute: the host's executor of the call.
         """
         self._tell_time(call.options["sigmas"])
-        # A guider may ask two networks for the same prompt, in any order.
-        asked = (self._branches, id(diffusion_model))
-        streams = call.streams(self._counter, asked, weights)
+        streams = call.streams(self._counter, self.latent, id(diffusion_model), weights)
         if self._installation.swaps_halves:
             half = len(streams) // 2
             streams = streams[half:] + streams[:half]
@@ -251,7 +252,6 @@ class Run:
     ) -> list[torch.Tensor]:
         """One pass over the conditionings, of which a branch may be answered from memory."""
         self._tell_time(sigma)
-        self._branches = len(conds)
         # One list is the pass of another guidance (PAG, SLG) or CFG 1, three are another guider.
         if len(conds) != 2 or None in conds:
             return predict(conds)
