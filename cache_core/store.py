@@ -129,7 +129,9 @@ class Store:
         with self._lock:
             entries = self._entries.get(site) or OrderedDict[StreamKey, Entry]()
             found = (e for e in entries.values() if e.partner == stream)
-            return next((e for e in found if e.partner and e.partner.weights == stream.weights), None)
+            return next(
+                (e for e in found if e.partner and e.partner.weights == stream.weights), None
+            )
 
     def newest_step(self, site: Site) -> int:
         """The latest step in which a value of this site was stored, -1 if none is."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
-from ..session import Session
+from ..session import Decision, Session
 from ..sites import Site
 from ..streams import StreamKey
+from .branches import ANSWERED_FOR, Branches, Conds, Predict
 from .hooks import change_during_run, weights_of
 from .parts import PASS_KEY, UNKNOWN_PART, Pass, signature_of
 
@@ -29,9 +30,6 @@ _TEXT = frozenset({
 })  # fmt: skip
 """What a prompt alone makes different in a conditioning entry."""
 
-Conds = Sequence[Any]
-Predict = Callable[[Conds], list[torch.Tensor]]
-
 
 def predict_branches(
     session: Session,
@@ -42,6 +40,7 @@ def predict_branches(
     sigma: torch.Tensor,
     model: Any,
     predict: Predict,
+    branches: Branches,
     note: Callable[[str], None],
 ) -> list[torch.Tensor]:
     """Both branches' denoised latents, of which one may come from the session.
@@ -58,25 +57,30 @@ def predict_branches(
         sigma: noise level per row, shape (batch,).
         model: the host's model.
         predict: asks the host; a missing list leaves that branch out.
+        branches: asks for both or for one of them.
         note: takes a remark for the report.
     """
     decision = session.decide(site, [stream])
-    what: Any = session.rule_of(site).what
+    rule = session.rule_of(site)
+    what: Any = rule.what
     kept = COND if what.kept == "cond" else UNCOND
     if kept == UNCOND and not _may_finish(conds, stream):
         kept = COND
         note(KEEPS_COND)
     left_out = UNCOND if kept == COND else COND
     slope = _slope(model.model_sampling, sigma, x)
-    if not decision.reuse:
-        answers = predict(conds)
-        difference = (answers[left_out] - answers[kept]) / slope
-        session.record(site, [stream], (torch.zeros_like(difference), difference), decision)
-        return answers
-    answers = predict([None if i == left_out else entries for i, entries in enumerate(conds)])
-    difference = session.recall(site, [stream], given=torch.zeros_like(x))
-    assert isinstance(difference, torch.Tensor)
-    answers[left_out] = (answers[kept] + difference * slope).to(x.dtype)
+    if decision.reuse and branches.may_leave_out:
+        answers = branches.one(predict, conds, left_out)
+        if answers is not None:
+            difference = session.recall(site, [stream], given=torch.zeros_like(x))
+            assert isinstance(difference, torch.Tensor)
+            answers[left_out] = (answers[kept] + difference * slope).to(x.dtype)
+            return answers
+    if decision.reuse:
+        decision = Decision(reuse=False, forced=ANSWERED_FOR)
+    answers = branches.both(predict, conds, rule.owner)
+    difference = (answers[left_out] - answers[kept]) / slope
+    session.record(site, [stream], (torch.zeros_like(difference), difference), decision)
     return answers
 
 

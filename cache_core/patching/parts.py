@@ -17,7 +17,7 @@ PASS_KEY = "stepcache_pass"
 """Under this key the pass that is under way stands in ``transformer_options``."""
 
 UNKNOWN_PART = (
-    "another node samples the latents in parts (tiles, windows) and does not tell which part this is"
+    "another node samples parts of the latents (tiles, windows), and it is not known which"
 )
 
 KEEP_ORDER = frozenset({"MultiDiffusion", "MixtureOfDiffusers"})

@@ -17,8 +17,9 @@ from ..report import Report
 from ..session import Compute, Session
 from ..sites import SiteKind
 from ..streams import StreamCounter, StreamKey
+from .branches import Branches, Conds, Predict
 from .deep_branch import swap_deep_branches
-from .guidance import Conds, Predict, predict_branches, stream_of
+from .guidance import predict_branches, stream_of
 from .hooks import advance
 from .installation import Installation
 from .layers import swap_layers
@@ -122,6 +123,8 @@ class Run:
         self._prediction = self._planned.prediction
         self._recorder: Recorder | None = None
         self._session = self._session_for(timeline)
+        self._guidance = next((s for s in self._assigned if s.kind is SiteKind.GUIDANCE), None)
+        self._ask = Branches(self.report.answers)
         network = model_patcher.model.diffusion_model
         self._networks = Networks(self._assigned, installation.access, network)
         self._telling = Telling(installation.listeners, self.report)
@@ -256,7 +259,7 @@ class Run:
         if len(conds) != 2 or None in conds:
             return predict(conds)
         self._has_met_both = True
-        site = next((s for s in self._assigned if s.kind is SiteKind.GUIDANCE), None)
+        site = self._guidance
         if site is None:
             return predict(conds)
         if self._installation.swaps_halves and x.shape[0] > 1:
@@ -268,7 +271,7 @@ class Run:
         options = model_options["transformer_options"]
         (stream,) = self._counter.number([stream_of(conds, x, self._sigma, options)])
         answers = predict_branches(
-            self._session, site, stream, conds, x, sigma, model, predict, self._note
+            self._session, site, stream, conds, x, sigma, model, predict, self._ask, self._note
         )
         if self._studying is not None:
             self._studying.influence.guided(x, sigma, answers)
