@@ -41,6 +41,7 @@ def predict_branches(
     model: Any,
     predict: Predict,
     branches: Branches,
+    is_lasting: bool,
     note: Callable[[str], None],
 ) -> list[torch.Tensor]:
     """Both branches' denoised latents, of which one may come from the session.
@@ -58,13 +59,14 @@ def predict_branches(
         model: the host's model.
         predict: asks the host; a missing list leaves that branch out.
         branches: asks for both or for one of them.
+        is_lasting: whether what layers have frozen serves every call to come.
         note: takes a remark for the report.
     """
     decision = session.decide(site, [stream])
     rule = session.rule_of(site)
     what: Any = rule.what
     kept = COND if what.kept == "cond" else UNCOND
-    if kept == UNCOND and not _may_finish(conds, stream):
+    if kept == UNCOND and not _may_finish(conds, is_lasting):
         kept = COND
         note(KEEPS_COND)
     left_out = UNCOND if kept == COND else COND
@@ -123,12 +125,12 @@ def network_outputs(
     return [((each - kept) / slope).float() for each in denoised]
 
 
-def _may_finish(conds: Conds, stream: StreamKey) -> bool:
+def _may_finish(conds: Conds, is_lasting: bool) -> bool:
     """Whether the null branch may finish the picture by itself, with what both have frozen.
 
     Not where a frozen value may have to be computed anew: the null branch would compute its own.
     """
-    is_lasting = stream.window is None and not change_during_run(conds)
+    is_lasting = is_lasting and not change_during_run(conds)
     return is_lasting and _tell_apart_by_text_only(conds)
 
 

@@ -104,6 +104,7 @@ class Run:
         self.latent = latent
         """Shape of the run's latents."""
         self._has_met_both = False
+        self._has_met_parts = False
         self.report = Report(
             methods=[method.describe() for method in self._planned.methods],
             family=installation.family,
@@ -195,6 +196,8 @@ class Run:
         """
         self._tell_time(call.options["sigmas"])
         streams = call.streams(self._counter, self.latent, id(diffusion_model), weights)
+        # Also where somebody behind us cuts what guidance asks about as a whole.
+        self._has_met_parts |= any(each.window or each.doubt for each in streams)
         if self._installation.swaps_halves:
             half = len(streams) // 2
             streams = streams[half:] + streams[:half]
@@ -271,7 +274,17 @@ class Run:
         options = model_options["transformer_options"]
         (stream,) = self._counter.number([stream_of(conds, x, self._sigma, options)])
         answers = predict_branches(
-            self._session, site, stream, conds, x, sigma, model, predict, self._ask, self._note
+            self._session,
+            site,
+            stream,
+            conds,
+            x,
+            sigma,
+            model,
+            predict,
+            self._ask,
+            not self._has_met_parts,
+            self._note,
         )
         if self._studying is not None:
             self._studying.influence.guided(x, sigma, answers)

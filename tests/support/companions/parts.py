@@ -30,10 +30,9 @@ def _slowly(step: int) -> list[int]:
     return moving(step // 2)
 
 
-def _step_of(options: dict[str, Any]) -> int:
-    """The step of a noise level, which is told by the host."""
-    distances = (options["sample_sigmas"] - options["sigmas"][0]).abs()
-    return int(distances.argmin())
+def _step_of(options: dict[str, Any], t: torch.Tensor) -> int:
+    """The step of a noise level."""
+    return int((options["sample_sigmas"] - t[0]).abs().argmin())
 
 
 def windows(places: Places, announces: bool) -> Callable[[Any], Any]:
@@ -46,15 +45,16 @@ def windows(places: Places, announces: bool) -> Callable[[Any], Any]:
 
     def patch(model: Any) -> Any:
         clone = model.clone()
+        if announces:
+            clone.model_options["transformer_options"]["ad_params"] = {"sub_idxs": None}
 
         def sample(executor: Any, asked: Any, conds: Any, x: Any, t: Any, options: Any) -> Any:
             told = options["transformer_options"]
             outs = [torch.zeros_like(x) for _ in conds]
-            told["sigmas"] = t
-            for first in places(_step_of(told)):
+            for first in places(_step_of(told, t)):
                 index = [(first + i) % len(x) for i in range(LENGTH)]
                 if announces:
-                    told.setdefault("ad_params", {})["sub_idxs"] = index
+                    told["ad_params"]["sub_idxs"] = index
                 answers = executor(asked, conds, x[index], t[index], options)
                 for out, answer in zip(outs, answers, strict=True):
                     out[index] = answer
@@ -78,7 +78,7 @@ class MultiDiffusion:
 
     def __call__(self, apply: Any, given: dict[str, Any]) -> torch.Tensor:
         x, t, c = given["input"], given["timestep"], given["c"]
-        offset = self.offset(c["transformer_options"])
+        offset = self.offset(_step_of(c["transformer_options"], t))
         x = x.roll(-offset, -2)
         tiles = list(x.chunk(2, dim=-2))
         done: list[torch.Tensor] = []
@@ -94,16 +94,16 @@ class MultiDiffusion:
             done += answer.chunk(len(some))
         return torch.cat(done, dim=-2).roll(offset, -2)
 
-    def offset(self, options: dict[str, Any]) -> int:
-        """How far the tiles have moved."""
+    def offset(self, step: int) -> int:
+        """How far the tiles have moved in a step."""
         return 0
 
 
 class SpotDiffusion(MultiDiffusion):
     """The same with tiles that move from step to step."""
 
-    def offset(self, options: dict[str, Any]) -> int:
-        return 3 * _step_of(options)
+    def offset(self, step: int) -> int:
+        return 3 * step
 
 
 class Unknown(MultiDiffusion):
@@ -145,11 +145,13 @@ def clip(name: str) -> dict[str, Any]:
 
 PARTS = [
     Companion(
-        "announced windows", ("sd15",), ("DeepCache", "FasterCache", "TGate", "SmoothCache"),
+        "announced windows", ("sd15",),
+        ("DeepCache", "FasterCache attention", "FasterCache guidance", "TGate", "SmoothCache"),
         windows(still, announces=True), options=clip,
     ),
     Companion(
-        "announced windows that move", ("sd15",), ("DeepCache", "FasterCache", "SmoothCache"),
+        "announced windows that move", ("sd15",),
+        ("DeepCache", "FasterCache guidance", "TGate", "SmoothCache"),
         windows(_slowly, announces=True), options=clip, steps=6, has_forced=True,
     ),
     Companion(
