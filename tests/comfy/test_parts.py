@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import cases
-import companions
 import pytest
 import torch
 import toys
@@ -21,12 +20,20 @@ METHODS = ("PAB", "PAB blocks", "DeepCache", "FasterCache attention", "TGate", "
 CASES = [cases.MORE_BUILDERS[method]("sd15") for method in METHODS]
 each_method = pytest.mark.parametrize("case", CASES, ids=str)
 UNTOLD = {
-    "windows": parts.windows(parts.moving, announces=False),
-    "tiles": parts.tiles(parts.SpotDiffusion(1)),
-    "tiles in one call": parts.tiles(parts.SpotDiffusion(2)),
-    "tiles of nobody knows whom": parts.tiles(parts.Unknown(1)),
-    "tiles around the model": parts.tiles_around_the_model,
+    "windows": (parts.windows(parts.moving, announces=False), METHODS),
+    "tiles": (parts.tiles(parts.SpotDiffusion(1)), ("PAB",)),
+    "tiles in one call": (parts.tiles(parts.SpotDiffusion(2)), ("TGate",)),
+    "tiles of nobody knows whom": (parts.tiles(parts.Unknown(1)), ("DeepCache",)),
+    "tiles around the model": (parts.tiles_around_the_model, ("PAB", "DeepCache")),
 }
+each_untold = pytest.mark.parametrize(
+    ("patch", "case"),
+    [
+        pytest.param(patch, cases.MORE_BUILDERS[method]("sd15"), id=f"{name}-{method}")
+        for name, (patch, methods) in UNTOLD.items()
+        for method in methods
+    ],
+)
 Patch = Callable[[Any], Any]
 
 
@@ -34,8 +41,7 @@ def _sample(model: Any, **options: Any) -> torch.Tensor:
     return toys.sample(model, "sd15", **{**parts.clip("sd15"), **options})
 
 
-@each_method
-@pytest.mark.parametrize("patch", UNTOLD.values(), ids=list(UNTOLD))
+@each_untold
 def test_what_nobody_tells_of_is_computed(patch: Patch, case: Case) -> None:
     plain = _sample(patch(toys.load("sd15")))
     for model in (
@@ -113,11 +119,3 @@ def test_a_window_of_the_pass_before_is_none() -> None:
     assert current.window == Window((0, 1, 2), 0)
     assert current.latent == (3, 4, 8, 8)
     assert Pass.of(None, [[]], (3, 4, 4, 8), options, (6, 4, 8, 8)).latent is None
-
-
-def test_areas_keep_their_values_with_and_without_tiles() -> None:
-    conds = companions.COMPANIONS
-    area = next(each for each in conds if each.name == "area prompt")
-    model = attach(toys.load("sd15"), CASES[0].reusing())
-    area.sample(model, "sd15")
-    assert not last_report(model).forced
