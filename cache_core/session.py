@@ -109,7 +109,7 @@ class Session:
         if rule.what.needs == 0:
             return REUSE
         for stream in streams:
-            entry = self._find(site, stream)
+            entry = self._store.get(site, stream) or self._store.joined(site, stream)
             if entry is None or len(entry.past) < rule.what.needs:
                 reason = UNFIT if site in self._unfit else NOT_STORED
                 return Decision(reuse=False, forced=reason)
@@ -272,11 +272,8 @@ class Session:
         sites = (site for site in self._assigned if site.kind is kind)
         return any(self._store.newest_step(site) >= since for site in sites)
 
-    def _find(self, site: Site, stream: StreamKey) -> Entry | None:
-        return self._store.get(site, stream) or self._store.joined(site, stream)
-
     def _entry(self, site: Site, stream: StreamKey) -> Entry:
-        entry = self._find(site, stream)
+        entry = self._store.get(site, stream) or self._store.joined(site, stream)
         if entry is None:
             raise StepCacheError(f"{site} has nothing stored; decide() was not asked first")
         return entry

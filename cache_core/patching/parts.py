@@ -66,10 +66,9 @@ def signature_of(options: Options) -> Hashable:
     Guiders tell the network by an option of their own that it is asked to leave something out. What
     is counted or measured may change at every step, so that only names and yes or no are looked at.
     """
-    replaced = frozenset(
-        (name, key) for name, table in options.get("patches_replace", {}).items() for key in table
-    )
-    told = frozenset((k, v if isinstance(v, bool) else None) for k, v in options.items())
+    tables: Mapping[str, Any] = options.get("patches_replace", {})
+    replaced = frozenset([(name, key) for name, table in tables.items() for key in table])
+    told = frozenset([(k, v if isinstance(v, bool) else None) for k, v in options.items()])
     return replaced, told
 
 

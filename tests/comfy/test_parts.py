@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import cases
@@ -119,3 +122,22 @@ def test_a_window_of_the_pass_before_is_none() -> None:
     assert current.window == Window((0, 1, 2), 0)
     assert current.latent == (3, 4, 8, 8)
     assert Pass.of(None, [[]], (3, 4, 4, 8), options, (6, 4, 8, 8)).latent is None
+
+
+def test_what_is_plain_costs_a_few_calls_in_an_evaluation_however_many_layers_ask() -> None:
+    calls = Counter[str]()
+
+    def count(frame: Any, event: str, _: Any) -> None:
+        module = Path(frame.f_code.co_filename)
+        if event == "call" and module.name in ("parts.py", "branches.py"):
+            calls[module.name] += 1
+
+    model = attach(toys.load("sd15"), CASES[0].reusing())
+    sys.setprofile(count)
+    try:
+        toys.sample(model, "sd15", steps=cases.STEPS, size=8)
+    finally:
+        sys.setprofile(None)
+    # One pass and one call of the model, the same for every layer in it.
+    assert calls["parts.py"] <= 30 * cases.STEPS
+    assert calls["branches.py"] == 0
