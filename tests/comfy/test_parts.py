@@ -140,4 +140,4 @@ def test_what_is_plain_costs_a_few_calls_in_an_evaluation_however_many_layers_as
         sys.setprofile(None)
     # One pass and one call of the model, the same for every layer in it.
     assert calls["parts.py"] <= 40 * cases.STEPS
-    assert calls["branches.py"] == 0
+    assert calls["branches.py"] == 1, "made once for the run"
