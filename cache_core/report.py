@@ -89,6 +89,10 @@ class Report:
             if forced is not None:
                 self.forced[kind, forced] += streams
 
+    def answers(self) -> int:
+        """How often a site was asked until now."""
+        return self.total_computed + self.total_reused
+
     def add_storing(self, step: int, seconds: float) -> None:
         """Record that so much of a step went into keeping something for later ones."""
         with self._lock:

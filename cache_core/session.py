@@ -16,7 +16,7 @@ from .rules import Rule, coverage_of, plans_of
 from .sites import Site, SiteKind
 from .store import Entry, Store
 from .streams import StreamKey
-from .values import Value, difference, is_alike, is_value, join, split
+from .values import Value, difference, is_alike, is_value, join, moved, split
 
 Compute = Callable[..., Any]
 """A function as it was before ours stood in for it: the host's own, or another node's."""
@@ -108,19 +108,21 @@ class Session:
         step = self.clock.step
         if not plan.reuse[step]:
             return COMPUTE
+        if streams[0].doubt:
+            return Decision(reuse=False, forced=streams[0].doubt)
         source = plan.source(step)
         if rule.rests_on is not None and not self._holds(rule.rests_on, source):
             return Decision(reuse=False, forced=NOT_SETTLED)
         if rule.what.needs == 0:
             return REUSE
         for stream in streams:
-            entry = self._store.get(site, stream)
+            entry = self._store.get(site, stream) or self._store.joined(site, stream)
             if entry is None or len(entry.past) < rule.what.needs:
                 reason = UNFIT if site in self._unfit else NOT_STORED
                 return Decision(reuse=False, forced=reason)
             if entry.step < source:
                 return Decision(reuse=False, forced=TOO_OLD)
-            if entry.weights != stream.weights:
+            if entry.weights != stream.weights and entry.partner != stream:
                 return Decision(reuse=False, forced=OTHER_WEIGHTS)
             if entry.reuses >= MAX_EVALUATIONS_PER_STEP * max(step - entry.step, 1):
                 return Decision(reuse=False, forced=TOO_OFTEN)
@@ -151,36 +153,22 @@ class Session:
         rule = self._assigned[site]
         reuse = Reuse(self.clock, self._plan_of[site], given)
         if isinstance(rule.what, BranchMean) and rule.what.merges_branches(self.clock.step):
-            self._merge_branches(rule.what, site, streams)
+            for stream in streams:
+                self._store.join(site, stream, rule.what.merge)
         values: list[Value] = []
         for stream in streams:
             if rule.what.needs == 0:
                 values.append(rule.what.approximate((), reuse)[0])
                 continue
             entry = self._entry(site, stream)
+            if stream.device is not None:
+                entry.past = tuple(moved(value, stream.device) for value in entry.past)
             value, entry.past = rule.what.approximate(entry.past, reuse)
             values.append(value)
-            entry.reuses += 1
+            # An entry of two branches is as old whichever of them is asked for.
+            entry.reuses += entry.partner != stream
         self._report.count(site.kind, reuse.clock.step, reused=True, streams=len(streams))
         return join(values)
-
-    def _merge_branches(self, what: BranchMean, site: Site, streams: Sequence[StreamKey]) -> None:
-        """Replace the entries of two branches by their mean, the first time one is asked for.
-
-        Only ever two branches of one picture: with several prompts on one side every stream keeps
-        its own value, and so it does where there is no second branch.
-        """
-        found = {stream: self._store.partners(site, stream) for stream in streams}
-        entries = {stream: self._entry(site, stream) for stream in streams}
-        for stream, entry in entries.items():
-            if len(found[stream]) != 1:
-                continue
-            ((partner, other),) = found[stream].items()
-            if partner.cond == stream.cond or other.step != entry.step:
-                continue
-            self._store.put(site, stream, what.merge(entry.past, other.past), entry.step)
-            if partner not in entries:
-                self._store.drop(site, partner)
 
     def keeps(self, site: Site) -> bool:
         """Whether what the current step computes at a site may be needed later."""
@@ -209,7 +197,7 @@ class Session:
         self._report.count(
             site.kind, self.clock.step, reused=False, streams=len(streams), forced=decision.forced
         )
-        if self.keeps(site):
+        if self.keeps(site) and not streams[0].doubt:
             self._take(site, streams, output, base, head)
 
     def _take(
@@ -307,7 +295,7 @@ class Session:
         return any(self._store.newest_step(site) >= since for site in sites)
 
     def _entry(self, site: Site, stream: StreamKey) -> Entry:
-        entry = self._store.get(site, stream)
+        entry = self._store.get(site, stream) or self._store.joined(site, stream)
         if entry is None:
             raise StepCacheError(f"{site} has nothing stored; decide() was not asked first")
         return entry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeGuard, Union, cast
+from typing import Any, TypeGuard, Union, cast
 
 import torch
 
@@ -56,6 +56,13 @@ def copy(value: Value) -> Value:
     if isinstance(value, tuple):
         return tuple(copy(item) for item in value)
     return None if value is None else value.detach().clone()
+
+
+def moved(value: Value, device: Any) -> Value:
+    """The value on a device; itself, where it lies there."""
+    if isinstance(value, tuple):
+        return tuple(moved(item, device) for item in value)
+    return None if value is None else value.to(device, non_blocking=True)
 
 
 def add_to(value: Value, other: Value) -> Value:

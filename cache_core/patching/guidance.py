@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 
-from ..session import Session
+from ..session import Decision, Session
 from ..sites import Site
 from ..streams import StreamKey
+from .branches import ANSWERED_FOR, Branches, Conds, Predict
 from .hooks import change_during_run, weights_of
+from .parts import PASS_KEY, UNKNOWN_PART, Pass, signature_of
 
 COND, UNCOND = 0, 1
 """Positions of the branches in the host's list of conditionings."""
@@ -28,9 +30,6 @@ _TEXT = frozenset({
 })  # fmt: skip
 """What a prompt alone makes different in a conditioning entry."""
 
-Conds = Sequence[Any]
-Predict = Callable[[Conds], list[torch.Tensor]]
-
 
 def predict_branches(
     session: Session,
@@ -41,6 +40,8 @@ def predict_branches(
     sigma: torch.Tensor,
     model: Any,
     predict: Predict,
+    branches: Branches,
+    is_lasting: bool,
     note: Callable[[str], None],
 ) -> list[torch.Tensor]:
     """Both branches' denoised latents, of which one may come from the session.
@@ -57,41 +58,45 @@ def predict_branches(
         sigma: noise level per row, shape (batch,).
         model: the host's model.
         predict: asks the host; a missing list leaves that branch out.
+        branches: asks for both or for one of them.
+        is_lasting: whether what layers have frozen serves every call to come.
         note: takes a remark for the report.
     """
     decision = session.decide(site, [stream])
-    what: Any = session.rule_of(site).what
+    rule = session.rule_of(site)
+    what: Any = rule.what
     kept = COND if what.kept == "cond" else UNCOND
-    if kept == UNCOND and not _may_finish(conds, stream):
+    if kept == UNCOND and not _may_finish(conds, is_lasting):
         kept = COND
         note(KEEPS_COND)
     left_out = UNCOND if kept == COND else COND
     slope = _slope(model.model_sampling, sigma, x)
-    if not decision.reuse:
-        answers = predict(conds)
-        difference = (answers[left_out] - answers[kept]) / slope
-        session.record(site, [stream], (torch.zeros_like(difference), difference), decision)
-        return answers
-    answers = predict([None if i == left_out else entries for i, entries in enumerate(conds)])
-    difference = session.recall(site, [stream], given=torch.zeros_like(x))
-    assert isinstance(difference, torch.Tensor)
-    answers[left_out] = (answers[kept] + difference * slope).to(x.dtype)
+    if decision.reuse and branches.may_leave_out:
+        answers = branches.one(predict, conds, left_out)
+        if answers is not None:
+            difference = session.recall(site, [stream], given=torch.zeros_like(x))
+            assert isinstance(difference, torch.Tensor)
+            answers[left_out] = (answers[kept] + difference * slope).to(x.dtype)
+            return answers
+    if decision.reuse:
+        decision = Decision(reuse=False, forced=ANSWERED_FOR)
+    answers = branches.both(predict, conds, rule.owner)
+    difference = (answers[left_out] - answers[kept]) / slope
+    session.record(site, [stream], (torch.zeros_like(difference), difference), decision)
     return answers
 
 
 def stream_of(conds: Conds, x: torch.Tensor, sigma: float, options: Mapping[str, Any]) -> StreamKey:
     """As whose a difference of branches is kept: that of the prompts of this noise level."""
     active = [[entry for entry in entries if _is_active(entry, sigma)] for entries in conds]
-    window = options.get("context_window")
-    replaced = frozenset(
-        (name, key) for name, table in options.get("patches_replace", {}).items() for key in table
-    )
+    current: Pass = options[PASS_KEY]
     return StreamKey(
         cond=UNCOND,
         uuid=tuple(tuple(entry.get("uuid") for entry in entries) for entries in active),
-        window=tuple(window.index_list) if window is not None else None,
-        signature=replaced,
+        window=current.window.frames if current.window is not None else None,
+        signature=signature_of(options),
         layout=(tuple(x.shape), x.dtype, x.device),
+        doubt="" if current.latent is not None else UNKNOWN_PART,
         weights=tuple(
             tuple(weights_of(entry.get("hooks")) for entry in entries) for entries in active
         ),
@@ -120,12 +125,12 @@ def network_outputs(
     return [((each - kept) / slope).float() for each in denoised]
 
 
-def _may_finish(conds: Conds, stream: StreamKey) -> bool:
+def _may_finish(conds: Conds, is_lasting: bool) -> bool:
     """Whether the null branch may finish the picture by itself, with what both have frozen.
 
     Not where a frozen value may have to be computed anew: the null branch would compute its own.
     """
-    is_lasting = stream.window is None and not change_during_run(conds)
+    is_lasting = is_lasting and not change_during_run(conds)
     return is_lasting and _tell_apart_by_text_only(conds)
 
 

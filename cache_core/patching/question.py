@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any
 
 import torch
+from comfy.ldm.modules import attention
 
 from ..session import Decision, Session
 from ..sites import Site, SiteKind
@@ -14,6 +15,7 @@ from ..streams import StreamCounter, StreamKey
 from ..values import Value, copy, is_on_processor
 from .row import RowCall
 
+EXCHANGED = "another node has exchanged attention itself in this block"
 FOLLOWED = "another node's patches need to see this layer compute"
 
 
@@ -50,6 +52,7 @@ class Question:
         self.is_measured = is_measured
         self._row = row
         self._calls = 0
+        self._attend = attention.optimized_attention
 
     def decide(self, *given: Any) -> Decision:
         """Compute or reuse, for one call of the module with these arguments, streams first."""
@@ -59,8 +62,12 @@ class Question:
                 shapes += (value.shape,)
         # A module that the network calls again must not meet its own earlier value either.
         repeat, self._calls = self._calls, self._calls + 1
+        of_call = self._of_call
+        if attention.optimized_attention is not self._attend:
+            # It may count calls, and what is computed is not what the layer says otherwise.
+            of_call = self._counter.doubted(of_call, EXCHANGED)
         self._streams = self._counter.sized(
-            self._of_call, shapes, self._batch_axis, self._is_joint, repeat
+            of_call, shapes, self._batch_axis, self._is_joint, repeat
         )
         decision = (self._row or self._session).decide(self._site, self._streams)
         if decision.reuse and self._is_followed:
@@ -80,7 +87,7 @@ class Question:
     @property
     def is_kept(self) -> bool:
         """Whether what is computed now will be stored."""
-        return self._session.keeps(self._site)
+        return self._session.keeps(self._site) and not self._streams[0].doubt
 
     def copy(self, output: Value) -> Value:
         """A copy, where it will be stored and others may write into it before."""

@@ -17,8 +17,9 @@ from ..report import Report
 from ..session import Compute, Session
 from ..sites import SiteKind
 from ..streams import StreamCounter, StreamKey
+from .branches import Branches, Conds, Predict
 from .deep_branch import swap_deep_branches
-from .guidance import Conds, Predict, predict_branches, stream_of
+from .guidance import predict_branches, stream_of
 from .hooks import advance
 from .installation import Installation
 from .layers import swap_layers
@@ -27,6 +28,7 @@ from .model_call import ModelCall
 from .module_swap import Swap
 from .neighbours import refuse_neighbours
 from .networks import Networks
+from .parts import Shape
 from .planned import Planned
 from .proof import prove
 from .sampling_scale import timeline_of
@@ -65,6 +67,7 @@ class Run:
         installation: what is attached to the model.
         model_patcher: the host's patcher that is about to sample.
         sigmas: the schedule, shape (steps + 1,).
+        latent: shape of the latents.
         sampler: name of the sampler.
         cfg: scale of guidance, 1 where there is none.
         has_one_branch: whether the host will leave out the unconditional branch in every step, so
@@ -80,6 +83,7 @@ class Run:
         installation: Installation,
         model_patcher: Any,
         sigmas: torch.Tensor,
+        latent: Shape,
         sampler: str,
         cfg: float,
         has_one_branch: bool,
@@ -97,8 +101,10 @@ class Run:
         self._counter = StreamCounter()
         self._is_announced = False
         self._sigma: float | None = None
-        self._branches = 0
+        self.latent = latent
+        """Shape of the run's latents."""
         self._has_met_both = False
+        self._has_met_parts = False
         self.report = Report(
             methods=[method.describe() for method in self._planned.methods],
             family=installation.family,
@@ -118,6 +124,8 @@ class Run:
         self._prediction = self._planned.prediction
         self._recorder: Recorder | None = None
         self._session = self._session_for(timeline)
+        self._guidance = next((s for s in self._assigned if s.kind is SiteKind.GUIDANCE), None)
+        self._ask = Branches(self.report.answers)
         network = model_patcher.model.diffusion_model
         rows = self._session.rows
         self._networks = Networks(self._assigned, installation.access, network, rows)
@@ -141,7 +149,6 @@ class Run:
 
     def _begin(self, sigma: float) -> None:
         self._sigma = sigma
-        self._branches = 0
         self._session.start_evaluation(sigma)
         self._counter.start_evaluation()
         if self._studying is not None:
@@ -189,9 +196,9 @@ class Run:
             compute: the host's executor of the call.
         """
         self._tell_time(call.options["sigmas"])
-        # A guider may ask two networks for the same prompt, in any order.
-        asked = (self._branches, id(diffusion_model))
-        streams = call.streams(self._counter, asked, weights)
+        streams = call.streams(self._counter, self.latent, id(diffusion_model), weights)
+        # Also where somebody behind us cuts what guidance asks about as a whole.
+        self._has_met_parts |= any(each.window or each.doubt for each in streams)
         if self._installation.swaps_halves:
             half = len(streams) // 2
             streams = streams[half:] + streams[:half]
@@ -249,12 +256,11 @@ class Run:
     ) -> list[torch.Tensor]:
         """One pass over the conditionings, of which a branch may be answered from memory."""
         self._tell_time(sigma)
-        self._branches = len(conds)
         # One list is the pass of another guidance (PAG, SLG) or CFG 1, three are another guider.
         if len(conds) != 2 or None in conds:
             return predict(conds)
         self._has_met_both = True
-        site = next((s for s in self._assigned if s.kind is SiteKind.GUIDANCE), None)
+        site = self._guidance
         if site is None:
             return predict(conds)
         if self._installation.swaps_halves and x.shape[0] > 1:
@@ -266,7 +272,17 @@ class Run:
         options = model_options["transformer_options"]
         (stream,) = self._counter.number([stream_of(conds, x, self._sigma, options)])
         answers = predict_branches(
-            self._session, site, stream, conds, x, sigma, model, predict, self._note
+            self._session,
+            site,
+            stream,
+            conds,
+            x,
+            sigma,
+            model,
+            predict,
+            self._ask,
+            not self._has_met_parts,
+            self._note,
         )
         if self._studying is not None:
             self._studying.influence.guided(x, sigma, answers)

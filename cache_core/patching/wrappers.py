@@ -7,11 +7,13 @@ import math
 from typing import Any
 
 from comfy.model_management import InterruptProcessingException
+from comfy.patcher_extension import WrappersMP
 from comfy.samplers import CFGGuider
 
 from .hooks import weights_of
 from .installation import KEY, Installation
 from .model_call import ModelCall
+from .parts import Pass, announced
 from .room import with_room
 from .run import RUN_KEY, Run
 from .turns import TURNS
@@ -26,11 +28,14 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     installation: Installation = options[KEY]
     sampler = kwargs["sampler"] if "sampler" in kwargs else args[2]
     sigmas = kwargs["sigmas"] if "sigmas" in kwargs else args[3]
+    latent = tuple((kwargs["noise"] if "noise" in kwargs else args[0]).shape)
     name = _name_of(sampler)
     cfg = float(getattr(guider, "cfg", 1.0))
     has_one_branch = _has_one_branch(guider, name)
-    run = Run(installation, guider.model_patcher, sigmas, name, cfg, has_one_branch)
+    patcher = guider.model_patcher
+    run = Run(installation, patcher, sigmas, latent, name, cfg, has_one_branch)
     options[RUN_KEY] = run
+    _stand_last(options)
     outcome = "finished"
     try:
         return with_room(executor, args, kwargs)
@@ -88,7 +93,16 @@ def calc_cond_batch(
 
     if run is None:
         return predict(conds)
-    return run.guidance(model, conds, x, timestep, options, predict)
+    current = Pass.of(model, conds, tuple(x.shape), options, run.latent)
+    with announced(options["transformer_options"], current):
+        return run.guidance(model, conds, x, timestep, options, predict)
+
+
+def _stand_last(options: dict[str, Any]) -> None:
+    """For this run, let calls of the model come by us after all other nodes: as they arrive at the
+    network, whoever cuts them into parts."""
+    around: dict[str, Any] = options["wrappers"][WrappersMP.APPLY_MODEL]
+    around[KEY] = around.pop(KEY)
 
 
 def _has_one_branch(guider: Any, sampler: str) -> bool:
