@@ -185,6 +185,13 @@ class Store:
             entries = self._entries.get(site)
             return max((entry.step for entry in entries.values()), default=-1) if entries else -1
 
+    def drop(self, site: Site, stream: StreamKey) -> None:
+        """Forget the entry of a stream, if there is one."""
+        with self._lock:
+            entries = self._entries.get(site)
+            if entries is not None:
+                self._add(part_of(site), -_entry_nbytes(entries.pop(stream, None)))
+
     def drop_all(self, site: Site) -> None:
         """Forget every entry of a site."""
         part = part_of(site)
