@@ -242,23 +242,23 @@ def test_a_failure_beside_the_run_loses_no_picture() -> None:
     """Memory may suffice for one call of the network at a time, and not for one beside it."""
     steps = calibrating.STEPS
     before = toys.sample(toys.load("wan"), "wan", steps=steps)
-    sigmas: list[float] = []
+    times: list[float] = []
 
     def sample(fails_at: int) -> tuple[torch.Tensor, str]:
-        def call(executor: Any, x: Any, sigma: Any, *args: Any, **kwargs: Any) -> Any:
-            sigmas.append(float(sigma[0]))
-            if len(sigmas) - 1 == fails_at:
+        def call(executor: Any, x: Any, time: Any, *args: Any, **kwargs: Any) -> Any:
+            times.append(float(time[0]))
+            if len(times) - 1 == fails_at:
                 raise torch.OutOfMemoryError("no memory for a second call")
-            return executor(x, sigma, *args, **kwargs)
+            return executor(x, time, *args, **kwargs)
 
-        sigmas.clear()
+        times.clear()
         patched = attach(toys.load("wan"), CALIBRATE)
-        patched.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "failing", call)
+        patched.add_wrapper_with_key(WrappersMP.DIFFUSION_MODEL, "failing", call)
         picture = toys.sample(patched, "wan", steps=steps)
         return picture, " ".join(last_report(patched).notes)
 
     sample(fails_at=-1)
-    beside = next(i for i, sigma in enumerate(sigmas) if sigma in sigmas[i + 1 :])
+    beside = next(i for i, time in enumerate(times) if time in times[i + 1 :])
     picture, notes = sample(fails_at=beside)
     assert torch.equal(picture, before)
     assert "matter was not measured (OutOfMemoryError); the picture is as without it" in notes

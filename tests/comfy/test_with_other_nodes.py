@@ -121,7 +121,7 @@ def test_reuse_is_as_planned_and_repeats_itself(companion: Companion, case: Case
 @each_companion
 def test_afterwards_the_model_is_as_before(companion: Companion, name: str) -> None:
     alone = companion.patch(toys.load(name))
-    before, marks = companion.sample(alone, name), observe.fingerprint(alone)
+    before, marks = _plain(companion, name), observe.fingerprint(alone)
     settings = BUILDERS[companion.methods(name)[-1]](name).reusing(companion.steps)
     companion.sample(attach(companion.patch(toys.load(name)), settings), name)
     assert torch.equal(companion.sample(alone, name), before)

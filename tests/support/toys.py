@@ -187,6 +187,12 @@ def sample(
     return flat(result)
 
 
+@cache
+def plain(name: str) -> torch.Tensor:
+    """A toy's picture without us, drawn once: whatever happens to it later, this is its picture."""
+    return sample(load(name), name)
+
+
 def flat(latent: torch.Tensor) -> torch.Tensor:
     """Latents of several kinds in one row; of one kind as they are."""
     return torch.cat([part.flatten() for part in latent.unbind()]) if latent.is_nested else latent
