@@ -52,6 +52,11 @@ UNEXPECTED_BRANCH = (
     "had no effect"
 )
 
+NO_SCALE = (
+    "guidance: the guider has no scale that is one number; how much guidance matters was measured "
+    "as for CFG 1. Calibrate with the host's own CFGGuider or KSampler to measure it"
+)
+
 NEEDS_BOTH = (
     "guidance: this model needs both branches to sample more than one latent at once; that part "
     "had no effect"
@@ -66,7 +71,7 @@ class Run:
         model_patcher: the host's patcher that is about to sample.
         sigmas: the schedule, shape (steps + 1,).
         sampler: name of the sampler.
-        cfg: scale of guidance, 1 where there is none.
+        cfg: scale of guidance, 1 where there is none, None where it is not one number.
         has_one_branch: whether the host will leave out the unconditional branch in every step, so
             that plans need not wait for it.
 
@@ -81,7 +86,7 @@ class Run:
         model_patcher: Any,
         sigmas: torch.Tensor,
         sampler: str,
-        cfg: float,
+        cfg: float | None,
         has_one_branch: bool,
     ) -> None:
         self._installation = installation
@@ -113,8 +118,10 @@ class Run:
         if installation.study is not None:
             self._studying = Studying(
                 installation.study, installation.facts, self._assigned, timeline, self.report,
-                model_patcher, cfg,
+                model_patcher, 1.0 if cfg is None else cfg,
             )  # fmt: skip
+            if cfg is None:
+                self._note(NO_SCALE)
         self._prediction = self._planned.prediction
         self._recorder: Recorder | None = None
         self._session = self._session_for(timeline)

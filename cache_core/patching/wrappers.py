@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import math
 from typing import Any
 
 from comfy.model_management import InterruptProcessingException
-from comfy.samplers import CFGGuider
 
+from .guider import has_one_branch, name_of, scale_of
 from .hooks import weights_of
 from .installation import KEY, Installation
 from .model_call import ModelCall
@@ -25,10 +24,11 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     installation: Installation = options[KEY]
     sampler = kwargs["sampler"] if "sampler" in kwargs else args[2]
     sigmas = kwargs["sigmas"] if "sigmas" in kwargs else args[3]
-    name = _name_of(sampler)
-    cfg = float(getattr(guider, "cfg", 1.0))
-    has_one_branch = _has_one_branch(guider, name)
-    run = Run(installation, guider.model_patcher, sigmas, name, cfg, has_one_branch)
+    name = name_of(sampler)
+    run = Run(
+        installation, guider.model_patcher, sigmas, name, scale_of(guider),
+        has_one_branch(guider, name),
+    )  # fmt: skip
     options[RUN_KEY] = run
     outcome = "finished"
     try:
@@ -87,23 +87,3 @@ def calc_cond_batch(
     if run is None:
         return predict(conds)
     return run.guidance(model, conds, x, timestep, options, predict)
-
-
-def _has_one_branch(guider: Any, sampler: str) -> bool:
-    """Whether the host will leave out the unconditional branch in every step.
-
-    Guiders that predict in a way of their own are not asked; the report tells afterwards.
-    """
-    if getattr(type(guider), "predict_noise", None) is not CFGGuider.predict_noise:
-        return False
-    if guider.conds.get("negative") is None:
-        return True
-    # The samplers of CFG++ ask for both branches whatever the scale is.
-    wants_both = guider.model_options.get("disable_cfg1_optimization") or "cfg_pp" in sampler
-    return not wants_both and math.isclose(guider.cfg, 1.0)
-
-
-def _name_of(sampler: Any) -> str:
-    function = getattr(sampler, "sampler_function", None)
-    name = getattr(function, "__name__", type(sampler).__name__)
-    return name.removeprefix("sample_").removesuffix("_function")
