@@ -14,6 +14,7 @@ from comfy.patcher_extension import WrappersMP
 
 from ..cache_core.errors import ConfigError
 from ..cache_core.patching import network_of
+from ..cache_core.patching.carried import Carried, OfRun
 from ..cache_core.patching.model_call import ModelCall
 from ..cache_core.patching.module_swap import Swap
 
@@ -24,7 +25,7 @@ RUN_KEY = "stepcache_speed_run"
 """Under this key stand those who watch the run that is going on."""
 
 
-class Watch:
+class Watch(OfRun):
     """One run in which a setting is in force; this one has nothing to look at or to tell."""
 
     def begin(self) -> None:
@@ -83,14 +84,14 @@ class Setting(ABC):
 
 
 @dataclass(slots=True)
-class Told:
+class Told(Carried):
     """Holds what settings said of the last run, so that a node can read it after sampling."""
 
     lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Carried):
     """Everything set on one clone. Never edited: setting once more makes a new one.
 
     Args:

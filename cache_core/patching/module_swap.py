@@ -86,6 +86,10 @@ class Dispatchers:
         self._by_module = WeakKeyDictionary()
         self._compiling = False
 
+    def __reduce__(self) -> Any:
+        # They are made anew for the modules of where they are loaded.
+        return Dispatchers, ()
+
     def of(self, module: nn.Module, role: SiteKind) -> Dispatcher:
         """The dispatcher of a module; one module may be a block and hold attention too."""
         if not self._compiling and "torch._dynamo" in sys.modules:

@@ -17,6 +17,7 @@ from ..report import Report
 from ..session import Compute, Session
 from ..sites import SiteKind
 from ..streams import StreamCounter, StreamKey
+from .carried import OfRun
 from .deep_branch import swap_deep_branches
 from .guidance import Conds, Predict, predict_branches, stream_of
 from .hooks import advance
@@ -63,7 +64,7 @@ NEEDS_BOTH = (
 )
 
 
-class Run:
+class Run(OfRun):
     """State of one sampling run. Made when sampling starts, thrown away when it ends.
 
     Args:
