@@ -15,6 +15,7 @@ from comfy.patcher_extension import WrappersMP
 from ..cache_core.errors import ConfigError
 from ..cache_core.patching import network_of
 from ..cache_core.patching.carried import Carried, OfRun
+from ..cache_core.patching.guider import has_steps, sigmas_in
 from ..cache_core.patching.model_call import ModelCall
 from ..cache_core.patching.module_swap import Swap
 
@@ -208,6 +209,9 @@ def _outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     guider = executor.class_obj
     options: dict[str, Any] = guider.model_options["transformer_options"]
     settings: Settings = options[KEY]
+    if not has_steps(sigmas_in(args, kwargs)):
+        settings.told.lines = ()
+        return executor(*args, **kwargs)
     with Swap() as stack:
         # Outside of all others, whatever the order of the nodes: who stands in for modules inside
         # of them, such as a cache, finds in their place what stands there by these settings.

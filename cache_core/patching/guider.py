@@ -9,6 +9,16 @@ from typing import Any
 from comfy.samplers import CFGGuider
 
 
+def sigmas_in(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The noise levels among the arguments of an OUTER_SAMPLE wrapper."""
+    return kwargs["sigmas"] if "sigmas" in kwargs else args[3]
+
+
+def has_steps(sigmas: Any) -> bool:
+    """Whether a run has any step; the last part of a schedule that was split may have none."""
+    return len(sigmas) > 1
+
+
 def scale_of(guider: Any) -> float | None:
     """The scale of guidance, 1 where there is none; None where it is not one number."""
     try:

@@ -12,7 +12,6 @@ from torch import nn
 from ..calibration.recorder import Recorder
 from ..calibration.session import WatchingSession
 from ..clock import Timeline
-from ..errors import ConfigError
 from ..report import Report
 from ..session import Compute, Session
 from ..sites import SiteKind
@@ -30,38 +29,23 @@ from .neighbours import refuse_neighbours
 from .networks import Networks
 from .planned import Planned
 from .proof import prove
+from .remarks import (
+    NEEDS_BOTH,
+    NO_SCALE,
+    NO_SECOND_BRANCH,
+    NOTHING_TO_COMPARE,
+    ONE_STEP,
+    OTHER_NETWORK,
+    PROVED,
+    STEP_BY_STEP,
+    UNEXPECTED_BRANCH,
+    goes_step_by_step,
+)  # fmt: skip
 from .sampling_scale import timeline_of
-from .studying import Studying
+from .studying import LEAST_STEPS, Studying
 
 RUN_KEY = "stepcache_run"
 """Under this key the current run stands in ``transformer_options`` while sampling."""
-
-PROVED = "the layers of this unknown model were shown to be reusable on the first step"
-
-OTHER_NETWORK = (
-    "the guider also asks a model with other layers, which was left as it is: only the model that "
-    "this node is attached to reuses"
-)
-
-NO_SECOND_BRANCH = (
-    "guidance: no step ran two branches (CFG 1, or a guider with another number of branches); that "
-    "part had no effect"
-)
-
-UNEXPECTED_BRANCH = (
-    "guidance: two branches ran although CFG is 1, because the sampler asks for both; that part "
-    "had no effect"
-)
-
-NO_SCALE = (
-    "guidance: the guider has no scale that is one number; how much guidance matters was measured "
-    "as for CFG 1. Calibrate with the host's own CFGGuider or KSampler to measure it"
-)
-
-NEEDS_BOTH = (
-    "guidance: this model needs both branches to sample more than one latent at once; that part "
-    "had no effect"
-)
 
 
 class Run(OfRun):
@@ -77,7 +61,7 @@ class Run(OfRun):
             that plans need not wait for it.
 
     Raises:
-        ConfigError: the settings do not fit this schedule.
+        ConfigError: other nodes' patches and ours break each other.
         UnsupportedModelError: the model is not the one that the nodes were attached to.
     """
 
@@ -91,11 +75,6 @@ class Run(OfRun):
         has_one_branch: bool,
     ) -> None:
         self._installation = installation
-        if len(sigmas) < 2:
-            raise ConfigError(
-                f"{' + '.join(method.name for method in installation.methods)}: a run of 0 steps "
-                f"evaluates no model; expected 1 or more. Raise steps on the sampler"
-            )
         timeline = timeline_of(model_patcher.get_model_object("model_sampling"), sigmas)
         self._planned = Planned.of(installation, timeline, has_one_branch)
         self._assigned = self._planned.assigned
@@ -114,15 +93,20 @@ class Run(OfRun):
             layers={str(kind): count for kind, count in installation.facts.layers.items()},
             notes=[*installation.notes, *self._planned.notes],
             is_calibrating=installation.study is not None,
+            idle=self._planned.idle or (ONE_STEP if timeline.steps == 1 else ""),
         )
+        if goes_step_by_step(timeline, installation.mailbox.report):
+            self._note(STEP_BY_STEP)
         self._studying: Studying | None = None
-        if installation.study is not None:
+        if installation.study is not None and timeline.steps >= LEAST_STEPS:
             self._studying = Studying(
                 installation.study, installation.facts, self._assigned, timeline, self.report,
                 model_patcher, 1.0 if cfg is None else cfg,
             )  # fmt: skip
             if cfg is None:
                 self._note(NO_SCALE)
+        elif installation.study is not None:
+            self._note(NOTHING_TO_COMPARE)
         self._prediction = self._planned.prediction
         self._recorder: Recorder | None = None
         self._session = self._session_for(timeline)
@@ -303,7 +287,7 @@ class Run(OfRun):
     def _note_on_guidance(self) -> None:
         """Say where a method's guidance half found nothing to do."""
         claimed = self._planned.claimed
-        if self._studying is not None or not any(s.kind is SiteKind.GUIDANCE for s in claimed):
+        if self.report.is_calibrating or not any(s.kind is SiteKind.GUIDANCE for s in claimed):
             return
         if not self._has_met_both:
             self._note(NO_SECOND_BRANCH)

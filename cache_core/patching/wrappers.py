@@ -7,10 +7,11 @@ from typing import Any
 
 from comfy.model_management import InterruptProcessingException
 
-from .guider import has_one_branch, name_of, scale_of
+from .guider import has_one_branch, has_steps, name_of, scale_of, sigmas_in
 from .hooks import weights_of
 from .installation import KEY, Installation
 from .model_call import ModelCall
+from .remarks import empty_report
 from .room import with_room
 from .run import RUN_KEY, Run
 
@@ -23,8 +24,11 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     options: dict[str, Any] = guider.model_options["transformer_options"]
     installation: Installation = options[KEY]
     sampler = kwargs["sampler"] if "sampler" in kwargs else args[2]
-    sigmas = kwargs["sigmas"] if "sigmas" in kwargs else args[3]
+    sigmas = sigmas_in(args, kwargs)
     name = name_of(sampler)
+    if not has_steps(sigmas):
+        installation.mailbox.report = empty_report(installation, name)
+        return executor(*args, **kwargs)
     run = Run(
         installation, guider.model_patcher, sigmas, name, scale_of(guider),
         has_one_branch(guider, name),

@@ -174,19 +174,6 @@ def test_bad_input_is_refused_in_words(node: Any, inputs: dict[str, Any], words:
     assert str(refusal.value).startswith(words)
 
 
-def test_a_schedule_for_another_number_of_steps_is_refused_before_sampling() -> None:
-    patched = _run(SmoothCacheSchedule, model=toys.load("sd15"), steps=20).result[0]
-    with pytest.raises(ConfigError, match=r"^SmoothCache Schedule: .*20 steps, this run has 8"):
-        toys.sample(patched, "sd15", steps=8)
-
-
-def test_a_gate_beyond_the_last_step_is_refused_before_sampling() -> None:
-    patched = _run(TGateGate, model=toys.load("sd15")).result[0]
-    message = r"^TGATE Gate: gate_step 18 lies beyond this run of 8 steps; lower it"
-    with pytest.raises(ConfigError, match=message):
-        toys.sample(patched, "sd15", steps=8)
-
-
 def test_deepcache_on_a_transformer_names_model_and_remedy() -> None:
     with pytest.raises(UnsupportedModelError, match=r"^DeepCache UNet: .*WanModel.*Apply PAB"):
         _run(DeepCacheUNet, model=toys.load("wan"))
