@@ -91,6 +91,12 @@ class Report:
             if forced is not None:
                 self.forced[kind, forced] += streams
 
+    def remark(self, remark: str) -> None:
+        """Note something for the person, once."""
+        with self._lock:
+            if remark not in self.notes:
+                self.notes.append(remark)
+
     def add_storing(self, step: int, seconds: float) -> None:
         """Record that so much of a step went into keeping something for later ones."""
         with self._lock:

@@ -73,6 +73,11 @@ class Session:
         return self._store
 
     @property
+    def report(self) -> Report:
+        """Receives every decision."""
+        return self._report
+
+    @property
     def clock(self) -> Clock:
         """The current time.
 

@@ -28,22 +28,15 @@ _TEXT = frozenset({
 })  # fmt: skip
 """What a prompt alone makes different in a conditioning entry."""
 
+BOTH = "guidance by two branches"
+"""What is computed where one branch cannot be left out, for the note about it."""
+
 Conds = Sequence[Any]
 Predict = Callable[[Conds], list[torch.Tensor]]
 
 
-def predict_branches(
-    session: Session,
-    site: Site,
-    stream: StreamKey,
-    conds: Conds,
-    x: torch.Tensor,
-    sigma: torch.Tensor,
-    model: Any,
-    predict: Predict,
-    note: Callable[[str], None],
-) -> list[torch.Tensor]:
-    """Both branches' denoised latents, of which one may come from the session.
+class Branches:
+    """Both branches' denoised latents in one evaluation, of which one may come from the session.
 
     What is carried from step to step is network output. The host answers in denoised latents, which
     are ``a(sigma) x + b(sigma) output`` for every kind of prediction; x is the same for both
@@ -56,27 +49,48 @@ def predict_branches(
         x: noisy latents, shape (batch, channels, …).
         sigma: noise level per row, shape (batch,).
         model: the host's model.
-        predict: asks the host; a missing list leaves that branch out.
         note: takes a remark for the report.
     """
-    decision = session.decide(site, [stream])
-    what: Any = session.rule_of(site).what
-    kept = COND if what.kept == "cond" else UNCOND
-    if kept == UNCOND and not _may_finish(conds, stream):
-        kept = COND
-        note(KEEPS_COND)
-    left_out = UNCOND if kept == COND else COND
-    slope = _slope(model.model_sampling, sigma, x)
-    if not decision.reuse:
-        answers = predict(conds)
-        difference = (answers[left_out] - answers[kept]) / slope
-        session.record(site, [stream], (torch.zeros_like(difference), difference), decision)
+
+    def __init__(
+        self,
+        session: Session,
+        site: Site,
+        stream: StreamKey,
+        conds: Conds,
+        x: torch.Tensor,
+        sigma: torch.Tensor,
+        model: Any,
+        note: Callable[[str], None],
+    ) -> None:
+        self._session, self._site, self._stream, self._x = session, site, stream, x
+        self._decision = session.decide(site, [stream])
+        what: Any = session.rule_of(site).what
+        self._kept = COND if what.kept == "cond" else UNCOND
+        if self._kept == UNCOND and not _may_finish(conds, stream):
+            self._kept = COND
+            note(KEEPS_COND)
+        self._left_out = UNCOND if self._kept == COND else COND
+        self._slope = _slope(model.model_sampling, sigma, x)
+        self.is_alone = self._decision.reuse
+        """Whether one branch runs."""
+        self._difference: Any = None
+        self.asked: Conds = conds
+        """What to ask the host for; a missing list leaves that branch out."""
+        if self.is_alone:
+            self._difference = session.recall(site, [stream], given=torch.zeros_like(x))
+            self.asked = [None if i == self._left_out else e for i, e in enumerate(conds)]
+
+    def joined(self, answers: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Both branches' answers, given the host's; what was computed is kept."""
+        kept = answers[self._kept]
+        if self.is_alone:
+            answers[self._left_out] = (kept + self._difference * self._slope).to(self._x.dtype)
+            return answers
+        difference = (answers[self._left_out] - kept) / self._slope
+        value = (torch.zeros_like(difference), difference)
+        self._session.record(self._site, [self._stream], value, self._decision)
         return answers
-    answers = predict([None if i == left_out else entries for i, entries in enumerate(conds)])
-    difference = session.recall(site, [stream], given=torch.zeros_like(x))
-    assert isinstance(difference, torch.Tensor)
-    answers[left_out] = (answers[kept] + difference * slope).to(x.dtype)
-    return answers
 
 
 def stream_of(conds: Conds, x: torch.Tensor, sigma: float, options: Mapping[str, Any]) -> StreamKey:

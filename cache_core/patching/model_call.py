@@ -18,6 +18,7 @@ class ModelCall:
     """
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.given = args, kwargs
         self.args = list(args)
         self.kwargs = dict(kwargs)
 

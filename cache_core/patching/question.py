@@ -8,10 +8,12 @@ from typing import Any
 
 import torch
 
-from ..session import Decision, Session
+from ..errors import StepCacheError
+from ..session import COMPUTE, Decision, Session
 from ..sites import Site, SiteKind
 from ..streams import StreamCounter, StreamKey
 from ..values import Value, copy, is_on_processor
+from .unforeseen import pass_over
 
 FOLLOWED = "another node's patches need to see this layer compute"
 
@@ -46,6 +48,7 @@ class Question:
         self._is_followed = is_followed
         self.is_measured = is_measured
         self._calls = 0
+        self._is_lost = False
 
     def decide(self, *given: Any) -> Decision:
         """Compute or reuse, for one call of the module with these arguments, streams first."""
@@ -55,13 +58,22 @@ class Question:
                 shapes += (value.shape,)
         # A module that the network calls again must not meet its own earlier value either.
         repeat, self._calls = self._calls, self._calls + 1
-        self._streams = self._counter.sized(
-            self._of_call, shapes, self._batch_axis, self._is_joint, repeat
-        )
-        decision = self._session.decide(self._site, self._streams)
+        try:
+            self._streams = self._counter.sized(
+                self._of_call, shapes, self._batch_axis, self._is_joint, repeat
+            )
+            decision = self._session.decide(self._site, self._streams)
+        except Exception as error:
+            self._compute_instead(error)
+            return COMPUTE
         if decision.reuse and self._is_followed:
             return Decision(reuse=False, forced=FOLLOWED)
         return decision
+
+    def _compute_instead(self, error: Exception) -> None:
+        """What nobody foresaw costs no picture: this call computes and keeps nothing."""
+        self._is_lost = True
+        pass_over(error, self._session.report, str(self._site.kind))
 
     def compute(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call what is saved where the site is reused; its cost is measured in calibrating runs."""
@@ -80,11 +92,22 @@ class Question:
 
     def copy(self, output: Value) -> Value:
         """A copy, where it will be stored and others may write into it before."""
-        return self._session.make(copy, output) if self.is_kept else output
+        try:
+            return self._session.make(copy, output) if self.is_kept else output
+        except Exception as error:
+            self._compute_instead(error)
+            return output
 
     def recall(self) -> Value:
         """The value of all streams, in memory of its own."""
-        value = self._session.recall(self._site, self._streams)
+        try:
+            value = self._session.recall(self._site, self._streams)
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            owner = self._session.rule_of(self._site).owner
+            raise StepCacheError(
+                f"{owner}: what was kept of {self._site} cannot stand in "
+                f"({type(error).__name__}: {error}). Take this node out, and please report it"
+            ) from error
         return _moved(value, 0, self._batch_axis) if self._batch_axis else value
 
     def record(self, output: Value, decision: Decision, base: Value = None) -> None:
@@ -93,6 +116,14 @@ class Question:
         Args:
             base: what the layer was given, where its value is what it added to that.
         """
+        if self._is_lost:
+            return
+        try:
+            self._record(output, decision, base)
+        except Exception as error:
+            self._compute_instead(error)
+
+    def _record(self, output: Value, decision: Decision, base: Value) -> None:
         session = self._session
         # Nearly every layer comes by here in every evaluation: nothing is asked for nothing.
         began = perf_counter() if session.times_storing and self.is_kept else None

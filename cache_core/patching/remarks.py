@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..clock import Timeline
 from ..report import Report
+from ..sites import SiteKind
 from .installation import Installation
+from .planned import Planned
 
 PROVED = "the layers of this unknown model were shown to be reusable on the first step"
 
@@ -49,10 +53,19 @@ NOTHING_TO_COMPARE = (
 NO_STEP = "a run of no step evaluates no model"
 
 
+def on_guidance(planned: Planned, has_met_both: bool) -> Iterator[str]:
+    """Where a method's guidance half found nothing to do."""
+    if any(site.kind is SiteKind.GUIDANCE for site in planned.claimed):
+        if not has_met_both:
+            yield NO_SECOND_BRANCH
+        elif len(planned.assigned) < len(planned.claimed):
+            yield UNEXPECTED_BRANCH
+
+
 def empty_report(installation: Installation, sampler: str) -> Report:
-    """The report of a run that has no step: the latent is handed on."""
+    """The report of a run in which nothing is ours."""
     methods = [method.describe() for method in installation.methods]
-    report = Report(methods, installation.family, sampler, plans={}, idle=NO_STEP)
+    report = Report(methods, installation.family, sampler, plans={})
     report.finish("finished", 0)
     return report
 

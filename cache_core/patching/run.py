@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -18,8 +18,8 @@ from ..sites import SiteKind
 from ..streams import StreamCounter, StreamKey
 from .carried import OfRun
 from .deep_branch import swap_deep_branches
-from .guidance import Conds, Predict, predict_branches, stream_of
-from .hooks import advance
+from .guidance import BOTH, Branches, Conds, Predict, stream_of
+from .hooks import advance, weights_of
 from .installation import Installation
 from .layers import swap_layers
 from .listening import Telling
@@ -32,17 +32,17 @@ from .proof import prove
 from .remarks import (
     NEEDS_BOTH,
     NO_SCALE,
-    NO_SECOND_BRANCH,
     NOTHING_TO_COMPARE,
     ONE_STEP,
     OTHER_NETWORK,
     PROVED,
     STEP_BY_STEP,
-    UNEXPECTED_BRANCH,
     goes_step_by_step,
+    on_guidance,
 )  # fmt: skip
 from .sampling_scale import timeline_of
 from .studying import LEAST_STEPS, Studying
+from .unforeseen import attempted
 
 RUN_KEY = "stepcache_run"
 """Under this key the current run stands in ``transformer_options`` while sampling."""
@@ -78,7 +78,7 @@ class Run(OfRun):
         timeline = timeline_of(model_patcher.get_model_object("model_sampling"), sigmas)
         self._planned = Planned.of(installation, timeline, has_one_branch)
         self._assigned = self._planned.assigned
-        refuse_neighbours(self._assigned, model_patcher.model_options["transformer_options"])
+        refuse_neighbours(self._assigned, model_patcher.model_options)
         self._counter = StreamCounter()
         self._is_announced = False
         self._sigma: float | None = None
@@ -111,7 +111,11 @@ class Run(OfRun):
         self._recorder: Recorder | None = None
         self._session = self._session_for(timeline)
         network = model_patcher.model.diffusion_model
-        self._networks = Networks(self._assigned, installation.access, network)
+        is_calibrating = self.report.is_calibrating
+        sites = {s: is_calibrating or not r.when.never_reuses for s, r in self._assigned.items()}
+        self._networks = Networks(
+            sites, installation.access, network, not installation.needs_proof, self._note
+        )
         self._telling = Telling(installation.listeners, self.report)
         self._telling.step(None)
 
@@ -125,10 +129,13 @@ class Run(OfRun):
         self._recorder = Recorder(timeline.steps, self._prediction.table.lookahead, depth=1)
         return WatchingSession(self._assigned, timeline, self.report, self._recorder)
 
-    def start_evaluation(self, sigma: float) -> None:
-        """The sampler is about to evaluate the model at this noise level."""
-        self._is_announced = True
-        self._begin(sigma)
+    def start_evaluation(self, timestep: Any) -> None:
+        """The sampler is about to evaluate the model at this noise level, shape (batch,)."""
+        # Where it cannot be read, the calls of the model tell it.
+        self._is_announced = False
+        with attempted(self.report, "the beginning of an evaluation"):
+            self._begin(float(timestep.flatten()[0]))
+            self._is_announced = True
 
     def _begin(self, sigma: float) -> None:
         self._sigma = sigma
@@ -163,32 +170,43 @@ class Run(OfRun):
             if self._studying is not None or not self._assigned[site].when.never_reuses
         }
         owners = [method.name for method in self._installation.methods]
-        prove(active, call.x.shape[0], lambda: compute(*call.fresh_args, **call.kwargs), owners)
+        prove(
+            active,
+            call.x.shape[0],
+            lambda: compute(*call.fresh_args, **call.kwargs),
+            owners,
+            diffusion_model,
+        )
         self._note(PROVED)
 
     def answer(
         self,
         diffusion_model: nn.Module,
         call: ModelCall,
-        weights: Hashable,
+        hooks: Any,
         compute: Any,
     ) -> Any:
         """One call of the model, patched.
 
         Args:
-            weights: which weights the network has.
+            hooks: those of LoRAs that the network has now.
             compute: the host's executor of the call.
         """
-        self._tell_time(call.options["sigmas"])
-        # A guider may ask two networks for the same prompt, in any order.
-        asked = (self._branches, id(diffusion_model))
-        streams = call.streams(self._counter, asked, weights)
-        if self._installation.swaps_halves:
-            half = len(streams) // 2
-            streams = streams[half:] + streams[:half]
-        if self._studying is not None:
-            return self._study(self._studying, diffusion_model, call, streams, compute)
-        with self._patched(diffusion_model, call, streams):
+        with ExitStack() as stack:
+            with attempted(self.report, "a call of the model") as entering:
+                self._tell_time(call.options["sigmas"])
+                # A guider may ask two networks for the same prompt, in any order.
+                asked = (self._branches, id(diffusion_model))
+                streams = call.streams(self._counter, asked, weights_of(hooks))
+                if self._installation.swaps_halves:
+                    half = len(streams) // 2
+                    streams = streams[half:] + streams[:half]
+                if self._studying is None:
+                    stack.enter_context(self._patched(diffusion_model, call, streams))
+            if entering.failed:
+                return compute(*call.given[0], **call.given[1])
+            if self._studying is not None:
+                return self._study(self._studying, diffusion_model, call, streams, compute)
             return compute(*call.args, **call.kwargs)
 
     def _study(
@@ -242,37 +260,54 @@ class Run(OfRun):
         predict: Predict,
     ) -> list[torch.Tensor]:
         """One pass over the conditionings, of which a branch may be answered from memory."""
+        branches: Branches | None = None
+        with attempted(self.report, BOTH) as preparing:
+            branches = self._branches_of(model, conds, x, sigma, model_options)
+        if branches is None or preparing.failed:
+            return predict(conds)
+        answers = predict(branches.asked)
+        with attempted(self.report, BOTH) as joining:
+            answers = branches.joined(answers)
+            if self._studying is not None:
+                self._studying.influence.guided(x, sigma, answers)
+        return predict(conds) if joining.failed and branches.is_alone else answers
+
+    def _branches_of(
+        self,
+        model: Any,
+        conds: Conds,
+        x: torch.Tensor,
+        sigma: torch.Tensor,
+        model_options: dict[str, Any],
+    ) -> Branches | None:
+        """What is asked and what is kept of both branches; None where that is not ours to say."""
         self._tell_time(sigma)
         self._branches = len(conds)
         # One list is the pass of another guidance (PAG, SLG) or CFG 1, three are another guider.
         if len(conds) != 2 or None in conds:
-            return predict(conds)
+            return None
         self._has_met_both = True
         site = next((s for s in self._assigned if s.kind is SiteKind.GUIDANCE), None)
         if site is None:
-            return predict(conds)
+            return None
         if self._installation.swaps_halves and x.shape[0] > 1:
             # One branch alone would have its latents exchanged with each other.
             self._note(NEEDS_BOTH)
-            return predict(conds)
+            return None
         assert self._sigma is not None
         advance(model, conds, sigma, model_options)
         options = model_options["transformer_options"]
         (stream,) = self._counter.number([stream_of(conds, x, self._sigma, options)])
-        answers = predict_branches(
-            self._session, site, stream, conds, x, sigma, model, predict, self._note
-        )
-        if self._studying is not None:
-            self._studying.influence.guided(x, sigma, answers)
-        return answers
+        return Branches(self._session, site, stream, conds, x, sigma, model, self._note)
 
     def _note(self, remark: str) -> None:
-        if remark not in self.report.notes:
-            self.report.notes.append(remark)
+        self.report.remark(remark)
 
     def finish(self, outcome: str) -> None:
         """End the run: drop every value, leave the report in the mailbox."""
-        self._note_on_guidance()
+        if not self.report.is_calibrating:
+            for remark in on_guidance(self._planned, self._has_met_both):
+                self._note(remark)
         if self._networks.has_met_another:
             self._note(OTHER_NETWORK)
         if self._recorder is not None and self._prediction is not None:
@@ -283,13 +318,3 @@ class Run(OfRun):
         self._networks.clear()
         self._installation.mailbox.report = self.report
         self._telling.step(None)
-
-    def _note_on_guidance(self) -> None:
-        """Say where a method's guidance half found nothing to do."""
-        claimed = self._planned.claimed
-        if self.report.is_calibrating or not any(s.kind is SiteKind.GUIDANCE for s in claimed):
-            return
-        if not self._has_met_both:
-            self._note(NO_SECOND_BRANCH)
-        elif len(self._assigned) < len(claimed):
-            self._note(UNEXPECTED_BRANCH)

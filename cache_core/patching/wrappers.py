@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from comfy.model_management import InterruptProcessingException
 
 from .guider import has_one_branch, has_steps, name_of, scale_of, sigmas_in
-from .hooks import weights_of
 from .installation import KEY, Installation
 from .model_call import ModelCall
-from .remarks import empty_report
+from .remarks import NO_STEP, empty_report
 from .room import with_room
 from .run import RUN_KEY, Run
+from .unforeseen import attempted
 
 LOG = logging.getLogger("stepcache")
 
@@ -23,16 +24,9 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     guider = executor.class_obj
     options: dict[str, Any] = guider.model_options["transformer_options"]
     installation: Installation = options[KEY]
-    sampler = kwargs["sampler"] if "sampler" in kwargs else args[2]
-    sigmas = sigmas_in(args, kwargs)
-    name = name_of(sampler)
-    if not has_steps(sigmas):
-        installation.mailbox.report = empty_report(installation, name)
+    run = _begun(installation, guider, args, kwargs)
+    if run is None:
         return executor(*args, **kwargs)
-    run = Run(
-        installation, guider.model_patcher, sigmas, name, scale_of(guider),
-        has_one_branch(guider, name),
-    )  # fmt: skip
     options[RUN_KEY] = run
     outcome = "finished"
     try:
@@ -45,8 +39,30 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
         raise
     finally:
         options.pop(RUN_KEY, None)
-        run.finish(outcome)
+        with attempted(run.report, "the end of the run"):
+            run.finish(outcome)
         LOG.info(run.report.summary())
+
+
+def _begun(
+    installation: Installation, guider: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Run | None:
+    """The run that begins; None where nothing of it is ours, which the report then says."""
+    report = empty_report(installation, "unknown")
+    installation.mailbox.report = report
+    with attempted(report, "the run"):
+        sampler = kwargs["sampler"] if "sampler" in kwargs else args[2]
+        sigmas = sigmas_in(args, kwargs)
+        report.sampler = name_of(sampler)
+        if has_steps(sigmas):
+            has_one = has_one_branch(guider, report.sampler)
+            scale = scale_of(guider)
+            patcher = guider.model_patcher
+            return Run(installation, patcher, sigmas, report.sampler, scale, has_one)
+        report.idle = NO_STEP
+    report.idle = report.idle or report.notes[-1]
+    LOG.info(report.summary())
+    return None
 
 
 def predict_noise(executor: Any, x: Any, timestep: Any, *args: Any, **kwargs: Any) -> Any:
@@ -56,22 +72,28 @@ def predict_noise(executor: Any, x: Any, timestep: Any, *args: Any, **kwargs: An
     evaluations, where samplers read it too.
     """
     model_options = kwargs["model_options"] if "model_options" in kwargs else args[0]
-    run: Run | None = model_options["transformer_options"].get(RUN_KEY)
+    run = _run_in(model_options.get("transformer_options"))
     if run is not None:
-        run.start_evaluation(float(timestep.flatten()[0]))
+        run.start_evaluation(timestep)
     return executor(x, timestep, *args, **kwargs)
 
 
 def apply_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     """APPLY_MODEL: patch the network for the length of this call."""
     call = ModelCall(args, kwargs)
-    run: Run | None = call.options.get(RUN_KEY)
+    run = _run_in(call.options)
     if run is None:
         return executor(*args, **kwargs)
     network = _uncompiled(executor.class_obj.diffusion_model)
     run.prove(network, call, executor)
-    hooks = getattr(executor.class_obj.current_patcher, "current_hooks", None)
-    return run.answer(network, call, weights_of(hooks), executor)
+    patcher = getattr(executor.class_obj, "current_patcher", None)
+    return run.answer(network, call, getattr(patcher, "current_hooks", None), executor)
+
+
+def _run_in(options: Any) -> Run | None:
+    """The run that is going on, if these are its options."""
+    run = options.get(RUN_KEY) if isinstance(options, Mapping) else None
+    return run if isinstance(run, Run) else None
 
 
 def _uncompiled(network: Any) -> Any:
@@ -83,7 +105,7 @@ def calc_cond_batch(
     executor: Any, model: Any, conds: Any, x: Any, timestep: Any, options: Any, *args: Any
 ) -> Any:
     """CALC_COND_BATCH: one pass over all conditionings, of which guidance may leave one out."""
-    run: Run | None = options.get("transformer_options", {}).get(RUN_KEY)
+    run = _run_in(options.get("transformer_options"))
 
     def predict(some: Any) -> Any:
         return executor(model, some, x, timestep, options, *args)
