@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import nn
 
 from ..session import Answer, Session
-from ..sites import Site
+from ..sites import Site, SiteKind
 from ..streams import StreamCounter, StreamKey
 from .added import answer_added
 from .attention import answer_core, answer_woven
@@ -34,12 +35,13 @@ def swap_layers(
     """Put dispatchers in place of the forwards, in the order of `layers`, until the swap ends."""
     passing = listen_to_patches(call)
     patches: Mapping[str, Any] = call.options.get("patches", {})
+    around: Mapping[Any, Any] = call.options.get("patches_replace", {}).get("dit", {})
     bound: list[Dispatcher] = []
     is_measured = session.is_measuring
     swap.callback(_release, bound)
     for site, (module, access) in layers.items():
         axis = access.batch_axis if isinstance(access, OwnForward | Added) else 0
-        is_followed = _is_followed(access, patches)
+        is_followed = _is_followed(access, patches) or (bool(around) and _is_inside(site, around))
         question = Question(session, site, counter, streams, axis, is_followed, is_measured)
         if passing is not None and _is_replaceable(site, module):
             answers = answer_parts(question, module, passing)
@@ -60,6 +62,26 @@ def _release(dispatchers: Iterable[Dispatcher]) -> None:
 def _is_followed(access: Access, patches: Mapping[str, Any]) -> bool:
     names = access.followed_by if isinstance(access, OwnForward | AttentionCore) else ()
     return bool(names) and all(patches.get(name) for name in names)
+
+
+_ROW = re.compile(r"(?:^|\.)([^.]*)\.(\d+)(?=\.|$)")
+"""Name of the outermost row of blocks on a path, and the number of the block."""
+
+
+def _is_inside(site: Site, around: Mapping[Any, Any]) -> bool:
+    """Whether another node's patch stands around the block of a layer.
+
+    Such a patch may tell the layers in it apart by the order in which they compute, as
+    spatio-temporal guidance does: they compute together or not at all. Its keys are the name of a
+    row, which only networks with several rows keep to, and a number.
+    """
+    found = _ROW.search(site.path)
+    if site.kind is SiteKind.BLOCK or found is None:
+        return False
+    row, number = found[1], int(found[2])
+    rows = ("double_block", "single_block")
+    names = [name for name in rows if row.startswith(name)] or rows
+    return any((name, number) in around for name in names)
 
 
 def _is_replaceable(site: Site, module: nn.Module) -> bool:

@@ -20,6 +20,7 @@ from .carried import OfRun
 from .deep_branch import swap_deep_branches
 from .guidance import BOTH, Branches, Conds, Predict, stream_of
 from .hooks import advance, weights_of
+from .injected import at_rest
 from .installation import Installation
 from .layers import swap_layers
 from .listening import Telling
@@ -110,12 +111,11 @@ class Run(OfRun):
         self._prediction = self._planned.prediction
         self._recorder: Recorder | None = None
         self._session = self._session_for(timeline)
-        network = model_patcher.model.diffusion_model
-        is_calibrating = self.report.is_calibrating
-        sites = {s: is_calibrating or not r.when.never_reuses for s, r in self._assigned.items()}
-        self._networks = Networks(
-            sites, installation.access, network, not installation.needs_proof, self._note
-        )
+        is_asked = self.report.is_calibrating
+        sites = {s: is_asked or not r.when.never_reuses for s, r in self._assigned.items()}
+        own, is_known = model_patcher.model.diffusion_model, not installation.needs_proof
+        with at_rest(model_patcher):
+            self._networks = Networks(sites, installation.access, own, is_known, self._note)
         self._telling = Telling(installation.listeners, self.report)
         self._telling.step(None)
 
