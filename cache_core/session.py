@@ -63,7 +63,7 @@ class Session:
         self._store = Store()
         self._clock: Clock | None = None
         self._unfit: set[Site] = set()
-        self._open: set[Site] = set()
+        self._open: dict[Site, bool] = {}
         self._plans = plans_of(set(assigned.values()), timeline)
         # By site, because a rule is long to look up: it is all that it says.
         self._plan_of = {site: self._plans[rule] for site, rule in assigned.items()}
@@ -285,15 +285,20 @@ class Session:
         nbytes = {p: n / kept[p] for p, n in self._store.peak_nbytes_of.items() if p in kept}
         return Observation.of(steps, nbytes)
 
-    def leave_open(self, site: Site) -> None:
-        """A site that computes in every step, whatever is stored: others have to see it do so."""
-        self._open.add(site)
+    def meet(self, site: Site, is_open: bool) -> None:
+        """A site in one call of the model.
+
+        Args:
+            is_open: whether it computes in it, whatever is stored: others have to see it do so.
+        """
+        # A patch may be there in the pass of another guidance alone.
+        self._open[site] = is_open and self._open.get(site, True)
 
     def _holds(self, kind: SiteKind, since: int) -> bool:
         """Whether all sites of this kind will be answered for: a value was stored in the step
         `since` or later, and none of them has to compute. Some networks never call some."""
         sites = [site for site in self._assigned if site.kind is kind]
-        if any(site in self._unfit or site in self._open for site in sites):
+        if any(site in self._unfit or self._open.get(site, False) for site in sites):
             return False
         return any(self._store.newest_step(site) >= since for site in sites)
 

@@ -18,7 +18,7 @@ from .deepcache import DeepCache
 from .fastercache import FasterCache
 from .method import Preset
 from .pab import PAB
-from .smoothcache import SmoothCache
+from .smoothcache import SmoothCache, UniformSmoothCache
 from .tgate import TGate
 
 SELF = SiteKind.SELF_ATTENTION
@@ -231,19 +231,20 @@ FORA_SCHEDULES = MappingProxyType({
 for whole blocks is not published: it is for models whose attention is fused with other layers."""
 
 
-def fora(label: str, steps: int) -> SmoothCache:
+def fora(label: str, steps: int) -> SmoothCache | UniformSmoothCache:
     """The uniform baseline: attention and feed-forward, or whole blocks.
 
     Args:
         label: a name in FORA_SCHEDULES.
-        steps: steps of the run, >= 1; the last one is computed in any case.
+        steps: steps of the run, of which the last one is computed in any case; 0 follows the run.
 
     Raises:
-        ConfigError: no steps.
+        ConfigError: the steps are below 0.
     """
-    if steps < 1:
-        raise ConfigError(f"steps is {steps}; expected the steps of the sampler, 1 or more")
+    if steps < 0:
+        raise ConfigError(
+            f"steps is {steps}; expected the steps of the sampler, or 0 to follow those of the run"
+        )
     interval, kinds = FORA_SCHEDULES[label]
-    compute = tuple(step % interval == 0 or step == steps - 1 for step in range(steps))
-    rows = tuple((kind, None, compute) for kind in kinds)
-    return SmoothCache(rows, label, is_for_any_model=True)
+    uniform = UniformSmoothCache(interval, kinds, label)
+    return uniform.over(steps) if steps else uniform

@@ -46,8 +46,7 @@ class Question:
         self._batch_axis = batch_axis
         self._is_joint = site.kind in (SiteKind.JOINT_ATTENTION, SiteKind.BLOCK)
         self._is_followed = is_followed
-        if is_followed:
-            session.leave_open(site)
+        session.meet(site, is_followed)
         self.is_measured = is_measured
         self._calls = 0
         self._is_lost = False
