@@ -71,6 +71,8 @@ class Branches:
             self._kept = COND
             note(KEEPS_COND)
         self._left_out = UNCOND if self._kept == COND else COND
+        if sigma.shape not in ((1,), x.shape[:1]) or not sigma.is_floating_point():
+            raise ValueError(f"noise levels of shape {tuple(sigma.shape)} and {sigma.dtype}")
         self._slope = _slope(model.model_sampling, sigma, x)
         self.is_alone = self._decision.reuse
         """Whether one branch runs."""

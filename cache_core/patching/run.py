@@ -41,7 +41,7 @@ from .remarks import (
     goes_step_by_step,
     on_guidance,
 )  # fmt: skip
-from .sampling_scale import timeline_of
+from .sampling_scale import level_of, timeline_of
 from .studying import LEAST_STEPS, Studying
 from .unforeseen import attempted
 
@@ -134,7 +134,7 @@ class Run(OfRun):
         # Where it cannot be read, the calls of the model tell it.
         self._is_announced = False
         with attempted(self.report, "the beginning of an evaluation"):
-            self._begin(float(timestep.flatten()[0]))
+            self._begin(level_of(timestep))
             self._is_announced = True
 
     def _begin(self, sigma: float) -> None:
@@ -150,7 +150,7 @@ class Run(OfRun):
         """For guiders that predict without the host's PREDICT_NOISE: the call knows the sigma."""
         if self._is_announced:
             return
-        sigma = float(sigmas.flatten()[0])
+        sigma = level_of(sigmas)
         if sigma != self._sigma:
             self._begin(sigma)
 

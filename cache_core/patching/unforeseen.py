@@ -14,6 +14,10 @@ from ..report import Report
 LOG = logging.getLogger("stepcache")
 
 
+TOLD = "was computed without Step Cache"
+"""Part of every note about an error that nobody foresaw."""
+
+
 class Attempt:
     """Whether what was tried went well."""
 
@@ -59,6 +63,6 @@ def pass_over(error: Exception, report: Report, what: str) -> None:
 def unforeseen(what: str, error: Exception) -> str:
     """The note about an error that nobody foresaw."""
     return (
-        f"{what} was computed without Step Cache, which another node gave something that it does "
+        f"{what} {TOLD}, which another node gave something that it does "
         f"not know ({type(error).__name__}: {error}); the picture is as without it"
     )

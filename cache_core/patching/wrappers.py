@@ -23,7 +23,10 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     """OUTER_SAMPLE: begin a run before the model is loaded, end it whatever happens."""
     guider = executor.class_obj
     options: dict[str, Any] = guider.model_options["transformer_options"]
-    installation: Installation = options[KEY]
+    installation = options.get(KEY)
+    if not isinstance(installation, Installation):
+        LOG.warning("Step Cache: another node dropped the settings of this model; it runs as it is")
+        return executor(*args, **kwargs)
     run = _begun(installation, guider, args, kwargs)
     if run is None:
         return executor(*args, **kwargs)
@@ -72,7 +75,7 @@ def predict_noise(executor: Any, x: Any, timestep: Any, *args: Any, **kwargs: An
     evaluations, where samplers read it too.
     """
     model_options = kwargs["model_options"] if "model_options" in kwargs else args[0]
-    run = _run_in(model_options.get("transformer_options"))
+    run = _run_in(_inner(model_options))
     if run is not None:
         run.start_evaluation(timestep)
     return executor(x, timestep, *args, **kwargs)
@@ -90,6 +93,11 @@ def apply_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     return run.answer(network, call, getattr(patcher, "current_hooks", None), executor)
 
 
+def _inner(options: Any) -> Any:
+    """Those of the transformer among a model's options."""
+    return options.get("transformer_options") if isinstance(options, Mapping) else None
+
+
 def _run_in(options: Any) -> Run | None:
     """The run that is going on, if these are its options."""
     run = options.get(RUN_KEY) if isinstance(options, Mapping) else None
@@ -105,7 +113,7 @@ def calc_cond_batch(
     executor: Any, model: Any, conds: Any, x: Any, timestep: Any, options: Any, *args: Any
 ) -> Any:
     """CALC_COND_BATCH: one pass over all conditionings, of which guidance may leave one out."""
-    run = _run_in(options.get("transformer_options"))
+    run = _run_in(_inner(options))
 
     def predict(some: Any) -> Any:
         return executor(model, some, x, timestep, options, *args)
