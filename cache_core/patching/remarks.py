@@ -65,7 +65,9 @@ def on_guidance(planned: Planned, has_met_both: bool) -> Iterator[str]:
 def empty_report(installation: Installation, sampler: str) -> Report:
     """The report of a run in which nothing is ours."""
     methods = [method.describe() for method in installation.methods]
-    report = Report(methods, installation.family, sampler, plans={})
+    report = Report(
+        methods, installation.family, sampler, plans={}, timeline=None, layers={}, notes=[]
+    )
     report.finish("finished", 0)
     return report
 
