@@ -64,19 +64,24 @@ def _is_followed(access: Access, patches: Mapping[str, Any]) -> bool:
     return bool(names) and all(patches.get(name) for name in names)
 
 
+_SEPARATE = frozenset({
+    SiteKind.SELF_ATTENTION, SiteKind.CROSS_ATTENTION, SiteKind.TEMPORAL_ATTENTION,
+})  # fmt: skip
+
 _ROW = re.compile(r"(?:^|\.)([^.]*)\.(\d+)(?=\.|$)")
 """Name of the outermost row of blocks on a path, and the number of the block."""
 
 
 def _is_inside(site: Site, around: Mapping[Any, Any]) -> bool:
-    """Whether another node's patch stands around the block of a layer.
+    """Whether another node's patch stands around the block of one of several attentions.
 
-    Such a patch may tell the layers in it apart by the order in which they compute, as
-    spatio-temporal guidance does: they compute together or not at all. Its keys are the name of a
-    row, which only networks with several rows keep to, and a number.
+    Such a patch may tell them apart by the order in which they compute, as spatio-temporal guidance
+    does: they compute together. Attention over prompt and picture at once is alone in its block.
+    Keys of patches are the name of a row, which only networks with several rows keep to, and a
+    number.
     """
     found = _ROW.search(site.path)
-    if site.kind is SiteKind.BLOCK or found is None:
+    if site.kind not in _SEPARATE or found is None:
         return False
     row, number = found[1], int(found[2])
     rows = ("double_block", "single_block")

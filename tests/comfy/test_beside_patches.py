@@ -99,18 +99,18 @@ def test_with_nothing_reused_they_are_bit_identical() -> None:
     assert torch.equal(_skipping(toys.load("ltxv"), PAB(1, 1, 1, WHOLE))[0], plain)
 
 
-def test_a_patch_around_one_row_leaves_the_other_row_alone() -> None:
-    model = toys.load("flux").clone()
-    model.set_model_patch_replace(
-        lambda args, extra: extra["original_block"](args), "dit", "single_block", 0
-    )
+@pytest.mark.parametrize("name", ["flux", "sd3"])
+def test_attention_that_is_alone_in_its_block_reuses_under_a_patch(name: str) -> None:
+    def around(args: Any, extra: Any) -> Any:
+        return extra["original_block"](args)
+
+    model = toys.load(name).clone()
+    for row in ("double_block", "single_block"):
+        model.set_model_patch_replace(around, "dit", row, 0)
     patched = attach(model, PAB(2, 1, 1, WHOLE))
-    toys.sample(patched, "flux")
-    counts = last_report(patched).forced
-    single = sum(s.path.startswith("single_blocks.0") for s in installation_of(patched).assigned
-                 if s.kind is SiteKind.JOINT_ATTENTION)  # fmt: skip
-    assert single == 1
-    assert counts[SiteKind.JOINT_ATTENTION, FOLLOWED] == 6, "one layer and two prompts, in 3 steps"
+    toys.sample(patched, name)
+    assert last_report(patched).strip_of(SiteKind.JOINT_ATTENTION) == "CRCRCR"
+    assert not last_report(patched).forced
 
 
 @pytest.mark.parametrize("steps", [6])

@@ -209,7 +209,7 @@ SETUPS = [
     ),
     Setup(
         "patched blocks", ("flux", "sd3", "qwen", "wan"), patch=_added_to_blocks,
-        methods=("PAB", "PAB blocks"),
+        methods=("PAB", "PAB blocks"), forced=WATCHED,
     ),
     # The reference's tokens take part in the first step only.
     Setup(
