@@ -12,7 +12,7 @@ from ..cache_core.calibration.file import is_calibration
 from ..cache_core.errors import ConfigError
 from ..cache_core.methods import CalibratedSmoothCache, SmoothCache, UniformSmoothCache
 from ..cache_core.methods.dit_xl import DIT_XL_SCHEDULES, dit_xl
-from ..cache_core.methods.presets import FORA_SCHEDULES, fora
+from ..cache_core.methods.presets import FORA_SCHEDULES, fora, uniform
 from ..cache_core.methods.smoothcache import ASSUMED_STEPS
 from ..cache_core.schedule_file import read_bytes, read_schedule
 from . import inputs, library, picture
@@ -218,7 +218,7 @@ def _method(desk: Desk, schedule: str, steps: int, wish: Wish) -> Scheduled:
             f"with SmoothCache Calibrate"
         )
     if schedule in FORA_SCHEDULES:
-        return fora(schedule, steps)
+        return fora(schedule, steps) if steps else uniform(schedule)
     if schedule in DIT_XL_SCHEDULES:
         return dit_xl(schedule, steps)
     return SmoothCache(read_schedule(library.path_of(schedule)), schedule)

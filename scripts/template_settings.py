@@ -153,7 +153,7 @@ def _templates() -> list[Path]:
 
 def _setting(graph: Graph, node: dict[str, Any]) -> dict[str, Any] | None:
     """What a sampler is set to: a line of the table; None of other nodes."""
-    widgets = node.get("widgets_values")
+    widgets: Any = node.get("widgets_values")
     try:
         if node["type"] == "KSampler":
             _, _, steps, cfg, sampler, scheduler, denoise = widgets[:7]
@@ -217,7 +217,7 @@ def main() -> None:
     import pack
 
     pack.load()
-    host.boot()
+    host.boot(cpu=True)
     import templates
 
     print("\n".join(templates.table(templates.settings())))

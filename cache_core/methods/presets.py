@@ -231,20 +231,28 @@ FORA_SCHEDULES = MappingProxyType({
 for whole blocks is not published: it is for models whose attention is fused with other layers."""
 
 
-def fora(label: str, steps: int) -> SmoothCache | UniformSmoothCache:
-    """The uniform baseline: attention and feed-forward, or whole blocks.
+def uniform(label: str) -> UniformSmoothCache:
+    """The uniform baseline, attention and feed-forward or whole blocks, for the steps of any run.
 
     Args:
         label: a name in FORA_SCHEDULES.
-        steps: steps of the run, of which the last one is computed in any case; 0 follows the run.
+    """
+    interval, kinds = FORA_SCHEDULES[label]
+    return UniformSmoothCache(interval, kinds, label)
+
+
+def fora(label: str, steps: int) -> SmoothCache:
+    """The same for one number of steps.
+
+    Args:
+        label: a name in FORA_SCHEDULES.
+        steps: steps of the run, >= 1; the last one is computed in any case.
 
     Raises:
-        ConfigError: the steps are below 0.
+        ConfigError: no steps.
     """
-    if steps < 0:
+    if steps < 1:
         raise ConfigError(
             f"steps is {steps}; expected the steps of the sampler, or 0 to follow those of the run"
         )
-    interval, kinds = FORA_SCHEDULES[label]
-    uniform = UniformSmoothCache(interval, kinds, label)
-    return uniform.over(steps) if steps else uniform
+    return uniform(label).over(steps)

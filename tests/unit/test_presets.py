@@ -15,6 +15,7 @@ from stepcache.cache_core.methods.presets import (
     PAB_PRESETS,
     TGATE_PRESETS,
     fora,
+    uniform,
 )
 from stepcache.cache_core.rules import plans_of
 
@@ -291,7 +292,7 @@ def test_fora_needs_steps() -> None:
 @pytest.mark.parametrize("label", FORA_SCHEDULES)
 @pytest.mark.parametrize("steps", [1, 2, 3, 4, 8, 20, 50])
 def test_with_steps_0_a_uniform_schedule_is_that_of_the_run(label: str, steps: int) -> None:
-    following = fora(label, 0)
+    following = uniform(label)
     assert following.fitted(Timeline.even(steps)) == fora(label, steps)
     assert following.rules() == fora(label, 20).rules()
     assert label in following.describe()
