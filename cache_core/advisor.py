@@ -63,7 +63,7 @@ class Advised(Method):
 
     @property
     def notes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.method.notes
+        return tuple(dict.fromkeys((*self.calibration.remarks, *self.method.notes)))
 
     def rules(self) -> tuple[Rule, ...]:
         return self.method.rules()
@@ -157,7 +157,8 @@ class Advisor:
         ranked = sorted(best.values(), key=lambda candidate: candidate.rank(speedup))
         first = ranked[0]
         method = Advised(first.method, self.calibration, first.prediction)
-        return Advice(method, first.prediction, _reason(ranked, speedup))
+        reason = "\n".join([_reason(ranked, speedup), *self.calibration.remarks])
+        return Advice(method, first.prediction, reason)
 
     def _smoothcache(self, speedup: float, label: str) -> Iterator[_Candidate]:
         """Of these the schedule itself follows from the wished speedup."""

@@ -24,5 +24,9 @@ class RuleConflictError(StepCacheError):
     """Two methods claim the same site."""
 
 
+class EffortError(StepCacheError):
+    """A question would take more work than whoever answers it may spend."""
+
+
 class UnsupportedHostError(StepCacheError, ImportError):
     """The program that loads the pack lacks what it is built on."""

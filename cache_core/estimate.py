@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 import numpy as np
 
+from .effort import spend
 from .sites import Part, SiteKind, name_of
 
 Shares = Mapping[Part, float]
@@ -46,14 +47,19 @@ class Observation:
     Args:
         seen: its steps, by what was reused in them.
         value_nbytes: bytes of one kept value of a part's site, all streams together.
+        starts: the blocks with which rows of blocks begin, by index; what a row adds is one value.
     """
 
     seen: tuple[Seen, ...]
     value_nbytes: Mapping[Part, float]
+    starts: tuple[int, ...] = ()
 
     @classmethod
     def of(
-        cls, steps: Sequence[tuple[Shares, float, float]], value_nbytes: Mapping[Part, float]
+        cls,
+        steps: Sequence[tuple[Shares, float, float]],
+        value_nbytes: Mapping[Part, float],
+        starts: Iterable[int] = (),
     ) -> Observation:
         """From what was reused in every step, its seconds, and those of them in which was stored.
 
@@ -69,7 +75,7 @@ class Observation:
         for reused, each in found.items():
             taken, storing = (median(one) for one in zip(*each, strict=True))
             seen.append(Seen(dict(reused), taken, len(each), storing))
-        return cls(tuple(seen), dict(value_nbytes))
+        return cls(tuple(seen), dict(value_nbytes), tuple(starts))
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
@@ -84,6 +90,7 @@ class Observation:
                 for each in self.seen
             ],
             "value_bytes": {name_of(part): n for part, n in self.value_nbytes.items()},
+            "row_starts": list(self.starts),
         }
 
     @property
@@ -93,7 +100,7 @@ class Observation:
         full = self._full
         if full is not None and full.steps >= ENOUGH:
             return full.seconds - full.storing
-        return self._reckoned({}) if self.seen else None
+        return self._reckoning()({}) if self.seen else None
 
     @property
     def _full(self) -> Seen | None:
@@ -116,30 +123,37 @@ class Observation:
         seconds = {_told(each.reused): each.seconds for each in self.seen}
         if self._full is None or self._full.steps < ENOUGH:
             seconds[frozenset()] = full
+        reckoned = self._reckoning()
         for shares in planned:
             if _told(shares) not in seconds:
-                found = self._reckoned(shares)
+                found = reckoned(shares)
                 if found is None:
                     return None
                 seconds[_told(shares)] = found
         total = sum(seconds[_told(shares)] for shares in planned)
         return full * len(planned) / total if full > 0 and total > 0 else None
 
-    def _reckoned(self, shares: Shares) -> float | None:
+    def _reckoning(self) -> Callable[[Shares], float | None]:
         """Seconds of a step that was not seen, by least squares over those that were."""
         parts = sorted({part for each in self.seen for part in each.reused}, key=name_of)
-        if not {part for part, share in shares.items() if share}.issubset(parts):
-            return None
+        spend(len(self.seen) * (len(parts) + 1) ** 2 / 10)
         weights = np.sqrt([each.steps for each in self.seen])
         features = np.array([_features(each.reused, parts) for each in self.seen])
         weighed = features * weights[:, None]
         inverse = np.linalg.pinv(weighed)
-        wanted = np.array(_features(shares, parts))
-        # What lies outside of the space that the seen steps span, they say nothing about.
-        if np.abs(wanted @ inverse @ weighed - wanted).max() > TOLERANCE:
-            return None
         seconds = np.array([each.seconds - each.storing for each in self.seen]) * weights
-        return max(float(wanted @ inverse @ seconds), 0.0)
+
+        def reckoned(shares: Shares) -> float | None:
+            if not {part for part, share in shares.items() if share}.issubset(parts):
+                return None
+            spend(len(self.seen) * (len(parts) + 1) / 100)
+            wanted = np.array(_features(shares, parts))
+            # What lies outside of the space that the seen steps span, they say nothing about.
+            if np.abs(wanted @ inverse @ weighed - wanted).max() > TOLERANCE:
+                return None
+            return max(float(wanted @ inverse @ seconds), 0.0)
+
+        return reckoned
 
     def nbytes(self, values: Mapping[Part, int]) -> float | None:
         """Bytes that a run will keep; None where the observed one kept nothing of a part.

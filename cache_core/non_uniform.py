@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .clock import Clock
+from .clock import Clock, Timeline
+from .effort import spend
 from .errors import ConfigError
 from .schedules import Interval, Schedule
 
@@ -39,6 +40,11 @@ class NonUniform(Schedule):
     def may_reuse(self, clock: Clock) -> bool:
         return clock.step not in self.computed_steps(clock.steps)
 
+    def laid_out(self, timeline: Timeline) -> tuple[bool, ...]:
+        # The list is made once for all steps, not anew for each of them.
+        computed = frozenset(self.computed_steps(timeline.steps))
+        return tuple(step not in computed for step in range(timeline.steps))
+
     def computed_steps(self, steps: int) -> tuple[int, ...]:
         """The steps that compute in a run of `steps` steps.
 
@@ -50,6 +56,7 @@ class NonUniform(Schedule):
             return tuple(range(steps))
         power = self.power
         while power > 1.0:
+            spend(count)
             chosen = _gathered(steps, count, self.center, power)
             if len(chosen) == count and chosen[-1] < steps:
                 return chosen

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from .clock import Timeline
+from .effort import spend
 from .schedules import Schedule
 
 
@@ -22,9 +23,9 @@ class Plan:
 
     @classmethod
     def of(cls, schedule: Schedule, timeline: Timeline) -> Plan:
-        """Ask the schedule at every step. Step 0 computes: nothing can be stored before it."""
-        asked = tuple(schedule.may_reuse(timeline.clock(step)) for step in range(timeline.steps))
-        return cls((False, *asked[1:]))
+        """Ask the schedule about the run. Step 0 computes: nothing can be stored before it."""
+        spend(timeline.steps)
+        return cls((False, *schedule.laid_out(timeline)[1:]))
 
     def computing_at(self, steps: Iterable[int]) -> Plan:
         """The same plan, except that these steps compute; those beyond the run do not matter."""

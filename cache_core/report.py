@@ -97,6 +97,10 @@ class Report:
             if remark not in self.notes:
                 self.notes.append(remark)
 
+    def answers(self) -> int:
+        """How often a site was asked until now."""
+        return self.total_computed + self.total_reused
+
     def add_storing(self, step: int, seconds: float) -> None:
         """Record that so much of a step went into keeping something for later ones."""
         with self._lock:

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 
 from .approximators import Approximator
 from .clock import Timeline
+from .effort import spend
 from .errors import RuleConflictError
 from .plan import Plan
 from .schedules import Schedule
@@ -52,8 +54,9 @@ def assign(rules: Sequence[Rule], sites: Iterable[Site]) -> dict[Site, Rule]:
         RuleConflictError: two rules claim one site, or one a whole block and one a layer in it.
     """
     assigned: dict[Site, Rule] = {}
+    candidates = _Candidates(rules)
     for site in sites:
-        claims = [rule for rule in rules if rule.where.matches(site)]
+        claims = candidates.of(site)
         active = [rule for rule in claims if not rule.when.never_reuses]
         if len(active) > 1:
             first, second = active[0].owner, active[1].owner
@@ -65,6 +68,28 @@ def assign(rules: Sequence[Rule], sites: Iterable[Site]) -> dict[Site, Rule]:
             assigned[site] = (active or claims)[0]
     _refuse_layers_in_blocks(assigned)
     return assigned
+
+
+class _Candidates:
+    """Rules by what they may claim: a schedule may have one for each of a thousand layers."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._by_kind: dict[tuple[SiteKind, int | None], list[tuple[int, Rule]]] = {}
+        for order, rule in enumerate(rules):
+            indices = rule.where.indices
+            spend(len(indices or ()) + 1)
+            for index in (None,) if indices is None else indices:
+                self._by_kind.setdefault((rule.where.kind, index), []).append((order, rule))
+
+    def of(self, site: Site) -> list[Rule]:
+        """Those that claim a site, in the order of the rules."""
+        found = [
+            *self._by_kind.get((site.kind, None), ()),
+            *self._by_kind.get((site.kind, site.index), ()),
+        ]
+        spend(len(found) + 1)
+        found.sort(key=itemgetter(0))
+        return [rule for _, rule in found if rule.where.matches(site)]
 
 
 def _refuse_layers_in_blocks(assigned: Mapping[Site, Rule]) -> None:
@@ -99,6 +124,8 @@ def plans_of(
         ConfigError: a schedule does not fit this run.
     """
     planned = planned or partial(Plan.of, timeline=timeline)
+    rules = tuple(rules)
+    spend(len(rules) * timeline.steps)
     plans = {
         # As many outputs as are combined have to be computed before the first reuse.
         rule: planned(rule.when).computing_at(range(rule.what.needs))
@@ -115,20 +142,6 @@ def plans_of(
         rule: plan if plan is guidance else plan.with_branches(guidance)
         for rule, plan in plans.items()
     }
-
-
-def values_of(assigned: Mapping[Site, Rule], plans: Mapping[Rule, Plan]) -> dict[Part, int]:
-    """How many values are kept of each part's sites, for one stream, when most are.
-
-    Args:
-        assigned: the rule of every claimed site.
-        plans: what these rules will do.
-    """
-    counts: Counter[Part] = Counter()
-    for site, rule in assigned.items():
-        if any(plans[rule].reuse):
-            counts[part_of(site)] += rule.what.remembers
-    return {part: count for part, count in counts.items() if count}
 
 
 def coverage_of(assigned: Mapping[Site, Rule], layers: Mapping[str, int]) -> dict[Part, float]:

@@ -7,10 +7,11 @@ are read with the same care: what serves both takes the word for the file as `no
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
+from .effort import spend
 from .errors import ConfigError
 from .sites import SiteKind
 
@@ -37,13 +38,29 @@ COMPONENTS = {
 
 INDEX_DIGITS = 4
 
+MOST_NAMED = 5
+"""Rows that a remark names."""
 
-def read_schedule(path: Path) -> Rows:
+
+class ScheduleFile(NamedTuple):
+    """What a schedule file holds.
+
+    Args:
+        rows: of layers that are known.
+        remarks: for the person; on rows that were passed over.
+    """
+
+    rows: Rows
+    remarks: tuple[str, ...] = ()
+
+
+def read_schedule(path: Path) -> ScheduleFile:
     """The rows of a schedule file.
 
     A key is a component, or a component, a hyphen and the number of the layer among those of its
     kind, from 0; the latter wins. The first entry of a row may be 0 and is computed nonetheless,
-    because nothing is stored before it.
+    because nothing is stored before it. Components that are not known are passed over beside others
+    that are.
 
     Raises:
         ConfigError: the file cannot be read, or is no such schedule.
@@ -51,7 +68,7 @@ def read_schedule(path: Path) -> Rows:
     return parse_schedule(path, read_bytes(path))
 
 
-def parse_schedule(path: Path, data: bytes) -> Rows:
+def parse_schedule(path: Path, data: bytes) -> ScheduleFile:
     """The rows in the contents of a schedule file.
 
     Raises:
@@ -64,14 +81,26 @@ def parse_schedule(path: Path, data: bytes) -> Rows:
     if not found:
         raise refusal(path, "has no rows", "expected at least one, for example for attn")
     rows: dict[tuple[SiteKind, int | None], tuple[str, tuple[bool, ...]]] = {}
+    known = [name for name, _ in found if _component(name) in COMPONENTS]
+    passed_over = [shown(name) for name, _ in found if name not in known] if known else []
     for name, entries in found:
+        if known and name not in known:
+            continue
         place = _place(path, name)
         if place in rows:
             same = f"has {shown(rows[place][0])} and {shown(name)}, which are the same layers"
             raise refusal(path, same, "keep one of the two")
         rows[place] = name, _row(path, name, entries)
     _check_lengths(path, {name: len(row) for name, row in rows.values()})
-    return tuple((kind, index, row) for (kind, index), (_, row) in rows.items())
+    remarks: tuple[str, ...] = ()
+    if passed_over:
+        remarks = (
+            f"rows of the schedule {path.name} were passed over, because this version of Step "
+            f"Cache knows no such layers: {some_of(passed_over)}",
+        )
+    return ScheduleFile(
+        tuple((kind, index, row) for (kind, index), (_, row) in rows.items()), remarks
+    )
 
 
 def read_bytes(path: Path, noun: str = "schedule", limit: int = SIZE_LIMIT) -> bytes:
@@ -123,6 +152,7 @@ def parse_json(
     Raises:
         ConfigError: it is no JSON.
     """
+    spend(len(data) / 8)
     try:
         text = data.decode("utf-8-sig")
         return json.loads(text, object_pairs_hook=pairs, parse_constant=_refuse_constant)
@@ -158,6 +188,16 @@ class _Pairs(list[tuple[str, Any]]):
 
 def _refuse_constant(word: str) -> None:
     raise ValueError(f"{word} is no JSON value")
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first of many names."""
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _component(name: str) -> str:
+    return name.partition("-")[0]
 
 
 def _place(path: Path, name: str) -> tuple[SiteKind, int | None]:

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from .clock import Clock
+from .clock import Clock, Timeline
 from .errors import ConfigError
 
 PERCENT_TOLERANCE = 1e-6
@@ -21,6 +21,10 @@ class Schedule(ABC):
     @abstractmethod
     def may_reuse(self, clock: Clock) -> bool:
         """Whether a stored value may be used at this moment."""
+
+    def laid_out(self, timeline: Timeline) -> tuple[bool, ...]:
+        """`may_reuse` at every step of a run."""
+        return tuple(self.may_reuse(timeline.clock(step)) for step in range(timeline.steps))
 
     @property
     def never_reuses(self) -> bool:
@@ -44,6 +48,14 @@ class Both(Schedule):
     def may_reuse(self, clock: Clock) -> bool:
         return self.left.may_reuse(clock) and self.right.may_reuse(clock)
 
+    def laid_out(self, timeline: Timeline) -> tuple[bool, ...]:
+        # The other one is not asked about a run where its answer does not count: it may refuse it.
+        left = self.left.laid_out(timeline)
+        if not any(left):
+            return left
+        right = self.right.laid_out(timeline)
+        return tuple(one and other for one, other in zip(left, right, strict=True))
+
     @property
     def never_reuses(self) -> bool:
         return self.left.never_reuses or self.right.never_reuses
@@ -58,6 +70,13 @@ class Either(Schedule):
 
     def may_reuse(self, clock: Clock) -> bool:
         return self.left.may_reuse(clock) or self.right.may_reuse(clock)
+
+    def laid_out(self, timeline: Timeline) -> tuple[bool, ...]:
+        left = self.left.laid_out(timeline)
+        if all(left):
+            return left
+        right = self.right.laid_out(timeline)
+        return tuple(one or other for one, other in zip(left, right, strict=True))
 
     @property
     def never_reuses(self) -> bool:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from .approximators import BranchMean, Reuse
 from .clock import Clock, Timeline
+from .decisions import (
+    COMPUTE,
+    NOT_SETTLED,
+    NOT_STORED,
+    OTHER_WEIGHTS,
+    REUSE,
+    TOO_OFTEN,
+    TOO_OLD,
+    UNFIT,
+    Decision,
+)  # fmt: skip
 from .errors import StepCacheError
 from .estimate import Observation
 from .report import Report
-from .rules import Rule, coverage_of, plans_of, values_of
+from .rows import Row, rows_of, starts_of, values_of
+from .rules import Rule, coverage_of, plans_of
 from .sites import Site, SiteKind
 from .store import Entry, Store
 from .streams import StreamKey
-from .values import Value, difference, is_alike, is_value, join, split
+from .values import Value, difference, is_alike, is_value, join, moved, split
 
 Compute = Callable[..., Any]
 """A function as it was before ours stood in for it: the host's own, or another node's."""
@@ -26,25 +37,6 @@ Answer = Callable[[Compute, tuple[Any, ...], dict[str, Any]], Any]
 MAX_EVALUATIONS_PER_STEP = 3
 """Evaluations that a stored value may serve, per step of its age. Heun, SDE and SEEDS samplers need
 up to three; an adaptive sampler that stays longer inside a step gets a fresh value instead."""
-
-NOT_STORED = "nothing stored yet for this conditioning, size or window"
-NOT_SETTLED = "the step that should have stored what this builds on did not run"
-TOO_OLD = "the step that should have computed it did not run"
-OTHER_WEIGHTS = "the weights have changed since, by the schedule of a LoRA hook"
-UNFIT = "what the layer returned cannot be divided among the prompts of the batch"
-TOO_OFTEN = "the sampler evaluated this step more often than a stored value may serve"
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Whether a site reuses, and why it computes although reuse was planned."""
-
-    reuse: bool
-    forced: str | None = None
-
-
-# Nearly every decision is one of these two, and every layer asks for one in every evaluation.
-COMPUTE, REUSE = Decision(reuse=False), Decision(reuse=True)
 
 
 class Session:
@@ -67,6 +59,12 @@ class Session:
         self._plans = plans_of(set(assigned.values()), timeline)
         # By site, because a rule is long to look up: it is all that it says.
         self._plan_of = {site: self._plans[rule] for site, rule in assigned.items()}
+        self._starts = starts_of(assigned)
+
+    @property
+    def rows(self) -> list[Row]:
+        """Blocks of which what they add may be kept as one sum."""
+        return rows_of(self._assigned, self._plans, self._starts)
 
     @property
     def store(self) -> Store:
@@ -107,19 +105,21 @@ class Session:
         step = self.clock.step
         if not plan.reuse[step]:
             return COMPUTE
+        if streams[0].doubt:
+            return Decision(reuse=False, forced=streams[0].doubt)
         source = plan.source(step)
         if rule.rests_on is not None and not self._holds(rule.rests_on, source):
             return Decision(reuse=False, forced=NOT_SETTLED)
         if rule.what.needs == 0:
             return REUSE
         for stream in streams:
-            entry = self._store.get(site, stream)
+            entry = self._store.get(site, stream) or self._store.joined(site, stream)
             if entry is None or len(entry.past) < rule.what.needs:
                 reason = UNFIT if site in self._unfit else NOT_STORED
                 return Decision(reuse=False, forced=reason)
             if entry.step < source:
                 return Decision(reuse=False, forced=TOO_OLD)
-            if entry.weights != stream.weights:
+            if entry.weights != stream.weights and entry.partner != stream:
                 return Decision(reuse=False, forced=OTHER_WEIGHTS)
             if entry.reuses >= MAX_EVALUATIONS_PER_STEP * max(step - entry.step, 1):
                 return Decision(reuse=False, forced=TOO_OFTEN)
@@ -150,36 +150,22 @@ class Session:
         rule = self._assigned[site]
         reuse = Reuse(self.clock, self._plan_of[site], given)
         if isinstance(rule.what, BranchMean) and rule.what.merges_branches(self.clock.step):
-            self._merge_branches(rule.what, site, streams)
+            for stream in streams:
+                self._store.join(site, stream, rule.what.merge)
         values: list[Value] = []
         for stream in streams:
             if rule.what.needs == 0:
                 values.append(rule.what.approximate((), reuse)[0])
                 continue
             entry = self._entry(site, stream)
+            if stream.device is not None:
+                entry.past = tuple(moved(value, stream.device) for value in entry.past)
             value, entry.past = rule.what.approximate(entry.past, reuse)
             values.append(value)
-            entry.reuses += 1
+            # An entry of two branches is as old whichever of them is asked for.
+            entry.reuses += entry.partner != stream
         self._report.count(site.kind, reuse.clock.step, reused=True, streams=len(streams))
         return join(values)
-
-    def _merge_branches(self, what: BranchMean, site: Site, streams: Sequence[StreamKey]) -> None:
-        """Replace the entries of two branches by their mean, the first time one is asked for.
-
-        Only ever two branches of one picture: with several prompts on one side every stream keeps
-        its own value, and so it does where there is no second branch.
-        """
-        found = {stream: self._store.partners(site, stream) for stream in streams}
-        entries = {stream: self._entry(site, stream) for stream in streams}
-        for stream, entry in entries.items():
-            if len(found[stream]) != 1:
-                continue
-            ((partner, other),) = found[stream].items()
-            if partner.cond == stream.cond or other.step != entry.step:
-                continue
-            self._store.put(site, stream, what.merge(entry.past, other.past), entry.step)
-            if partner not in entries:
-                self._store.drop(site, partner)
 
     def keeps(self, site: Site) -> bool:
         """Whether what the current step computes at a site may be needed later."""
@@ -193,6 +179,7 @@ class Session:
         output: Value,
         decision: Decision,
         base: Value = None,
+        head: Site | None = None,
     ) -> None:
         """Store what was computed, if anything will reuse it, and count it as computed.
 
@@ -200,25 +187,39 @@ class Session:
 
         Args:
             base: what is stored of the output is what it adds to this.
+            head: the site to whose value it is added, if it fits; else it is stored by itself.
         """
         if self.is_beside:
             return
         self._report.count(
             site.kind, self.clock.step, reused=False, streams=len(streams), forced=decision.forced
         )
-        if self.keeps(site):
-            self._take(site, streams, output, base)
+        if self.keeps(site) and not streams[0].doubt:
+            self._take(site, streams, output, base, head)
 
-    def _take(self, site: Site, streams: Sequence[StreamKey], output: Value, base: Value) -> None:
+    def _take(
+        self,
+        site: Site,
+        streams: Sequence[StreamKey],
+        output: Value,
+        base: Value,
+        head: Site | None,
+    ) -> None:
         """Keep what was computed; arguments as for `record`."""
         rule, step = self._assigned[site], self.clock.step
         parts = self._divide(site, output, len(streams), base)
         for stream, part in zip(streams, parts, strict=False):
+            if head is not None and self._store.add(head, stream, site, part):
+                continue
             entry = self._store.get(site, stream)
             # A layer that changes what it returns (another node's doing) begins a new past.
             goes_on = entry and entry.weights == stream.weights and is_alike(entry.past[-1], part)
             past = entry.past if entry and goes_on else ()
             self._store.put(site, stream, rule.what.observe(past, part), step)
+
+    def pass_on(self, site: Site, streams: Sequence[StreamKey]) -> None:
+        """Count as reused what was given with the value of another site."""
+        self._report.count(site.kind, self.clock.step, reused=True, streams=len(streams))
 
     def make(self, function: Callable[[Value], Value], output: Value) -> Value:
         """What is kept of what a layer returned; while calibrating, making it is measuring."""
@@ -281,9 +282,9 @@ class Session:
             )
             for step, seconds in sorted(self._report.step_seconds.items())
         ]
-        kept = values_of(self._assigned, self._plans)
+        kept = values_of(self._assigned, self._plans, self._starts)
         nbytes = {p: n / kept[p] for p, n in self._store.peak_nbytes_of.items() if p in kept}
-        return Observation.of(steps, nbytes)
+        return Observation.of(steps, nbytes, sorted(self._starts))
 
     def meet(self, site: Site, is_open: bool) -> None:
         """A site in one call of the model.
@@ -303,7 +304,7 @@ class Session:
         return any(self._store.newest_step(site) >= since for site in sites)
 
     def _entry(self, site: Site, stream: StreamKey) -> Entry:
-        entry = self._store.get(site, stream)
+        entry = self._store.get(site, stream) or self._store.joined(site, stream)
         if entry is None:
             raise StepCacheError(f"{site} has nothing stored; decide() was not asked first")
         return entry

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from threading import Lock
 
 from .sites import Part, Site, part_of
 from .streams import StreamKey
-from .values import Value, copy, nbytes
+from .values import (
+    Precision,
+    Value,
+    add_to,
+    copy,
+    for_sums,
+    has_shapes_of,
+    nbytes,
+    precision_of,
+    to_precision,
+)
 
 MAX_STREAMS = 64
 """Streams kept per site. Context-window schedules invent new windows at every step; beyond this
@@ -25,12 +35,18 @@ class Entry:
         step: sampler step of the newest of them.
         reuses: evaluations that used this past since it was stored.
         weights: those of the stream when it was stored.
+        others: sites whose values have been added to it.
+        precision: types that such a sum gets when it is whole.
+        partner: the stream whose past was joined with this one's, which has none of its own now.
     """
 
     past: tuple[Value, ...]
     step: int
     reuses: int = 0
     weights: Hashable = ()
+    others: frozenset[Site] = frozenset()
+    precision: Precision = None
+    partner: StreamKey | None = None
 
 
 class Store:
@@ -67,28 +83,101 @@ class Store:
 
         A copy, because Flux, HunyuanVideo, LTXV and others write into what their blocks return.
         """
-        part = part_of(site)
         with self._lock:
-            entries = self._entries.setdefault(site, OrderedDict())
-            old = entries.pop(stream, None)
-            kept = {id(value) for value in old.past} if old else set[int]()
-            owned = tuple(value if id(value) in kept else copy(value) for value in past)
-            entries[stream] = Entry(owned, step, weights=stream.weights)
-            self._add(part, sum(map(nbytes, owned)) - _entry_nbytes(old))
-            if len(entries) > self._max_streams:
-                self._add(part, -_entry_nbytes(entries.popitem(last=False)[1]))
-            self.peak_nbytes = max(self.peak_nbytes, self._nbytes)
-            self.peak_nbytes_of[part] = max(self.peak_nbytes_of.get(part, 0), self._nbytes_of[part])
+            self._put(site, stream, past, step)
 
-    def partners(self, site: Site, stream: StreamKey) -> dict[StreamKey, Entry]:
-        """Entries of other conditionings of the same picture: all but cond and uuid agree."""
+    def add(self, site: Site, stream: StreamKey, other: Site, value: Value) -> bool:
+        """Add what another site returned to what this one has stored, in as much memory.
+
+        Until `settle`, half precision is added up as float32: in its own it would be farther from
+        the truth than values that are stored one by one.
+
+        Returns:
+            Whether both fit together; if not, nothing was done.
+        """
+        with self._lock:
+            entry = self._entries.get(site, OrderedDict[StreamKey, Entry]()).get(stream)
+            if entry is None or not has_shapes_of(entry.past[-1], value):
+                return False
+            if not entry.others:
+                entry.precision = precision_of(entry.past[-1])
+                self._recast(site, entry, for_sums(entry.precision))
+            entry.past = (add_to(entry.past[-1], value),)
+            entry.others |= {other}
+            return True
+
+    def settle(self, site: Site, stream: StreamKey) -> None:
+        """Nothing more is added: keep a sum as precisely as what it is a sum of."""
+        with self._lock:
+            entry = self._entries.get(site, OrderedDict[StreamKey, Entry]()).get(stream)
+            if entry is not None and entry.others:
+                self._recast(site, entry, entry.precision)
+
+    def _recast(self, site: Site, entry: Entry, precision: Precision) -> None:
+        before = _entry_nbytes(entry)
+        entry.past = (to_precision(entry.past[-1], precision),)
+        self._add(part_of(site), _entry_nbytes(entry) - before)
+        self._note_peak(part_of(site))
+
+    def _put(
+        self,
+        site: Site,
+        stream: StreamKey,
+        past: tuple[Value, ...],
+        step: int,
+        partner: StreamKey | None = None,
+    ) -> None:
+        part = part_of(site)
+        entries = self._entries.setdefault(site, OrderedDict())
+        old = entries.pop(stream, None)
+        kept = {id(value) for value in old.past} if old else set[int]()
+        owned = tuple(value if id(value) in kept else copy(value) for value in past)
+        entries[stream] = Entry(owned, step, weights=stream.weights, partner=partner)
+        self._add(part, sum(map(nbytes, owned)) - _entry_nbytes(old))
+        if len(entries) > self._max_streams:
+            self._add(part, -_entry_nbytes(entries.popitem(last=False)[1]))
+        self._note_peak(part)
+
+    def join(
+        self,
+        site: Site,
+        stream: StreamKey,
+        combine: Callable[[tuple[Value, ...], tuple[Value, ...]], tuple[Value, ...]],
+    ) -> None:
+        """Join the past of a stream with that of the other conditioning of the same picture.
+
+        Only ever two branches of one picture: with several prompts on one side every stream keeps
+        its own value, and so it does where there is no second branch. Both are found in one entry
+        from then on. Does nothing the second time.
+        """
         with self._lock:
             entries = self._entries.get(site) or OrderedDict[StreamKey, Entry]()
-            return {
-                key: entry
-                for key, entry in entries.items()
+            entry = entries.get(stream)
+            if entry is None or entry.partner is not None:
+                return
+            # All but the conditioning agrees.
+            others = [
+                key
+                for key in entries
                 if key != stream and replace(key, cond=stream.cond, uuid=stream.uuid) == stream
-            }
+            ]
+            if len(others) != 1:
+                return
+            (partner,) = others
+            other = entries[partner]
+            if partner.cond == stream.cond or other.step != entry.step:
+                return
+            self._put(site, stream, combine(entry.past, other.past), entry.step, partner)
+            self._add(part_of(site), -_entry_nbytes(entries.pop(partner)))
+
+    def joined(self, site: Site, stream: StreamKey) -> Entry | None:
+        """The entry in which the past of a stream was joined with another's, or None."""
+        with self._lock:
+            entries = self._entries.get(site) or OrderedDict[StreamKey, Entry]()
+            found = (e for e in entries.values() if e.partner == stream)
+            return next(
+                (e for e in found if e.partner and e.partner.weights == stream.weights), None
+            )
 
     def newest_step(self, site: Site) -> int:
         """The latest step in which a value of this site was stored, -1 if none is."""
@@ -121,6 +210,10 @@ class Store:
     def _add(self, part: Part, nbytes: int) -> None:
         self._nbytes += nbytes
         self._nbytes_of[part] += nbytes
+
+    def _note_peak(self, part: Part) -> None:
+        self.peak_nbytes = max(self.peak_nbytes, self._nbytes)
+        self.peak_nbytes_of[part] = max(self.peak_nbytes_of.get(part, 0), self._nbytes_of[part])
 
 
 def _entry_nbytes(entry: Entry | None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 MOST_KNOWN = 2**12
 """Streams of a run that are remembered at once; context windows invent new ones at every step."""
@@ -28,8 +29,11 @@ class StreamKey:
         layout: rows, shape, dtype and device of the chunk, so that no value meets another size.
         ordinal: how often this stream has already appeared in the current evaluation.
         repeat: how often the site's module has already been called in the current model call.
+        doubt: why it is not known whose value it is; nothing is kept of it, nothing answers for it.
         weights: which weights it is asked with, e.g. the strengths of its LoRA hooks. No part of
             the identity: a stream whose weights change is the same one, with nothing to reuse.
+        device: where its answers are asked for, where the host divides a batch among devices; None
+            elsewhere. No part of the identity: a branch may move from device to device.
     """
 
     cond: int
@@ -39,14 +43,16 @@ class StreamKey:
     layout: Hashable
     ordinal: int = 0
     repeat: int = 0
+    doubt: str = ""
     weights: Hashable = field(kw_only=True, compare=False)
+    device: Any = field(default=None, kw_only=True, compare=False)
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Reckoned once: a layer looks its streams up several times per evaluation.
         compared = (
             self.cond, self.uuid, self.window, self.signature, self.layout, self.ordinal,
-            self.repeat,
+            self.repeat, self.doubt,
         )  # fmt: skip
         object.__setattr__(self, "_hash", hash(compared))
 
@@ -106,9 +112,13 @@ class StreamCounter:
             found = self._sized[asked] = streams, sized
         return found[1]
 
+    def doubted(self, streams: tuple[StreamKey, ...], doubt: str) -> tuple[StreamKey, ...]:
+        """The same streams where it is not known whose values they are."""
+        return tuple(self._only(replace(stream, doubt=doubt)) for stream in streams)
+
     def _only(self, key: StreamKey) -> StreamKey:
-        """The one object of a stream; of its weights, too, which are no part of its identity."""
-        return self._known.setdefault((key, key.weights), key)
+        """The one object of a stream; of what is no part of its identity, too."""
+        return self._known.setdefault((key, key.weights, key.device), key)
 
 
 def _size(shapes: Shapes, axis: int, is_joint: bool, count: int) -> Hashable:

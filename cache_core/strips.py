@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from .effort import spend
 from .plan import Plan
 from .rules import Rule, assign
 from .sites import Part, Site, SiteKind, part_of
@@ -16,13 +18,21 @@ def shares_of(assigned: Mapping[Site, Rule], plans: Mapping[Rule, Plan]) -> dict
         assigned: the rule of every claimed site.
         plans: what these rules will do.
     """
-    flags: dict[Part, list[tuple[bool, ...]]] = {}
+    sites: dict[Part, Counter[Rule]] = {}
     for site, rule in assigned.items():
-        flags.setdefault(part_of(site), []).append(plans[rule].reuse)
-    return {
-        part: [sum(column) / len(rows) for column in zip(*rows, strict=True)]
-        for part, rows in flags.items()
-    }
+        sites.setdefault(part_of(site), Counter())[rule] += 1
+    return {part: _share(counts, plans) for part, counts in sites.items()}
+
+
+def _share(counts: Mapping[Rule, int], plans: Mapping[Rule, Plan]) -> list[float]:
+    """Sites that share a rule are counted, not asked one by one."""
+    total = sum(counts.values())
+    reused = [0] * len(plans[next(iter(counts))].reuse)
+    spend(len(counts) * len(reused))
+    for rule, count in counts.items():
+        for step, reuses in enumerate(plans[rule].reuse):
+            reused[step] += count * reuses
+    return [n / total for n in reused]
 
 
 def strips_of(shares: Mapping[Part, Sequence[float]]) -> dict[str, str]:

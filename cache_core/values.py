@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TypeGuard, Union, cast
+from typing import Any, TypeGuard, Union, cast
 
 import torch
 
@@ -58,6 +58,13 @@ def copy(value: Value) -> Value:
     return None if value is None else value.detach().clone()
 
 
+def moved(value: Value, device: Any) -> Value:
+    """The value on a device; itself, where it lies there."""
+    if isinstance(value, tuple):
+        return tuple(moved(item, device) for item in value)
+    return None if value is None else value.to(device, non_blocking=True)
+
+
 def add_to(value: Value, other: Value) -> Value:
     """The sum of two values of one structure, in the memory of the first where that has room.
 
@@ -66,7 +73,8 @@ def add_to(value: Value, other: Value) -> Value:
     if isinstance(value, tuple) and isinstance(other, tuple):
         return tuple(add_to(v, o) for v, o in zip(value, other, strict=True))
     if isinstance(value, torch.Tensor) and isinstance(other, torch.Tensor):
-        return value.add_(other) if value.dtype == other.dtype else value + other
+        has_room = torch.promote_types(value.dtype, other.dtype) == value.dtype
+        return value.add_(other) if has_room else value + other
     return None
 
 
@@ -109,6 +117,43 @@ def is_alike(one: Value, other: Value) -> bool:
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
         return one.shape == other.shape and one.dtype == other.dtype
     return one is None and other is None
+
+
+def has_shapes_of(one: Value, other: Value) -> bool:
+    """Whether two values have the same structure and shapes, and can be added."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(has_shapes_of, one, other))
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return one.shape == other.shape
+    return one is None and other is None
+
+
+Precision = Union[torch.dtype, None, tuple["Precision", ...]]  # noqa: UP007 (as above)
+"""The types of a value's tensors."""
+
+
+def precision_of(value: Value) -> Precision:
+    """The types of a value's tensors."""
+    if isinstance(value, tuple):
+        return tuple(map(precision_of, value))
+    return None if value is None else value.dtype
+
+
+def to_precision(value: Value, precision: Precision) -> Value:
+    """A value in other types; tensors that are of theirs already stay what they are."""
+    if isinstance(value, tuple) and isinstance(precision, tuple):
+        return tuple(map(to_precision, value, precision))
+    if isinstance(value, torch.Tensor) and isinstance(precision, torch.dtype):
+        return value.to(precision)
+    return value
+
+
+def for_sums(precision: Precision) -> Precision:
+    """The types in which many values of these are added: half precision as float32."""
+    if isinstance(precision, tuple):
+        return tuple(map(for_sums, precision))
+    is_half = precision in (torch.bfloat16, torch.float16)
+    return torch.float32 if is_half else precision
 
 
 def is_on_processor(output: object) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from .model_file import ModelFile, anatomy_of, files_named
 MOST_OPEN = 4
 """Calibrations that somebody works with at one time."""
 MOST_MODELS = 64
-PATIENCE = 0.3
-"""Seconds that a strip waits for a look at a model. Most take less, the first of a server more."""
+MOST_LOOKS = 4
+"""Looks at files of models that wait for their turn; each takes some tenths of a second."""
 
 
 class Desk:
@@ -27,6 +27,7 @@ class Desk:
         # One at a time: a graph may name many, and somebody may be sampling.
         self._eyes = ThreadPoolExecutor(1, "stepcache-look")
         self._look = lru_cache(MOST_MODELS)(self._looking)
+        self._looks: list[Future[Anatomy | None]] = []
 
     def advisor(self, name: str) -> Advisor:
         """The advisor by the calibration of that name.
@@ -50,15 +51,31 @@ class Desk:
         files = [files_named(names) for names in loaders]
         if not files or not all(files):
             return None, False
-        looks = [self._look(file) for each in files for file in each]
-        if wait(looks, PATIENCE).not_done:
+        try:
+            looks = [self._look(file) for each in files for file in each]
+        except _Busy:
+            return None, True
+        if not all(look.done() for look in looks):
             return None, True
         first, *others = [look.result() for look in looks]
         is_one = first is not None and all(o is not None and o.facts == first.facts for o in others)
         return (first if is_one else None), False
 
+    def looks(self) -> list[Future[Anatomy | None]]:
+        """Looks at files of models that are not over."""
+        self._looks = [look for look in self._looks if not look.done()]
+        return self._looks
+
     def _looking(self, file: ModelFile) -> Future[Anatomy | None]:
-        return self._eyes.submit(anatomy_of, file.path)
+        if len(self.looks()) >= MOST_LOOKS:
+            raise _Busy
+        look = self._eyes.submit(anatomy_of, file.path)
+        self._looks.append(look)
+        return look
+
+
+class _Busy(Exception):
+    """Whoever asks again later is served."""
 
 
 def _read(name: str, *_version: Path | int) -> Advisor:

@@ -10,10 +10,12 @@ import numpy as np
 
 from ..cache_core.calibration import Calibration, Prediction
 from ..cache_core.clock import Timeline
+from ..cache_core.effort import spend
 from ..cache_core.errors import StepCacheError
 from ..cache_core.methods import Method
 from ..cache_core.patching import Anatomy
-from ..cache_core.rules import coverage_of, plans_of, values_of
+from ..cache_core.rows import values_of
+from ..cache_core.rules import coverage_of, plans_of
 from ..cache_core.strips import planned_sites, shares_of, strips_of
 from .desk import Desk
 from .method_node import MethodNode
@@ -65,6 +67,7 @@ def _planned(question: Question, anatomy: Anatomy | None, desk: Desk) -> dict[st
         layers = measured.model.layers
     try:
         fitted = method.fitted(timeline)
+        spend(sum((layers or {}).values()) * (2 + timeline.steps / 200))
         assigned = planned_sites(fitted.rules(), layers, question.has_one_branch)
         plans = plans_of(set(assigned.values()), timeline)
     except StepCacheError as error:
@@ -72,14 +75,16 @@ def _planned(question: Question, anatomy: Anatomy | None, desk: Desk) -> dict[st
     shares = shares_of(assigned, plans)
     estimate = None
     if question.observed is not None:
+        spend(len(shares) * timeline.steps)
         covered = coverage_of(assigned, {str(kind): n for kind, n in (layers or {}).items()})
         reused = [
             {part: covered[part] * row[step] for part, row in shares.items()}
             for step in range(timeline.steps)
         ]
+        kept = values_of(assigned, plans, question.observed.starts)
         estimate = {
             "speedup": question.observed.speedup(reused),
-            "bytes": question.observed.nbytes(values_of(assigned, plans)),
+            "bytes": question.observed.nbytes(kept),
         }
     return _answer(strips_of(shares), fitted.describe(), fitted.prediction, estimate)
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..cache_core.clock import Timeline
+from ..cache_core.effort import spend
 from ..cache_core.errors import ConfigError
 from ..cache_core.estimate import Observation, Seen
 from ..cache_core.sites import MOST_LAYERS, Part, SiteKind, part_named
 from .method_node import MethodNode
 
 MOST_STEPS = 10000
+MOST_PARTS = 64
+"""Kinds of sites, and deep branches, of which each counts."""
 MOST_SECONDS = 1e6
 MOST_BYTES = 1e15
 MOST_NAMES = 16
 MOST_LETTERS = 4096
+MOST_SHOWN = 60
+LARGEST = sys.float_info.max
+A_QUESTION = 200
+"""What any question takes, as `spend` counts: its node's inputs are looked up."""
 
 
 class BadRequest(ValueError):
@@ -66,9 +74,11 @@ class Question:
             BadRequest: the question is not of that form.
         """
         given = _dict(given, "question")
-        node = nodes.get(str(given.get("node")))
+        name = given.get("node")
+        node = nodes.get(name) if isinstance(name, str) else None
         if node is None:
-            raise BadRequest(f"there is no node {given.get('node')!r} with a strip")
+            raise BadRequest(f"there is no node {_shown(name)} with a strip")
+        spend(A_QUESTION)
         steps = _whole(given.get("steps"), "steps", 1, MOST_STEPS)
         first = _number(given.get("first", 0.0), "first", 0.0, 1.0)
         return cls(
@@ -105,9 +115,9 @@ def _checked(name: str, kind: str, value: Any, options: Mapping[str, Any]) -> An
         return _whole(value, name, low, high)
     if kind == "FLOAT":
         return _number(value, name, low, high)
-    if kind == "COMBO" and isinstance(value, str):
+    if kind == "COMBO" and isinstance(value, str) and len(value) <= MOST_LETTERS:
         return value
-    raise BadRequest(f"{name} is {value!r}, which is no {kind.lower()}")
+    raise BadRequest(f"{name} is {_shown(value)}, which is no {kind.lower()}")
 
 
 def _timeline(given: Any, steps: int) -> Timeline | None:
@@ -150,7 +160,12 @@ def _observed(given: Any) -> Observation | None:
         storing = _number(each.get("storing", 0.0), "storing", 0.0, seconds)
         reused = _by_part(each.get("reused"), "reused", 1.0)
         seen.append(Seen(reused, seconds, steps, storing))
-    return Observation(tuple(seen), _by_part(given.get("value_bytes"), "value_bytes", MOST_BYTES))
+    starts = _list(given.get("row_starts", []), "row_starts")
+    return Observation(
+        tuple(seen),
+        _by_part(given.get("value_bytes"), "value_bytes", MOST_BYTES),
+        tuple(_whole(each, "row_starts", 0, MOST_LAYERS) for each in starts),
+    )
 
 
 def _files(given: Any) -> tuple[tuple[str, ...], ...]:
@@ -167,7 +182,10 @@ def _name(value: Any) -> str:
 
 
 def _by_part(given: Any, name: str, most: float) -> dict[Part, float]:
-    found = {part_named(key): _number(n, name, 0.0, most) for key, n in _dict(given, name).items()}
+    parts = _dict(given, name)
+    if len(parts) > MOST_PARTS:
+        raise BadRequest(f"{name} is about {len(parts)} kinds; expected at most {MOST_PARTS}")
+    found = {part_named(key): _number(n, name, 0.0, most) for key, n in parts.items()}
     return {part: n for part, n in found.items() if part is not None}
 
 
@@ -179,19 +197,29 @@ def _dict(value: Any, name: str) -> dict[str, Any]:
 
 def _list(value: Any, name: str) -> list[Any]:
     if isinstance(value, list) and len(value) <= MOST_STEPS + 1:
+        spend(len(value))
         return value
     raise BadRequest(f"{name} is no list of at most {MOST_STEPS + 1} numbers")
 
 
 def _number(value: Any, name: str, low: float = -math.inf, high: float = math.inf) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and math.isfinite(value) and low <= value <= high:
+    # Whole numbers may be longer than any of floating point.
+    if is_number and -LARGEST <= value <= LARGEST and low <= value <= high:
         return float(value)
-    raise BadRequest(f"{name} is {value!r}; expected a number from {low} to {high}")
+    raise BadRequest(f"{name} is {_shown(value)}; expected a number from {low} to {high}")
 
 
 def _whole(value: Any, name: str, low: float, high: float) -> int:
     number = _number(value, name, low, high)
     if number.is_integer():
         return int(number)
-    raise BadRequest(f"{name} is {value!r}; expected a whole number")
+    raise BadRequest(f"{name} is {_shown(value)}; expected a whole number")
+
+
+def _shown(value: Any) -> str:
+    """A value in a message: what is long or nested is not repeated."""
+    if not isinstance(value, str | int | float | None):
+        return f"a {type(value).__name__}"
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]} …"

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 from server import PromptServer
 
-from .desk import Desk
+from .answering import Answering, Busy
 from .method_node import MethodNode
-from .preview import preview
 from .question import BadRequest
-
-LOG = logging.getLogger("stepcache")
 
 PATH = "/stepcache/preview"
 MOST_BYTES = 2**20
-MOST_QUESTIONS = 200
+"""Of a request, once it is unpacked."""
 
 
 def register(nodes: Mapping[str, type[MethodNode]]) -> None:
@@ -29,36 +23,49 @@ def register(nodes: Mapping[str, type[MethodNode]]) -> None:
     if server is None:
         return
 
-    desk = Desk()
+    answering = Answering(nodes, lambda: server.prompt_queue.get_tasks_remaining() > 0)
 
     @server.routes.post(PATH)
-    async def answer(request: web.Request) -> web.Response:
-        length = request.content_length
-        if length is None or length > MOST_BYTES:
-            return _refused(f"the question is too long; expected at most {MOST_BYTES} bytes")
+    async def answer(request: web.Request) -> web.StreamResponse:
         try:
-            questions = json.loads(await request.read())
-        except (ValueError, RecursionError):
-            return _refused("the question is no JSON")
-        if not isinstance(questions, list) or len(questions) > MOST_QUESTIONS:
-            return _refused(f"expected a list of at most {MOST_QUESTIONS} questions")
-        loop = asyncio.get_running_loop()
-        answers = await loop.run_in_executor(
-            None, lambda: [_try(nodes, q, desk) for q in questions]
-        )
-        return web.json_response(answers)
+            body = await _body(request)
+            if body is None:
+                return await _too_long(request)
+            text = await answering.answer(body, lambda: _is_open(request))
+        except web.RequestPayloadError:
+            return _refused("the question is not packed as it says")
+        except BadRequest as error:
+            return _refused(str(error))
+        except Busy:
+            return _refused("the server answers others; ask again in a moment", 503)
+        return web.Response(text=text, content_type="application/json")
 
 
-def _try(nodes: Mapping[str, type[MethodNode]], question: Any, desk: Desk) -> dict[str, Any]:
-    """One answer; a question that cannot be read does not spoil the others."""
-    try:
-        return preview(nodes, question, desk)
-    except BadRequest as error:
-        return {"refused": str(error)}
-    except Exception as error:
-        LOG.exception("Step Cache: no preview")
-        return {"refused": f"an error in Step Cache ({type(error).__name__}); see the log"}
+async def _body(request: web.Request) -> bytes | None:
+    """The body, None where it is too long: little may unpack to very much."""
+    if (request.content_length or 0) > MOST_BYTES:
+        return None
+    body = bytearray()
+    async for piece in request.content.iter_any():
+        body += piece
+        if len(body) > MOST_BYTES:
+            return None
+    return bytes(body)
 
 
-def _refused(reason: str) -> web.Response:
-    return web.json_response({"refused": f"Step Cache: {reason}"}, status=400)
+async def _too_long(request: web.Request) -> web.StreamResponse:
+    response = _refused(f"the question is too long; expected at most {MOST_BYTES} bytes")
+    if request.headers.get("Content-Encoding"):
+        # Otherwise the host would unpack the rest, to throw it away.
+        await response.prepare(request)
+        await response.write_eof()
+        request.protocol.force_close()
+    return response
+
+
+def _is_open(request: web.Request) -> bool:
+    return request.transport is not None and not request.transport.is_closing()
+
+
+def _refused(reason: str, status: int = 400) -> web.Response:
+    return web.json_response({"refused": f"Step Cache: {reason}"}, status=status)

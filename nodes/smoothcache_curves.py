@@ -50,5 +50,6 @@ class SmoothCacheCurves(Node):
         except StepCacheError as error:
             raise StepCacheError(f"{NAME}: {error}. {'. '.join(report.notes)}") from error
         drawn = picture.to_image(picture.draw(calibration, chosen, "What was measured"))
-        text = "\n".join([str(chosen.prediction), *report.notes])
+        notes = dict.fromkeys((*calibration.remarks, *report.notes))
+        text = "\n".join([str(chosen.prediction), *notes])
         return io.NodeOutput(latent, drawn, text, ui={"text": (text,)})

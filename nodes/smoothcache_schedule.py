@@ -221,7 +221,8 @@ def _method(desk: Desk, schedule: str, steps: int, wish: Wish) -> Scheduled:
         return fora(schedule, steps) if steps else uniform(schedule)
     if schedule in DIT_XL_SCHEDULES:
         return dit_xl(schedule, steps)
-    return SmoothCache(read_schedule(library.path_of(schedule)), schedule)
+    file = read_schedule(library.path_of(schedule))
+    return SmoothCache(file.rows, schedule, notes=file.remarks)
 
 
 def _picture(method: Scheduled) -> object:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial, wraps
+from threading import RLock
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from ..cache_core.errors import ConfigError
 from ..cache_core.patching.attention import OVERRIDE
 from ..cache_core.patching.module_swap import Swap
+from ..cache_core.patching.turns import TURNS
 from .seeing import seen
 from .setting import Setting, Watch, computes_in, plain, require_one_of
 
@@ -65,7 +67,8 @@ class AttentionBackend(Setting):
     @contextmanager
     def scope(self, guider: Any) -> Generator[Watch]:
         patcher = guider.model_patcher
-        self._check(torch.device(patcher.load_device), computes_in(patcher))
+        with TURNS.take(object(), nullcontext):
+            self._check(torch.device(patcher.load_device), computes_in(patcher))
         options: dict[str, Any] = guider.model_options["transformer_options"]
         watch = _Attending(self, options.get(OVERRIDE))
         with Swap() as swap:
@@ -121,6 +124,12 @@ class _Attending(Watch):
         self._ran: dict[Asked, str] = {}
         self._refused: dict[Asked, str] = {}
         self._calls: Counter[Asked | str] = Counter()
+        # The host calls the model from one thread per device.
+        self._selecting = RLock()
+
+    def change(self) -> AbstractContextManager[None] | None:
+        # Nobody else may attend while backends are selected: that is done in every attention.
+        return None if self._setting.backend == AUTO else nullcontext()
 
     def attend(self, host: Attend, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Stands in for the host's function; what another node put there goes first."""
@@ -149,7 +158,7 @@ class _Attending(Watch):
         self._calls[asked] += 1
         if asked in self._refused:
             return compute()
-        with self._setting.selected():
+        with self._selecting, self._setting.selected():
             if asked in self._ran:
                 return compute()
             try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from ..cache_core.patching.module_swap import Swap
+from ..cache_core.patching.module_swap import Compute, Swap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,9 +60,11 @@ def watched(swap: Swap, rows: Sequence[Row], around: Around) -> None:
     """Call every block inside of a context of its row, until the swap ends."""
     for row in rows:
         for module in row.modules:
-            swap.set(module.__dict__, "forward", partial(_within, around, row, module.forward))
+            swap.answer(module, partial(_within, around, row))
 
 
-def _within(around: Around, row: Row, forward: Callable[..., Any], *args: Any, **kw: Any) -> Any:
+def _within(
+    around: Around, row: Row, compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     with around(row):
-        return forward(*args, **kw)
+        return compute(*args, **kwargs)

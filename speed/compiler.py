@@ -70,7 +70,7 @@ def _without_compiler() -> str | None:
 
 
 @contextmanager
-def set_for_run(dynamic: str) -> Generator[None]:
+def settings(dynamic: str) -> Generator[None]:
     """Settings of torch.compile that are in force inside of the block.
 
     Args:

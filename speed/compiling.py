@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, ClassVar
@@ -19,7 +19,7 @@ from ..cache_core.patching.facts import is_compiled
 from ..cache_core.patching.families import Added, family_of
 from ..cache_core.patching.installation import KEY as CACHES
 from ..cache_core.patching.installation import Installation
-from ..cache_core.patching.module_swap import Swap
+from ..cache_core.patching.module_swap import Answer, Compute, Swap
 from ..cache_core.patching.repeated import repeated_modules
 from . import compiler
 from .fusing import FusedProjections
@@ -105,11 +105,11 @@ class RegionalCompile(Setting):
         if reason is not None:
             yield Plain(self, reason)
             return
-        with ExitStack() as stack:
-            stack.enter_context(compiler.set_for_run(self.dynamic))
-            watch = _Compiling(self, device, caches, is_patched(options))
-            stack.callback(watch.forget_failures)
+        watch = _Compiling(self, device, caches, is_patched(options))
+        try:
             yield watch
+        finally:
+            watch.forget_failures()
 
     def _refuse_compiled(self, model_options: Options) -> None:
         if goes_through_compiler(model_options):
@@ -143,8 +143,8 @@ class _Compiling(Watch):
         self._claimed = caches.access if caches is not None else {}
         self._has_patches = has_patches
         self._log = compiler.Log()
-        self._forwards: WeakKeyDictionary[nn.Module, dict[nn.Module, Forward]]
-        self._forwards = WeakKeyDictionary()
+        self._answers: WeakKeyDictionary[nn.Module, dict[nn.Module, Answer]]
+        self._answers = WeakKeyDictionary()
         self._compiled: dict[type[nn.Module], Forward] = {}
         self._sizes: Counter[str] = Counter()
         self._plain: Counter[tuple[str, str]] = Counter()
@@ -152,17 +152,21 @@ class _Compiling(Watch):
         self._breaks: dict[tuple[str, str], None] = {}
         self._times, self._seconds = 0, 0.0
 
+    def change(self) -> AbstractContextManager[None]:
+        # What PyTorch compiles also depends on whose stand-ins are on modules.
+        return compiler.settings(self._setting.dynamic)
+
     def call(self, compute: Callable[[], Any], model: Any) -> Any:
         network: nn.Module = model.diffusion_model
-        if network not in self._forwards:
-            self._forwards[network] = self._found(network)
+        if network not in self._answers:
+            self._answers[network] = self._found(network)
         with Swap() as swap:
-            for module, forward in self._forwards[network].items():
-                swap.set(module.__dict__, "forward", forward)
+            for module, answer in self._answers[network].items():
+                swap.answer(module, answer)
             return compute()
 
-    def _found(self, network: nn.Module) -> dict[nn.Module, Forward]:
-        """What stands in for the forwards of a network's regions."""
+    def _found(self, network: nn.Module) -> dict[nn.Module, Answer]:
+        """The answers for a network's regions."""
         family = family_of(network)
         if family is None:
             self._plain[type(network).__name__, "this node does not know the network"] += 1
@@ -170,7 +174,7 @@ class _Compiling(Watch):
         if is_compiled(network):
             self._plain[type(network).__name__, "another node has compiled parts of it"] += 1
             return {}
-        found: dict[nn.Module, Forward] = {}
+        found: dict[nn.Module, Answer] = {}
         modules = repeated_modules(family, network, self._claimed, self._has_patches)
         ways = {site.path: access for site, access in family.sites(network).items()}
         for path, module in modules.items():
@@ -182,24 +186,24 @@ class _Compiling(Watch):
             inside = tuple(each for each in module.modules() if each is not module)
             access = ways.get(path)
             writes = not isinstance(access, Added) or access.writes_in_place
-            region = Region(module, kind, module.forward, inside, writes)
+            region = Region(module, kind, inside, writes)
             found[module] = self._standing_in(region)
             self._sizes[kind] += 1
         return found
 
-    def _standing_in(self, region: Region) -> Forward:
+    def _standing_in(self, region: Region) -> Answer:
         kind = type(region.module)
         if kind not in self._compiled:
             setting = self._setting
             self._compiled[kind] = compiler.compiled(kind.forward, setting.backend, setting.dynamic)
-        compute = self._compiled[kind]
+        compiled = self._compiled[kind]
 
-        def forward(*args: Any, **kwargs: Any) -> Any:
+        def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             options = options_of(args, kwargs)
             reason = self._why_plain(region, options)
             if reason is not None:
                 self._plain[region.kind, reason] += 1
-                return region.plain(*args, **kwargs)
+                return compute(*args, **kwargs)
             if options is not None:
                 same = unchanging(options)
                 args = tuple(same if value is options else value for value in args)
@@ -210,12 +214,12 @@ class _Compiling(Watch):
             tried, began = self._log.tried, perf_counter()
             try:
                 with asked(options):
-                    return compute(region.module, *args, **kwargs)
+                    return compiled(region.module, *args, **kwargs)
             finally:
                 if self._log.tried != tried:
                     self._note(region.kind, perf_counter() - began)
 
-        return forward
+        return answer
 
     def _why_plain(self, region: Region, options: Options | None) -> str | None:
         if region.kind in self._setting.failed:

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.functional import linear
 
 from ..cache_core.errors import ConfigError, UnsupportedModelError
-from ..cache_core.patching.module_swap import Swap
+from ..cache_core.patching.module_swap import Answer, Compute, Swap
 from .setting import Setting, Watch, goes_through_compiler
 from .weights import HOOKED, MOVED, has_room, hindrance_of, is_moved
 
@@ -32,8 +32,6 @@ SPARE = 2
 
 NOT_ALIKE = "they are not called with one and the same tensor"
 NO_ROOM = "there is too little free memory"
-
-Forward = Callable[..., torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +144,12 @@ class _Meeting:
     def swap(self, swap: Swap) -> None:
         """Listen until the swap ends."""
         for number, module in enumerate(self._linears):
-            swap.set(module.__dict__, "forward", self._listening(number, module.forward))
+            swap.answer(module, self._listening(number))
         swap.callback(self._asked.clear)
 
-    def _listening(self, number: int, forward: Forward) -> Forward:
-        def listen(x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+    def _listening(self, number: int) -> Answer:
+        def listen(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
+            x = args[0]
             self._asked[number] = x
             if number == len(self._linears) - 1:
                 same = tuple(
@@ -161,7 +160,7 @@ class _Meeting:
                 is_known = self._alike is None or self._alike == same
                 self._alike = same if is_known else ()
                 self._asked = [None] * len(self._linears)
-            return forward(x, *args, **kwargs)
+            return compute(*args, **kwargs)
 
         return listen
 
@@ -191,20 +190,21 @@ class _Group:
     def swap(self, swap: Swap) -> None:
         """Answer for the projections until the swap ends."""
         for number, module in enumerate(self._linears):
-            swap.set(module.__dict__, "forward", self._answering(number, module.forward))
+            swap.answer(module, self._answering(number))
         swap.callback(self._release)
 
-    def _answering(self, number: int, forward: Forward) -> Forward:
-        def first(x: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+    def _answering(self, number: int) -> Answer:
+        def first(_: Compute, args: tuple[Any, ...], __: dict[str, Any]) -> torch.Tensor:
+            x = args[0]
             mine, *others = linear(x, self._weight, self._bias).split(self._widths, -1)
             self._asked, self._ready = x, dict(enumerate(others, 1))
             return mine
 
-        def later(x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-            part = self._ready.pop(number, None) if x is self._asked else None
+        def later(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
+            part = self._ready.pop(number, None) if args[0] is self._asked else None
             if not self._ready:
                 self._asked = None
-            return forward(x, *args, **kwargs) if part is None else part
+            return compute(*args, **kwargs) if part is None else part
 
         return later if number else first
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 from weakref import ReferenceType, ref
 
@@ -12,7 +11,7 @@ import torch
 from torch import nn
 
 from ..cache_core.patching.families import family_by_structure, family_of
-from ..cache_core.patching.module_swap import Swap
+from ..cache_core.patching.module_swap import Compute, Swap
 from .int8_kernel import Int8Weight, Kernel
 from .weights import hindrance_of, weights_of
 
@@ -24,8 +23,6 @@ FEWEST_ROWS = 32
 """A product with fewer waits for its weight, whatever the numbers."""
 
 NOT_ASKED = f"they were never asked about {FEWEST_ROWS} tokens at once"
-
-Forward = Callable[..., torch.Tensor]
 
 
 def linears_of(network: nn.Module) -> dict[str, nn.Linear]:
@@ -76,14 +73,16 @@ class Int8Layer:
         """Answer for the layer until the swap ends, where nothing hinders."""
         reason = hindrance_of(self.module)
         if reason is None:
-            answer = partial(self._answer, self.module.forward)
-            swap.set(self.module.__dict__, "forward", answer)
+            swap.answer(self.module, self._answer)
         elif self.weight is None:
             self.left = reason
 
-    def _answer(self, forward: Forward, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
-        if args or kwargs or x.numel() < FEWEST_ROWS * x.shape[-1]:
-            return forward(x, *args, **kwargs)
+    def _answer(
+        self, compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> torch.Tensor:
+        x, *others = args
+        if others or kwargs or x.numel() < FEWEST_ROWS * x.shape[-1]:
+            return compute(*args, **kwargs)
         return self._kernel.multiply(x, self._quantized(x), self._bias)
 
     def _quantized(self, x: torch.Tensor) -> Int8Weight:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -46,10 +46,15 @@ class Precision(Setting):
 
     @contextmanager
     def scope(self, guider: Any) -> Generator[Watch]:
+        yield _Counting(self, guider.model_patcher)
+
+    @contextmanager
+    def in_force(self) -> Generator[None]:
+        """PyTorch multiplies so inside of the block, in all threads."""
         before = _state()
         try:
             _set(PRODUCTS.get(self.products), SUMS.get(self.sums))
-            yield _Counting(self, guider.model_patcher)
+            yield
         finally:
             _restore(before)
 
@@ -60,6 +65,10 @@ class _Counting(Watch):
     def __init__(self, setting: Precision, patcher: Any) -> None:
         self._setting, self._patcher = setting, patcher
         self._dtypes: Counter[torch.dtype] | None = None
+
+    def change(self) -> AbstractContextManager[None] | None:
+        is_changed = (self._setting.products, self._setting.sums) != (UNCHANGED, UNCHANGED)
+        return self._setting.in_force() if is_changed else None
 
     def call(self, compute: Callable[[], Any], model: Any) -> Any:
         # What is compiled must not be listened to: it would be compiled once more.

@@ -57,14 +57,12 @@ class Region:
 
     Args:
         kind: the name of its class.
-        plain: its forward.
         inside: every module in it, where others may stand in.
         writes: whether it may write into what it is given.
     """
 
     module: nn.Module
     kind: str
-    plain: Forward
     inside: tuple[nn.Module, ...]
     writes: bool
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
@@ -18,6 +18,7 @@ from ..cache_core.patching.carried import Carried, OfRun
 from ..cache_core.patching.guider import has_steps, sigmas_in
 from ..cache_core.patching.model_call import ModelCall
 from ..cache_core.patching.module_swap import Swap
+from ..cache_core.patching.turns import TURNS
 
 KEY = "stepcache_speed"
 """Under this key stand our wrappers, and in ``transformer_options`` the settings."""
@@ -36,6 +37,13 @@ class Watch(OfRun):
             ConfigError: the run makes no sense with the setting.
         """
         return
+
+    def change(self) -> AbstractContextManager[Any] | None:
+        """Sets, for one call of the model, what PyTorch has once for the whole process.
+
+        None if there is no such thing: then calls of other runs may go on at the same time.
+        """
+        return None
 
     def call(self, compute: Callable[[], Any], model: Any) -> Any:
         """Run one call of the model, the host's base model that holds the network."""
@@ -200,6 +208,31 @@ def plain(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+@contextmanager
+def in_force(watches: Sequence[Watch]) -> Generator[None]:
+    """Inside of the block, what settings change in the whole process is changed, and no call of
+    another run with a node of ours goes on.
+
+    Args:
+        watches: those of one run, the same object in all of its calls.
+    """
+    if all(watch.change() is None for watch in watches):
+        with TURNS.take():
+            yield
+        return
+
+    @contextmanager
+    def changed() -> Generator[None]:
+        with ExitStack() as stack:
+            for change in (watch.change() for watch in watches):
+                if change is not None:
+                    stack.enter_context(change)
+            yield
+
+    with TURNS.take(watches, changed):
+        yield
+
+
 def _settings(model_options: Any) -> Settings | None:
     return model_options.get("transformer_options", {}).get(KEY)
 
@@ -219,8 +252,9 @@ def _outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
         others = wrappers[WrappersMP.APPLY_MODEL]
         stack.set(wrappers, WrappersMP.APPLY_MODEL, {KEY: others[KEY], **others})
         watches = [stack.enter_context(setting.scope(guider)) for setting in settings.all]
-        for watch in watches:
-            watch.begin()
+        with in_force(watches):
+            for watch in watches:
+                watch.begin()
         options[RUN_KEY] = watches
         try:
             return executor(*args, **kwargs)
@@ -235,4 +269,5 @@ def _apply_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     compute = partial(executor, *args, **kwargs)
     for watch in watches:
         compute = partial(watch.call, compute, executor.class_obj)
-    return compute()
+    with in_force(watches):
+        return compute()

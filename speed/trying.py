@@ -23,7 +23,7 @@ from ..cache_core.patching.module_swap import Swap
 from .fusing import FusedProjections
 from .hearing import Hearing
 from .int8 import DynamicInt8
-from .setting import Setting, Watch
+from .setting import Setting, Watch, in_force
 from .timing import wait_for
 
 LOG = logging.getLogger("stepcache")
@@ -81,7 +81,10 @@ class Trying(Hearing):
     def apply_model(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
         compute = partial(executor, *args, **kwargs)
         watch: Watch | None = ModelCall(args, kwargs).options.get(WATCH)
-        return watch.call(compute, executor.class_obj) if watch is not None else compute()
+        if watch is None:
+            return compute()
+        with in_force([watch]):
+            return watch.call(compute, executor.class_obj)
 
     def _try(self, executor: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         guider = executor.class_obj

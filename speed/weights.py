@@ -10,6 +10,8 @@ import torch
 from comfy import model_management, ops
 from torch import nn
 
+from ..cache_core.patching.module_swap import stand_in
+
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 
 HOOKED = "the strength of a LoRA changes during the run"
@@ -71,8 +73,8 @@ def weights_of(layer: nn.Linear, x: torch.Tensor) -> Generator[Weights]:
 
 
 def is_answered(module: nn.Module) -> bool:
-    """Whether somebody stands in for a module's forward."""
-    instead = module.__dict__.get("forward")
+    """Whether somebody stands in for a module's forward, as the running call finds it."""
+    instead = stand_in(module)
     # Who takes itself out again often leaves the module's own behind, as the host does.
     is_own = getattr(instead, "__self__", None) is module
     return instead is not None and not (is_own and instead.__func__ is type(module).forward)

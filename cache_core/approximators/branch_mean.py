@@ -38,4 +38,5 @@ class BranchMean:
 
     def merge(self, one: Past, other: Past) -> Past:
         """The common past of two branches."""
-        return (combine(one[-1], other[-1], lambda a, b: (a + b) / 2),)
+        # Branches may have been computed on two devices.
+        return (combine(one[-1], other[-1], lambda a, b: (a + b.to(a.device)) / 2),)

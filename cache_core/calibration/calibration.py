@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal, cast, get_args
 
 from ..clock import Timeline
 from ..errors import ConfigError
-from ..schedule_file import Rows
+from ..schedule_file import Rows, shown, some_of
 from ..sites import Part, SiteKind
 from .groups import LAYERS
 from .table import ErrorTable, Place, is_same, merge
@@ -23,6 +23,11 @@ _ALIKE = {
     "block": ("layers", "attention"),
 }
 """Groups that are parts of each other."""
+
+CONTAINERS = frozenset({
+    "model", "layers", "run", "costs", "flops", "seconds", "keeping", "asking", "schedule",
+})  # fmt: skip
+"""Objects of a file in which keys may be new. Of any other object its own name is new."""
 
 DEFAULT_ALPHA = 0.15
 DEFAULT_LOOKAHEAD = 3
@@ -106,7 +111,7 @@ class Calibration:
         table: the errors.
         samples: latents that were measured, over all runs.
         runs: sampling runs that were measured.
-        average: how samples were averaged.
+        average: how samples were averaged, an `Average` unless a later version did.
         costs: what reuse saves.
         influence: by group of sites ("layers", "attention", "block", "deep_branch 1", "guidance"),
             relative error of the network's output per relative change of what the sites return.
@@ -115,6 +120,7 @@ class Calibration:
         schedule: rows of compute flags; empty where none was made.
         tool: version of this pack.
         is_whole: False for what an interrupted run left behind.
+        unread: what a later version has written into the file, as JSON: kept, and not understood.
     """
 
     model: ModelFacts
@@ -122,7 +128,7 @@ class Calibration:
     table: ErrorTable
     samples: int
     runs: int = 1
-    average: Average = "per sample"
+    average: str = "per sample"
     costs: Costs = field(kw_only=True)
     influence: Mapping[str, float] = field(kw_only=True)
     alpha: float = DEFAULT_ALPHA
@@ -130,6 +136,20 @@ class Calibration:
     schedule: Rows = ()
     tool: str = ""
     is_whole: bool = True
+    unread: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """For the person: what the file holds and this version does not use."""
+        found = list(dict.fromkeys(_names(self.unread)))
+        if self.average not in get_args(Average):
+            found.append(f"average {shown(self.average)}")
+        if not found:
+            return ()
+        return (
+            f"the calibration was made by a newer version of Step Cache; passed over here: "
+            f"{some_of(found)}. Update Step Cache to use all of it",
+        )
 
     @property
     def kinds(self) -> tuple[SiteKind, ...]:
@@ -175,6 +195,7 @@ class Calibration:
             runs=self.runs + other.runs,
             influence={**self.influence, **influence},
             schedule=(),
+            unread=self.unread,
         )
 
     def differences(self, other: Calibration) -> tuple[str, ...]:
@@ -193,6 +214,26 @@ class Calibration:
         if not found and not is_same(self.table.sigmas, other.table.sigmas):
             found.append("noise schedule")
         return tuple(found)
+
+
+def _names(unread: Mapping[str, Any], place: str = "") -> Iterator[str]:
+    """What was passed over, in words."""
+    for key, value in unread.items():
+        where = f"{place}, {key}" if place else key
+        if key == "errors" and not place:
+            rows = cast("list[dict[str, Any]]", value)
+            yield from (f"errors of {_row_name(row)}" for row in rows)
+        elif key in CONTAINERS and isinstance(value, dict) and value:
+            yield from _names(cast("dict[str, Any]", value), where)
+        else:
+            yield shown(where)
+
+
+def _row_name(row: Mapping[str, Any]) -> str:
+    name = " ".join(str(row[key]) for key in ("kind", "branch") if key in row)
+    # Of a row that is understood, only what is new in it was kept.
+    new = [] if "lags" in row else [key for key in row if key not in ("kind", "index", "branch")]
+    return shown(", ".join([name, *new]))
 
 
 def _mean(one: float, weight: int, other: float, other_weight: int) -> float:

@@ -5,6 +5,7 @@ Places count rows and lags from 1, and steps, layers and noise levels from 0 as 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -43,11 +44,14 @@ class Check:
         read: takes the place around the value, its own name there ("" where the place is its own)
             and the value. Returns what the value means, or raises `Misfit`.
         single: of a value without parts, what fits and what it means: for many of them at once.
+        rest: of a value that fits, what is passed over because a later version wrote it, as JSON;
+            nothing where all of it is understood.
     """
 
     expected: str
     read: Callable[[str, str, Any], Any]
     single: tuple[Callable[[Any], bool], Callable[[Any], Any]] | None = None
+    rest: Callable[[Any], Any] = lambda value: None
 
 
 def single(expected: str, is_fit: Callable[[Any], bool], mean: Callable[[Any], Any]) -> Check:
@@ -83,6 +87,11 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= TEXT_LIMIT and value.isprintable()
 
 
+def is_writable(value: Any) -> bool:
+    """Whether a value without parts is the same once it was written: infinity is no JSON."""
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 def text() -> Check:
     """A short line of text."""
     return single(f"one line of at most {TEXT_LIMIT} characters", is_text, str)
@@ -93,7 +102,15 @@ def word(*words: str) -> Check:
     return single(f"one of {', '.join(words)}", lambda v: isinstance(v, str) and v in words, str)
 
 
-def list_of(item: str, of: Check, least: int, most: int, first: int = 0) -> Check:
+def list_of(
+    item: str,
+    of: Check,
+    least: int,
+    most: int,
+    first: int = 0,
+    is_known: Callable[[Any], bool] = lambda entry: True,
+    place_of: Callable[[Any], Mapping[str, Any]] | None = None,
+) -> Check:
     """A list; it means a tuple.
 
     Args:
@@ -102,6 +119,8 @@ def list_of(item: str, of: Check, least: int, most: int, first: int = 0) -> Chec
         least: entries.
         most: entries.
         first: number of the first entry.
+        is_known: whether this version knows what an entry is about; others are passed over.
+        place_of: which entry it is, so that what is passed over in it finds it again.
     """
     expected = f"a list of {least} to {most} entries"
 
@@ -116,16 +135,33 @@ def list_of(item: str, of: Check, least: int, most: int, first: int = 0) -> Chec
             # Thousands of numbers; only of one that does not fit is the place asked for.
             if all(map(is_fit, entries)):
                 return tuple(map(mean, entries))
-        return tuple(
+        found = tuple(
             of.read(_join(place, f"{item} {at}"), "", entry)
             for at, entry in enumerate(entries, first)
+            if is_known(entry)
         )
+        if len(found) < least:
+            where = _join(place, name)
+            raise Misfit(
+                f"has nothing at {where} that this version knows: it was made by a newer version "
+                f"of Step Cache",
+                "update Step Cache, or calibrate again",
+            )
+        return found
 
-    return Check(expected, read)
+    def rest(value: Any) -> Any:
+        unknown = [entry for entry in value if not is_known(entry)]
+        if place_of is not None:
+            for entry in filter(is_known, value):
+                left = of.rest(entry)
+                unknown += [{**place_of(entry), **left}] if left else []
+        return unknown
+
+    return Check(expected, read, rest=rest)
 
 
 def object_of(required: Mapping[str, Check], optional: Mapping[str, Check] | None = None) -> Check:
-    """An object of known keys. Others are passed over: a later version may have put them there."""
+    """An object of known keys. Others are passed over: a later version has put them there."""
     expected = f"an object with {', '.join(required)}" if required else "an object"
     known = {**required, **(optional or {})}
 
@@ -142,15 +178,18 @@ def object_of(required: Mapping[str, Check], optional: Mapping[str, Check] | Non
             key: check.read(where, key, items[key]) for key, check in known.items() if key in items
         }
 
-    return Check(expected, read)
+    def rest(value: Any) -> Any:
+        left = {key: known[key].rest(of) if key in known else of for key, of in value.items()}
+        return {key: of for key, of in left.items() if key not in known or of}
+
+    return Check(expected, read, rest=rest)
 
 
-def table_of(mean: Callable[[str], Any], keys: str, of: Check, most: int) -> Check:
+def table_of(mean: Callable[[str], Any], of: Check, most: int) -> Check:
     """An object with any number of entries of one sort.
 
     Args:
-        mean: what a key means, None where it means nothing.
-        keys: which keys mean something, in words.
+        mean: what a key means; None where this version does not know it, then it is passed over.
         of: each entry.
         most: entries.
     """
@@ -166,12 +205,14 @@ def table_of(mean: Callable[[str], Any], keys: str, of: Check, most: int) -> Che
         found: dict[Any, Any] = {}
         for key, entry in items.items():
             meaning = mean(key)
-            if meaning is None:
-                raise Misfit.at(where, f"the key {shown(key)}", keys)
-            found[meaning] = of.read(f"{where} {shown(key)}", "", entry)
+            if meaning is not None:
+                found[meaning] = of.read(f"{where} {shown(key)}", "", entry)
         return found
 
-    return Check(expected, read)
+    def rest(value: Any) -> Any:
+        return {key: entry for key, entry in value.items() if mean(key) is None}
+
+    return Check(expected, read, rest=rest)
 
 
 def _join(place: str, name: str) -> str:

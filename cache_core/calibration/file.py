@@ -18,7 +18,7 @@ from .calibration import Calibration
 from .checks import Misfit
 from .choose import scheduled
 from .layout import SIZE_LIMIT, LaidOut, lay_out
-from .lock import lock_of, locking
+from .lock import locking
 from .names import export_reference, safe_name
 from .schema import FORMAT_KEY, calibration_of
 
@@ -183,8 +183,7 @@ def _save_to(path: Path, new: _New, add: bool) -> LaidOut:
     path.parent.mkdir(parents=True, exist_ok=True)
     with locking(path) as is_locked:
         if not is_locked:
-            lock = lock_of(path).name
-            raise _Declined(f"another run is writing {path.name} (if there is none, delete {lock})")
+            raise _Declined(f"another run is writing {path.name} just now")
         stored = _sum(path, new) if add and path.exists() else new.laid_out
         write_text(path, stored.text)
         return stored
@@ -207,7 +206,7 @@ def _sum(path: Path, new: _New) -> LaidOut:
         raise _Declined(str(error)) from error
     samples = total.calibration.samples
     added = f"added to what {path.name} held (pictures before: {old.samples}, now: {samples})"
-    return replace(total, remarks=(*remarks, *total.remarks, added))
+    return replace(total, remarks=(*remarks, *total.remarks, added, *old.remarks))
 
 
 def _write_bytes(path: Path, data: bytes) -> None:

@@ -6,13 +6,13 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from ..errors import ConfigError
 from ..sites import Part, SiteKind, name_of
 from .calibration import Calibration
 from .checks import Misfit
-from .schema import FORMAT, FORMAT_KEY, calibration_of
+from .schema import FORMAT, FORMAT_KEY, calibration_of, place_in
 from .table import Lags, Place
 
 SIZE_LIMIT = 200 * 2**10
@@ -131,7 +131,7 @@ def _digits(value: float) -> float:
 def _document(calibration: Calibration) -> dict[str, Any]:
     model, run, table = calibration.model, calibration.run, calibration.table
     costs = calibration.costs
-    return {
+    document: dict[str, Any] = {
         FORMAT_KEY: FORMAT,
         "tool": calibration.tool,
         "model": {
@@ -173,6 +173,26 @@ def _document(calibration: Calibration) -> dict[str, Any]:
         },
         "whole": calibration.is_whole,
     }
+    _put_back(document, calibration.unread)
+    return document
+
+
+def _put_back(document: dict[str, Any], unread: Mapping[str, Any]) -> None:
+    """Add what was passed over when the file was read."""
+    for key, value in unread.items():
+        known = document.get(key)
+        if isinstance(known, dict):
+            _put_back(cast("dict[str, Any]", known), value)
+        elif isinstance(known, list):
+            rows = cast("list[dict[str, Any]]", known)
+            for row in value:
+                own = next((each for each in rows if place_in(each) == place_in(row)), None)
+                if own is None:
+                    rows.append(dict(row))
+                else:
+                    own.update(row)
+        else:
+            document[key] = value
 
 
 def _named(shares: Mapping[Part, float]) -> dict[str, float]:

@@ -1,29 +1,61 @@
-"""A lock on one file: a second file, which must not exist yet. No torch."""
+"""A lock on one file, which the operating system ends with the process that holds it. No torch."""
 
 from __future__ import annotations
 
+import errno
 import os
-import secrets
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import monotonic, sleep, time
+from time import monotonic, sleep
 
 LOCK_WAIT = 10.0
 """Seconds to wait for another run that saves under the same name."""
 
-LOCK_AGE = 60.0
-"""Seconds after which a lock is that of a run which is gone: saving takes less than one."""
-
 LOCK_PAUSE = 0.02
 """Seconds between two looks."""
 
-LOCK_DOUBT = 0.2
-"""Seconds in which two runs may take over the same lock; the last one has it."""
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: int) -> bool:
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _let_go(lock: Path, file: int) -> None:
+        msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
+        os.close(file)
+        # Nothing is deleted here that is open: whoever waits for it deletes it.
+        with suppress(OSError):
+            lock.unlink()
+
+else:
+    import fcntl
+
+    def _lock(file: int) -> bool:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            # Some network drives know no locks. Files are replaced as a whole there too.
+            return error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+        return True
+
+    def _let_go(lock: Path, file: int) -> None:
+        # Before the lock ends: afterwards it may be another one's.
+        with suppress(OSError):
+            lock.unlink()
+        os.close(file)
 
 
 def lock_of(path: Path) -> Path:
-    """The lock of a file."""
+    """The file that is locked instead of a file, which is replaced when it is saved."""
     return path.with_name(f"{path.name}.lock")
 
 
@@ -31,52 +63,40 @@ def lock_of(path: Path) -> Path:
 def locking(path: Path) -> Generator[bool, None, None]:
     """Keep others from saving this file. False where somebody else does, for too long.
 
-    A file that must not exist yet works between processes and on network drives.
+    What a killed process leaves behind is a file that nobody holds, and counts for nothing.
 
     Raises:
         OSError: no lock can be made there.
     """
-    lock, mark = lock_of(path), secrets.token_hex(8).encode()
+    lock = lock_of(path)
     deadline = monotonic() + LOCK_WAIT
-    while not (is_locked := _is_made(lock, mark) or _is_taken_over(lock, mark)):
-        if monotonic() > deadline:
-            break
+    while (held := _held(lock)) is None and monotonic() <= deadline:
         sleep(LOCK_PAUSE)
     try:
-        yield is_locked
+        yield held is not None
     finally:
-        if is_locked:
-            with suppress(OSError):
-                if lock.read_bytes() == mark:
-                    lock.unlink()
+        if held is not None:
+            _let_go(lock, held)
 
 
-def _is_made(lock: Path, mark: bytes) -> bool:
+def _held(lock: Path) -> int | None:
+    """The open file, locked; None where another one has it."""
     try:
-        with lock.open("xb") as file:
-            file.write(mark)
-    except FileExistsError:
-        return False
+        file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
     except PermissionError:
         # Windows says so while another process deletes the file.
-        if os.name != "nt":
+        if sys.platform != "win32":
             raise
-        return False
-    return True
+        return None
+    # Whoever had it before may have deleted it since it was opened.
+    if _lock(file) and _is_at(lock, file):
+        return file
+    os.close(file)
+    return None
 
 
-def _is_taken_over(lock: Path, mark: bytes) -> bool:
-    """Whether the lock was that of a run which is gone, and is now that of this one."""
+def _is_at(lock: Path, file: int) -> bool:
     try:
-        if time() - lock.stat().st_mtime < LOCK_AGE:
-            return False
-        mine = lock.with_name(f".stepcache-{mark.decode()}.tmp")
-        try:
-            mine.write_bytes(mark)
-            mine.replace(lock)
-        finally:
-            mine.unlink(missing_ok=True)
-        sleep(LOCK_DOUBT)
-        return lock.read_bytes() == mark
-    except FileNotFoundError:
+        return os.path.samestat(os.fstat(file), lock.stat())
+    except OSError:
         return False

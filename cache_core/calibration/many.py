@@ -10,6 +10,7 @@ from itertools import chain, compress, repeat
 import numpy as np
 from numpy.typing import NDArray
 
+from ..effort import spend
 from ..sites import Part, SiteKind, SiteSelector
 from .groups import LAYERS
 from .prediction import Forecast, asking, part_of
@@ -35,6 +36,7 @@ def scans(errors: Numbers, alphas: Sequence[float], lookahead: int) -> Flags:
         True computes; shape (thresholds, rows, steps).
     """
     rows, farthest, steps = errors.shape
+    spend(steps * (2 + rows * len(alphas) * 0.03))
     limits = np.array(alphas)
     hops = np.zeros((steps, rows, len(limits)), np.intp)
     for lag in range(1, min(lookahead + 1, farthest)):
@@ -60,6 +62,8 @@ def judged(
             none reuses over more steps than were measured.
     """
     most = max(MOST_CELLS // compute[0].size, 1)
+    # Each pass goes over steps and places with calls of their own, beside the cells.
+    spend(compute.size * 0.06 + compute[0].size * (5 * len(compute) // most + 5))
     for begin in range(0, len(compute), most):
         # What is reckoned by step and place goes over all schedules in a row.
         some = np.ascontiguousarray(np.transpose(compute[begin : begin + most]))

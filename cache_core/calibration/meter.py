@@ -51,12 +51,16 @@ class FlopCounter(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()  # pyright: ignore[reportUnknownMemberType]  # PyTorch's has no types
         self.total = 0
+        self.draws = False
+        """Whether something was drawn from a generator; attention without dropout draws nothing."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         packet = func._overloadpacket
         # Most operations are none of these, and every one of a call comes by here.
         if packet not in _COUNTED_HERE and packet not in flop_registry:
+            if torch.Tag.nondeterministic_seeded in func.tags:
+                self.draws = self.draws or packet is not aten.dropout or args[2]
             return func(*args, **kwargs)
         if packet is aten.einsum:
             with self:
@@ -90,6 +94,8 @@ class Meter:
         self.device = device
         self.flops: Counter[Part] = Counter()
         self.all_flops = 0
+        self.draws: bool | None = None
+        """Whether calls draw from PyTorch's generators; None where operations are not counted."""
         self.step = 0
         self.is_timing = False
         self.seconds: defaultdict[Part, BySteps] = defaultdict(BySteps)
@@ -125,6 +131,7 @@ class Meter:
                 yield
             finally:
                 self.all_flops += self._counter.total
+                self.draws = self.draws or self._counter.draws
                 self._counter = None
 
     def start(self, part: Part) -> Callable[[], None]:

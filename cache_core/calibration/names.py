@@ -56,7 +56,7 @@ def export_reference(rows: Rows, component_names: Mapping[SiteKind, str] | None 
         key = names[kind] if index is None else f"{names[kind]}-{index}"
         lines.append(f"{json.dumps(key)}: {dump([int(flag) for flag in compute])}")
     text = block("{}", lines) + "\n"
-    read = parse_schedule(Path("export"), text.encode())
+    read = parse_schedule(Path("export"), text.encode()).rows
     for (kind, _, _), (meant, _, _) in zip(rows, read, strict=True):
         is_joint = kind is SiteKind.JOINT_ATTENTION and meant is SiteKind.SELF_ATTENTION
         if meant is not kind and not is_joint:

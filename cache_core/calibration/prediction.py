@@ -9,6 +9,7 @@ from functools import cache
 
 from ..approximators import Approximator, Extrapolate, Reuse
 from ..clock import Timeline
+from ..effort import spend
 from ..plan import Plan
 from ..rules import Rule, plans_of
 from ..schedules import Schedule
@@ -78,6 +79,7 @@ class Forecast:
             if not rule.when.never_reuses
         )
         courses = [course for course in found if course is not None]
+        spend(len(courses) * self._timeline.steps)
         costs, steps = self.calibration.costs, self._timeline.steps
         flops = _cost(courses, "flops", steps, 0.0) if costs.flops else None
         seconds, asked = flops, 0.0
@@ -138,6 +140,8 @@ class Forecast:
         if place is None:
             return None
         sources = plan.sources
+        # Long reuse is looked up piece by piece, from the step that computed.
+        spend(3 * len(sources) + sum(step - source for step, source in enumerate(sources)) / 5)
         missed = tuple(
             _missed(self.table, place, what, Reuse(self._timeline.clock(step), plan))
             if plan.reuse[step]

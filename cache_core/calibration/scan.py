@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from ..effort import spend
 from ..errors import ConfigError
 from .table import Lags
 
@@ -35,6 +36,7 @@ def scan(lags: Lags, steps: int, alpha: float, lookahead: int) -> tuple[bool, ..
         raise ConfigError(f"alpha is {alpha:g}; expected 0 or more (0.1: changes of up to 10 %)")
     if lookahead < 1:
         raise ConfigError(f"lookahead is {lookahead}; expected 1 or more steps that reuse in a row")
+    spend(steps)
     compute = [True] * steps
     step = 0
     while step < steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from ..schedule_file import shown
@@ -13,6 +14,7 @@ from .checks import (
     count,
     is_number,
     is_text,
+    is_writable,
     list_of,
     number,
     object_of,
@@ -27,19 +29,20 @@ FORMAT = 1
 FORMAT_KEY = "stepcache_calibration"
 
 MOST_ROWS = 2000
+MOST_KINDS = 100
 MOST_STEPS = 1000
 MOST_LOOKAHEAD = 20
+MOST_LEVELS = 40
+"""Of what is only passed on."""
 LARGEST = 1e100
 """Far beyond any error, and far from where a sum of them overflows."""
 
 _BY_WORD = {kind.value: kind for kind in SiteKind}
-_KINDS = f"one of {', '.join(_BY_WORD)}"
-_PARTS = f"{_KINDS}, each also with -0, -1, … for one layer"
-
+_BRANCHES = ("both", "cond", "uncond")
 
 _MANY = count(1, 10**9)
 _LOOKAHEAD = count(1, MOST_LOOKAHEAD)
-_SHARES = table_of(part_named, _PARTS, number(0, 1), MOST_ROWS)
+_SHARES = table_of(part_named, number(0, 1), MOST_ROWS)
 _CHANGES = list_of("step", number(0, LARGEST), 0, MOST_STEPS)
 _SHIFT = single(
     "null or a number from 0 to 1e+06",
@@ -54,7 +57,7 @@ _MODEL = object_of({
     "family": text(),
     "network": text(),
     "fingerprint": text(),
-    "layers": table_of(_BY_WORD.get, _KINDS, count(0, MOST_LAYERS), len(_BY_WORD)),
+    "layers": table_of(_BY_WORD.get, count(0, MOST_LAYERS), MOST_KINDS),
 })  # fmt: skip
 
 _RUN = object_of(
@@ -71,8 +74,24 @@ _RUN = object_of(
 
 _ERRORS = object_of(
     {"kind": word(*_BY_WORD), "lags": list_of("lag", _CHANGES, 1, MOST_LOOKAHEAD, first=1)},
-    {"index": count(0, MOST_LAYERS - 1), "branch": word("both", "cond", "uncond")},
+    {"index": count(0, MOST_LAYERS - 1), "branch": word(*_BRANCHES)},
 )
+
+
+def _is_known(row: Any) -> bool:
+    """Whether a row of errors is about what this version knows; what is no row is refused."""
+    facts = cast("dict[str, Any]", row) if isinstance(row, dict) else {}
+    kind, branch = facts.get("kind"), facts.get("branch")
+    is_newer = (isinstance(kind, str) and kind not in _BY_WORD) or (
+        isinstance(branch, str) and branch not in _BRANCHES
+    )
+    return not is_newer
+
+
+def place_in(row: dict[str, Any]) -> dict[str, Any]:
+    """The keys of a row of errors that say which one it is."""
+    return {key: row[key] for key in ("kind", "index", "branch") if key in row}
+
 
 SCHEMA: Check = object_of(
     {
@@ -80,14 +99,15 @@ SCHEMA: Check = object_of(
         "run": _RUN,
         "samples": _MANY,
         "runs": _MANY,
-        "average": word("per sample", "as the reference"),
+        "average": text(),
         "lookahead_measured": _LOOKAHEAD,
-        "errors": list_of("errors", _ERRORS, 1, MOST_ROWS, first=1),
+        "errors": list_of("errors", _ERRORS, 1, MOST_ROWS, 1, _is_known, place_in),
         "alpha": number(0, 1000),
         "lookahead": _LOOKAHEAD,
         "whole": single("true or false", lambda value: isinstance(value, bool), bool),
     },
     {
+        FORMAT_KEY: count(FORMAT, FORMAT),
         "tool": text(),
         "costs": object_of(
             {},
@@ -103,13 +123,10 @@ SCHEMA: Check = object_of(
         ),
         "influence": table_of(
             lambda key: key if is_text(key) else None,
-            "groups of sites, each one line",
             number(0, LARGEST),
             100,
         ),
-        "schedule": table_of(
-            part_named, _PARTS, list_of("step", _COMPUTES, 2, MOST_STEPS), MOST_ROWS
-        ),
+        "schedule": table_of(part_named, list_of("step", _COMPUTES, 2, MOST_STEPS), MOST_ROWS),
     },
 )
 """What each key holds. How they hang together is checked by `calibration_of`."""
@@ -146,7 +163,30 @@ def calibration_of(found: Any) -> Calibration:
         schedule=tuple((kind, index, row) for (kind, index), row in schedule.items()),
         tool=facts.get("tool", ""),
         is_whole=facts["whole"],
+        unread=_unread(found),
     )  # fmt: skip
+
+
+def _unread(found: Any) -> dict[str, Any]:
+    """What a later version has written, to be written again as it is."""
+    unread: dict[str, Any] = SCHEMA.rest(found)
+    level: list[Any] = [unread]
+    for _ in range(MOST_LEVELS):
+        if not all(isinstance(each, (dict, list)) or is_writable(each) for each in level):
+            break
+        level = [inner for each in level for inner in _inside(each)]
+        if not level:
+            return unread
+    raise Misfit(
+        "has a number beyond all, or values nested too deeply, where this version knows no keys",
+        "choose a file that Step Cache saved",
+    )
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value).values()
+    return cast("list[Any]", value) if isinstance(value, list) else ()
 
 
 def _check_format(found: Any) -> None:
@@ -158,8 +198,8 @@ def _check_format(found: Any) -> None:
         )
     if version > FORMAT:
         raise Misfit(
-            f"is of format {shown(version)}, made by a newer version: update Step Cache",
-            f"this one reads format {FORMAT}",
+            f"is of format {shown(version)}, made by a newer version of Step Cache",
+            f"this one reads format {FORMAT}: update Step Cache, or calibrate again",
         )
     if version != FORMAT:
         raise Misfit.at(FORMAT_KEY, shown(version), str(FORMAT))

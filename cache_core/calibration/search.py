@@ -15,6 +15,9 @@ from .table import Lags, Place, changes_of
 SEARCHED_ROWS = 20_000
 """Rows that a search for a threshold makes and judges at most."""
 
+SEARCHED_FLAGS = 20_000_000
+"""Flags in them at most: in runs of more than a thousand steps there are fewer rows."""
+
 
 class Found(NamedTuple):
     """A schedule by its threshold.
@@ -51,13 +54,15 @@ class Search:
         in_step = dict.fromkeys(places, table.mean(places))
         shape = len(places), table.steps
         hops = range(1, min(lookahead, table.lookahead) + 1)
+        most_rows = min(SEARCHED_ROWS, SEARCHED_FLAGS // table.steps)
         made: dict[bytes, tuple[float, int, Mapping[Place, Lags]]] = {}
         for lags in (changes, in_step):
             rows = list(dict.fromkeys(lags.values()))
             errors = changes_of(rows, table.steps, table.lookahead)
-            whose = [rows.index(each) for each in lags.values()]
+            numbers = {row: number for number, row in enumerate(rows)}
+            whose = [numbers[each] for each in lags.values()]
             for hop in hops:
-                alphas = _thresholds(lags, hop, SEARCHED_ROWS // (2 * len(hops)))
+                alphas = _thresholds(lags, hop, max(most_rows // (2 * len(hops)), 1))
                 every = scans(errors, alphas, hop)[:, whose]
                 for alpha, compute in zip(alphas, every, strict=True):
                     made.setdefault(compute.tobytes(), (alpha, hop, lags))

@@ -9,10 +9,12 @@ from itertools import chain, pairwise
 from time import perf_counter
 
 from ..clock import SIGMA_TOLERANCE, Timeline
+from ..decisions import COMPUTE, Decision
 from ..plan import Plan
 from ..report import Report
+from ..rows import Row
 from ..rules import Rule
-from ..session import COMPUTE, Answer, Decision, Session
+from ..session import Answer, Session
 from ..sites import Part, Site, SiteKind, part_of
 from ..store import Store
 from ..streams import StreamKey
@@ -47,6 +49,11 @@ class CalibratingSession(Session):
 
     times_storing = False
 
+    @property
+    def rows(self) -> list[Row]:
+        """None: every block is compared by itself."""
+        return []
+
     def __init__(
         self,
         assigned: Mapping[Site, Rule],
@@ -63,7 +70,7 @@ class CalibratingSession(Session):
         self._parts = {site: part_of(site) for site in assigned}
         self._rehearsals: list[int] = []
         self._rehearsed = Store()
-        self._standing_for: dict[Site, int] = {}
+        self._standing_for: dict[Site, tuple[int, int]] = {}
         self._visited: set[int] = set()
         self._is_on_grid = True
 
@@ -147,7 +154,14 @@ class CalibratingSession(Session):
             return answer
         return self._meter.asked(answer, None if site is None else self._parts[site])
 
-    def _take(self, site: Site, streams: Sequence[StreamKey], output: Value, base: Value) -> None:
+    def _take(
+        self,
+        site: Site,
+        streams: Sequence[StreamKey],
+        output: Value,
+        base: Value,
+        head: Site | None,
+    ) -> None:
         began, clock = perf_counter(), self.clock
         if is_value(output):
             if clock.evaluation == 0:
@@ -179,7 +193,7 @@ class CalibratingSession(Session):
         One site does it for all that are like it. The answer is what was kept a step ago: it does
         not lie in the processor's caches any more.
         """
-        sites = self._sites_like(site)
+        sites, answering = self._sites_like(site)
         if site.kind is SiteKind.GUIDANCE or not sites:
             return
         meter, part, kept = self._meter, self._parts[site], self._rehearsed
@@ -188,11 +202,12 @@ class CalibratingSession(Session):
             kept.clear()
         before = [kept.get(site, stream) for stream in streams]
         with meter.timing(meter.keeping[part], sites):
-            # What a block adds is a difference.
+            # What a block adds is a difference, which is added to that of its row.
             value = copy(output) if is_block else output
             for stream, each in zip(streams, self._divide(site, value, len(streams)), strict=False):
-                kept.put(site, stream, (each,), self.clock.step)
-        with meter.timing(meter.answers[part], sites):
+                if not is_block or not kept.add(site, stream, site, each):
+                    kept.put(site, stream, (each,), self.clock.step)
+        with meter.timing(meter.answers[part], answering):
             now = [kept.get(site, stream) for stream in streams]
             # All of them, or else they may not fit to each other.
             found = [entry for entry in (before if all(before) else now) if entry is not None]
@@ -200,16 +215,25 @@ class CalibratingSession(Session):
             if is_block and is_alike(answer, output):
                 add_to(answer, output)
 
-    def _sites_like(self, site: Site) -> int:
-        """How many sites of a part return as much as this one; 0 for all but the first of them."""
+    def _sites_like(self, site: Site) -> tuple[int, int]:
+        """How many sites of a part return as much as this one, and how many of them answer, which
+        of a row of blocks one does; 0 for all but the first of them."""
         if not self._standing_for:
-            first: dict[tuple[Part, int], Site] = {}
-            like = Counter((self._parts[each], size) for each, size in self._sizes.items())
+            alike: dict[tuple[Part, int], list[Site]] = {}
             for each, size in self._sizes.items():
-                first.setdefault((self._parts[each], size), each)
-            self._standing_for = {each: like[kind] for kind, each in first.items()}
+                alike.setdefault((self._parts[each], size), []).append(each)
+            for sites in alike.values():
+                rows = {_row_of(each, self._starts) for each in sites}
+                self._standing_for[sites[0]] = len(sites), len(rows)
         # A site that was not there in the first evaluation stands for itself.
-        return self._standing_for.get(site, 0 if site in self._sizes else 1)
+        return self._standing_for.get(site, (0, 0) if site in self._sizes else (1, 1))
+
+
+def _row_of(site: Site, starts: frozenset[int]) -> int:
+    """Equal for blocks of one row, and for no other sites."""
+    if site.kind is not SiteKind.BLOCK:
+        return site.index
+    return max(start for start in starts if start <= site.index)
 
 
 class WatchingSession(Session):
@@ -234,9 +258,16 @@ class WatchingSession(Session):
     def keeps(self, site: Site) -> bool:
         return self._is_watched(site) or super().keeps(site)
 
-    def _take(self, site: Site, streams: Sequence[StreamKey], output: Value, base: Value) -> None:
+    def _take(
+        self,
+        site: Site,
+        streams: Sequence[StreamKey],
+        output: Value,
+        base: Value,
+        head: Site | None,
+    ) -> None:
         if super().keeps(site):
-            super()._take(site, streams, output, base)
+            super()._take(site, streams, output, base, head)
         if self._is_watched(site) and is_value(output):
             company = id(self._assigned[site])
             value = output if site.kind is not SiteKind.GUIDANCE else _difference(output)

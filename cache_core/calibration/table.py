@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..effort import spend
 from ..errors import ConfigError
 from ..sites import SiteKind
 
@@ -127,7 +128,9 @@ class ErrorTable:
                 f"{self.sigmas[-1]:.4g}: what lies below was not measured. Calibrate a run of all "
                 f"its steps"
             )
-        where = [_position(self.sigmas, sigma) for sigma in sigmas[:-1]]
+        spend(len(self.rows) * self.lookahead * (self.steps + len(sigmas)) / 5)
+        falling = [-value for value in self.sigmas]
+        where = [_position(falling, sigma) for sigma in sigmas[:-1]]
         rows = dict(zip(self.rows, self._between(where), strict=True))
         table = replace(self, sigmas=tuple(sigmas), rows=rows)
         if not any(math.isfinite(error) for lags in rows.values() for error in lags[0]):
@@ -223,13 +226,12 @@ def is_same(one: Sequence[float], other: Sequence[float]) -> bool:
     )
 
 
-def _position(sigmas: Sequence[float], sigma: float) -> float:
-    """Where in a falling schedule a noise level lies, in steps."""
-    falling = [-value for value in sigmas]
+def _position(falling: Sequence[float], sigma: float) -> float:
+    """Where in a schedule a noise level lies, in steps; of the schedule the negative values."""
     right = bisect_right(falling, -sigma)
     if right == 0:
         return 0.0
-    if right == len(sigmas):
-        return float(len(sigmas) - 1)
-    left = sigmas[right - 1]
-    return right - 1 + (left - sigma) / (left - sigmas[right])
+    if right == len(falling):
+        return float(len(falling) - 1)
+    left, after = -falling[right - 1], -falling[right]
+    return right - 1 + (left - sigma) / (left - after)

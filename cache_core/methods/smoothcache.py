@@ -173,7 +173,7 @@ class CalibratedSmoothCache(Method):
 
     @property
     def notes(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self._own.notes
+        return (*self.calibration.remarks, *self._own.notes)
 
     def fitted(self, timeline: Timeline) -> SmoothCache:
         if is_same(self.calibration.table.sigmas, timeline.sigmas):
@@ -183,7 +183,8 @@ class CalibratedSmoothCache(Method):
 
     def _schedule(self, chosen: Chosen) -> SmoothCache:
         label = f"{self.label}, alpha {chosen.alpha:.3g}"
-        return SmoothCache(chosen.rows, label, notes=chosen.notes, prediction=chosen.prediction)
+        notes = (*self.calibration.remarks, *chosen.notes)
+        return SmoothCache(chosen.rows, label, notes=notes, prediction=chosen.prediction)
 
     def rules(self) -> tuple[Rule, ...]:
         return self._schedule(self._own).rules()

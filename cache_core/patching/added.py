@@ -23,10 +23,11 @@ def answer_added(question: Question, access: Added, block: nn.Module) -> Answer:
         given = _given(order, args, kwargs, access.streams)
         decision = question.decide(*(given if isinstance(given, tuple) else (given,)))
         if decision.reuse:
-            return add_to(question.recall(), given)
+            added = question.recall()
+            return given if added is None else add_to(added, given)
         before = question.copy(given) if access.writes_in_place else given
         output = question.compute(compute, *args, **kwargs)
-        question.record(output, decision, before)
+        question.record(output, decision, before, given)
         return output
 
     return answer

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..session import Answer, Compute, Decision
+from ..decisions import Decision
+from ..session import Answer, Compute
 from ..values import Value
 from .families import AttentionCore, Woven
 from .module_swap import Swap
@@ -38,12 +38,10 @@ def answer_woven(question: Question, access: Woven, block: nn.Module) -> Answer:
         with Swap() as swap:
             for number, module in enumerate(outputs):
                 if module is not None:
-                    listen = _listening(seen, number, module, question)
-                    swap.set(module.__dict__, "forward", listen)
+                    swap.answer(module, _listening(seen, number, question))
             if question.is_measured:
                 for module in (m for m in inputs if m is not None):
-                    measured = partial(question.compute, module.forward)
-                    swap.set(module.__dict__, "forward", measured)
+                    swap.answer(module, measured)
                 if access.has_attention:
                     args, kwargs = _with_options(args, kwargs, _measuring(question, args, kwargs))
             result = compute(*args, **kwargs)
@@ -51,17 +49,20 @@ def answer_woven(question: Question, access: Woven, block: nn.Module) -> Answer:
         question.record(value, decision)
         return result
 
+    def measured(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return question.compute(compute, *args, **kwargs)
+
     def reuse(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         values = question.recall()
         assert isinstance(values, tuple)
         with Swap() as swap:
             for module, value in zip(outputs, values, strict=True):
                 if module is not None:
-                    swap.set(module.__dict__, "forward", lambda *_, value=value: value)
+                    swap.answer(module, lambda *_, value=value: value)
             for module in (m for m in inputs if m is not None):
-                swap.set(module.__dict__, "forward", _zeros(module))
+                swap.answer(module, _zeros(module))
             for module in (m for m in passed if m is not None):
-                swap.set(module.__dict__, "forward", _pass_on)
+                swap.answer(module, _pass_on)
             if access.has_attention:
                 dropped = (*_QUERY_PATCHES, *_OUTPUT_PATCHES)
                 args, kwargs = _with_options(args, kwargs, _no_attention, dropped)
@@ -114,12 +115,8 @@ def _parts(block: nn.Module, paths: tuple[str, ...]) -> list[nn.Module | None]:
     return parts
 
 
-def _listening(
-    seen: dict[int, Value], number: int, module: nn.Module, question: Question
-) -> Compute:
-    compute = module.forward
-
-    def listen(*args: Any, **kwargs: Any) -> Any:
+def _listening(seen: dict[int, Value], number: int, question: Question) -> Answer:
+    def listen(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         output = question.compute(compute, *args, **kwargs)
         # Blocks that modulate some tokens otherwise than the rest write into what they scale.
         seen[number] = question.copy(output)
@@ -141,13 +138,18 @@ def _measuring(
     return attend
 
 
-def _zeros(projection: nn.Module) -> Compute:
+def _zeros(projection: nn.Module) -> Answer:
     """What stands in for a linear projection: zeros of its output's shape, without memory."""
     width: Any = projection.out_features
-    return lambda x: x.new_zeros(()).expand(*x.shape[:-1], width)
+
+    def zeros(_: Compute, args: tuple[Any, ...], __: dict[str, Any]) -> torch.Tensor:
+        (x,) = args
+        return x.new_zeros(()).expand(*x.shape[:-1], width)
+
+    return zeros
 
 
-def _pass_on(*values: Any) -> Any:
+def _pass_on(_: Compute, values: tuple[Any, ...], __: dict[str, Any]) -> Any:
     # Norms that take queries, keys and values return the first two.
     return values[0] if len(values) == 1 else values[:2]
 

@@ -1,7 +1,7 @@
 """DeepCache's site: everything below one skip connection of a UNet.
 
-The host's forward is left alone. On a shallow step the deep blocks are empty for the length of the
-call, their skips are zero-channel slices, and what other nodes attached to them is taken out.
+The host's forward is left alone. On a shallow step the layers of the deep blocks return what they
+are given, the skips are zero-channel slices, and what other nodes attached there is taken out.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ from typing import Any
 
 from torch import nn
 
-from ..session import Decision, Session
+from ..decisions import Decision
+from ..session import Compute, Session
 from ..sites import Site
 from ..streams import StreamKey
 from .model_call import ModelCall
 from .module_swap import Swap, opaque
 
 BlockPatch = Callable[..., Any]
-
-_EMPTY = nn.Sequential()
 
 
 def swap_deep_branches(
@@ -41,7 +40,7 @@ def swap_deep_branches(
     if computed:
         _observe(call, session, streams, computed, unet)
     for site, decision in decisions.items():
-        # Last, so that what is observed of emptied blocks is passed by.
+        # Last, so that what is observed of deep blocks is passed by.
         if decision.reuse:
             _Branch(site.index, unet).skip(swap, call, session.recall(site, streams))
 
@@ -88,28 +87,32 @@ class _Branch:
     """One cut through a UNet."""
 
     def __init__(self, index: int, unet: nn.Module) -> None:
-        self._unet = unet
         self._inputs = tuple(unet.get_submodule("input_blocks").children())
-        self._middle = unet._modules.get("middle_block")
         self._outputs = tuple(unet.get_submodule("output_blocks").children())
         self._last_live_input = index
         self._entry = len(self._outputs) - 1 - index
+        middle = unet._modules.get("middle_block")
+        deep = (
+            *self._inputs[index + 1 :],
+            *([middle] if middle is not None else []),
+            *self._outputs[: self._entry],
+        )
+        # The host calls what a block consists of, never the block itself.
+        self._layers = frozenset(layer for block in deep for layer in block.children())
 
     def skip(self, swap: Swap, call: ModelCall, deep: Any) -> None:
-        """Shallow step: empty the deep blocks and start the live output blocks from `deep`."""
+        """Shallow step: pass the deep layers by and start the live output blocks from `deep`."""
         patches = _patches(call)
         for name in ("input_block_patch", "input_block_patch_after_skip"):
             patches[name] = [self._live_only(patch) for patch in patches.get(name, [])]
-        patches["input_block_patch"].append(opaque(self._keep_count))
         patches.pop("middle_block_after_patch", None)
+        name = "forward_timestep_embed_patch"
+        patches[name] = [(kind, self._live_layers_only(p)) for kind, p in patches.get(name, [])]
         users = patches.get("output_block_patch", [])
 
         def enter(h: Any, skip: Any, options: dict[str, Any]) -> tuple[Any, Any]:
             index = options["block"][1]
-            if index == 0:
-                _advance(options, self._middle)
             if index < self._entry:
-                _advance(options, self._outputs[index])
                 # torch.cat takes a skip without channels on every host; None only on new ones.
                 return h, h[:, :0]
             if index == self._entry:
@@ -121,18 +124,8 @@ class _Branch:
         patches["output_block_patch"] = [opaque(enter)]
         call.options = {**call.options, "patches": patches}
         self._drop_deep_control(call)
-        self._empty(swap)
-
-    def _empty(self, swap: Swap) -> None:
-        """Put empty blocks in place of the deep ones."""
-        inputs = self._unet.get_submodule("input_blocks")._modules
-        outputs = self._unet.get_submodule("output_blocks")._modules
-        for index in range(self._last_live_input + 1, len(self._inputs)):
-            swap.set(inputs, str(index), _EMPTY)
-        if self._middle is not None:
-            swap.set(self._unet._modules, "middle_block", _EMPTY)
-        for index in range(self._entry):
-            swap.set(outputs, str(index), _EMPTY)
+        for layer in self._layers:
+            swap.answer(layer, _pass_on)
 
     def _live_only(self, patch: BlockPatch) -> BlockPatch:
         """A user's input patch that acts on live blocks only."""
@@ -142,14 +135,16 @@ class _Branch:
 
         return opaque(live_only)
 
-    def _keep_count(self, h: Any, options: dict[str, Any]) -> Any:
-        """Count the transformers of an emptied input block: patches are keyed by that number."""
-        if options["block"][1] > self._last_live_input:
-            _advance(options, self._inputs[options["block"][1]])
-        return h
+    def _live_layers_only(self, patch: Callable[..., Any]) -> Callable[..., Any]:
+        """A user's patch that stands in for layers of live blocks only."""
+
+        def live_only(layer: nn.Module, x: Any, *args: Any) -> Any:
+            return x if layer in self._layers else patch(layer, x, *args)
+
+        return opaque(live_only)
 
     def _drop_deep_control(self, call: ModelCall) -> None:
-        """Blank the control residuals of emptied blocks; the host pops the lists from the end."""
+        """Blank the control residuals of deep blocks; the host pops the lists from the end."""
         control = call.control
         if control is None:
             return
@@ -167,13 +162,9 @@ class _Branch:
         call.control = kept
 
 
-def _patches(call: ModelCall) -> dict[str, list[BlockPatch]]:
+def _pass_on(_: Compute, args: tuple[Any, ...], __: dict[str, Any]) -> Any:
+    return args[0]
+
+
+def _patches(call: ModelCall) -> dict[str, list[Any]]:
     return {name: list(patches) for name, patches in call.options.get("patches", {}).items()}
-
-
-def _advance(options: dict[str, Any], block: nn.Module | None) -> None:
-    """Advance the host's running transformer number past a block that did not run."""
-    if block is not None:
-        options["transformer_index"] += sum(
-            hasattr(layer, "transformer_blocks") for layer in block.children()
-        )

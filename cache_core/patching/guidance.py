@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import torch
 
+from ..decisions import Decision
 from ..session import Session
 from ..sites import Site
 from ..streams import StreamKey
+from .branches import ANSWERED_FOR, Branches, Conds, Predict
 from .hooks import change_during_run, weights_of
+from .parts import PASS_KEY, UNKNOWN_PART, Pass, signature_of
 
 COND, UNCOND = 0, 1
 """Positions of the branches in the host's list of conditionings."""
@@ -31,11 +34,8 @@ _TEXT = frozenset({
 BOTH = "guidance by two branches"
 """What is computed where one branch cannot be left out, for the note about it."""
 
-Conds = Sequence[Any]
-Predict = Callable[[Conds], list[torch.Tensor]]
 
-
-class Branches:
+class Guidance:
     """Both branches' denoised latents in one evaluation, of which one may come from the session.
 
     What is carried from step to step is network output. The host answers in denoised latents, which
@@ -49,6 +49,7 @@ class Branches:
         x: noisy latents, shape (batch, channels, …).
         sigma: noise level per row, shape (batch,).
         model: the host's model.
+        is_lasting: whether what layers have frozen serves every call to come.
         note: takes a remark for the report.
     """
 
@@ -61,33 +62,52 @@ class Branches:
         x: torch.Tensor,
         sigma: torch.Tensor,
         model: Any,
+        is_lasting: bool,
         note: Callable[[str], None],
     ) -> None:
-        self._session, self._site, self._stream, self._x = session, site, stream, x
+        self._session, self._site, self._stream = session, site, stream
+        self._conds, self._x = conds, x
         self._decision = session.decide(site, [stream])
-        what: Any = session.rule_of(site).what
+        rule = session.rule_of(site)
+        self._owner, what = rule.owner, cast("Any", rule.what)
         self._kept = COND if what.kept == "cond" else UNCOND
-        if self._kept == UNCOND and not _may_finish(conds, stream):
+        if self._kept == UNCOND and not _may_finish(conds, is_lasting):
             self._kept = COND
             note(KEEPS_COND)
         self._left_out = UNCOND if self._kept == COND else COND
         if sigma.shape not in ((1,), x.shape[:1]) or not sigma.is_floating_point():
             raise ValueError(f"noise levels of shape {tuple(sigma.shape)} and {sigma.dtype}")
         self._slope = _slope(model.model_sampling, sigma, x)
-        self.is_alone = self._decision.reuse
-        """Whether one branch runs."""
-        self._difference: Any = None
-        self.asked: Conds = conds
-        """What to ask the host for; a missing list leaves that branch out."""
-        if self.is_alone:
-            self._difference = session.recall(site, [stream], given=torch.zeros_like(x))
-            self.asked = [None if i == self._left_out else e for i, e in enumerate(conds)]
+        self.is_alone = False
+        """Whether one branch was asked for."""
+
+    def asked(self, predict: Predict, branches: Branches) -> list[torch.Tensor]:
+        """What the host answers, where it may be to one branch only.
+
+        Args:
+            predict: asks the host; a missing list leaves that branch out.
+            branches: asks for both or for one of them.
+        """
+        if self._decision.reuse and branches.may_leave_out:
+            answers = branches.one(predict, self._conds, self._left_out)
+            if answers is not None:
+                self.is_alone = True
+                return answers
+        if self._decision.reuse:
+            self._decision = Decision(reuse=False, forced=ANSWERED_FOR)
+        return self.both(predict, branches)
+
+    def both(self, predict: Predict, branches: Branches) -> list[torch.Tensor]:
+        """What the host answers to both branches; arguments as for `asked`."""
+        return branches.both(predict, self._conds, self._owner)
 
     def joined(self, answers: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Both branches' answers, given the host's; what was computed is kept."""
+        """Both branches' answers, given what was asked; what was computed is kept."""
         kept = answers[self._kept]
         if self.is_alone:
-            answers[self._left_out] = (kept + self._difference * self._slope).to(self._x.dtype)
+            zero = torch.zeros_like(self._x)
+            difference: Any = self._session.recall(self._site, [self._stream], given=zero)
+            answers[self._left_out] = (kept + difference * self._slope).to(self._x.dtype)
             return answers
         difference = (answers[self._left_out] - kept) / self._slope
         value = (torch.zeros_like(difference), difference)
@@ -98,16 +118,14 @@ class Branches:
 def stream_of(conds: Conds, x: torch.Tensor, sigma: float, options: Mapping[str, Any]) -> StreamKey:
     """As whose a difference of branches is kept: that of the prompts of this noise level."""
     active = [[entry for entry in entries if _is_active(entry, sigma)] for entries in conds]
-    window = options.get("context_window")
-    replaced = frozenset(
-        (name, key) for name, table in options.get("patches_replace", {}).items() for key in table
-    )
+    current: Pass = options[PASS_KEY]
     return StreamKey(
         cond=UNCOND,
         uuid=tuple(tuple(entry.get("uuid") for entry in entries) for entries in active),
-        window=tuple(window.index_list) if window is not None else None,
-        signature=replaced,
+        window=current.window.frames if current.window is not None else None,
+        signature=signature_of(options),
         layout=(tuple(x.shape), x.dtype, x.device),
+        doubt="" if current.latent is not None else UNKNOWN_PART,
         weights=tuple(
             tuple(weights_of(entry.get("hooks")) for entry in entries) for entries in active
         ),
@@ -136,12 +154,12 @@ def network_outputs(
     return [((each - kept) / slope).float() for each in denoised]
 
 
-def _may_finish(conds: Conds, stream: StreamKey) -> bool:
+def _may_finish(conds: Conds, is_lasting: bool) -> bool:
     """Whether the null branch may finish the picture by itself, with what both have frozen.
 
     Not where a frozen value may have to be computed anew: the null branch would compute its own.
     """
-    is_lasting = stream.window is None and not change_during_run(conds)
+    is_lasting = is_lasting and not change_during_run(conds)
     return is_lasting and _tell_apart_by_text_only(conds)
 
 

@@ -14,6 +14,11 @@ def sigmas_in(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     return kwargs["sigmas"] if "sigmas" in kwargs else args[3]
 
 
+def latent_in(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[int, ...]:
+    """Shape of the latents among the arguments of an OUTER_SAMPLE wrapper: that of the noise."""
+    return tuple((kwargs["noise"] if "noise" in kwargs else args[0]).shape)
+
+
 def has_steps(sigmas: Any) -> bool:
     """Whether a run has any step; the last part of a schedule that was split may have none."""
     return len(sigmas) > 1

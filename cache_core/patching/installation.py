@@ -13,7 +13,6 @@ from ..rules import Rule
 from ..sites import Site
 from .carried import Carried
 from .families import Access
-from .module_swap import Dispatchers
 
 KEY = "stepcache"
 """Under this key stand our wrappers, and in ``transformer_options`` the installation."""
@@ -77,7 +76,6 @@ class Installation(Carried):
         needs_proof: as for `Family`.
         listeners: who is told about runs.
         mailbox: where finished runs leave their report; shared by all clones of the clone.
-        dispatchers: the forwards that stand in for the sites' own during a model call.
     """
 
     methods: tuple[RuleSource, ...]
@@ -90,7 +88,6 @@ class Installation(Carried):
     needs_proof: bool
     listeners: tuple[Listener, ...]
     mailbox: Mailbox = field(default_factory=Mailbox)
-    dispatchers: Dispatchers = field(default_factory=Dispatchers)
 
     @property
     def study(self) -> Study | None:

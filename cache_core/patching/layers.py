@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from ..rows import Row
 from ..session import Answer, Session
 from ..sites import Site, SiteKind
 from ..streams import StreamCounter, StreamKey
@@ -15,9 +16,10 @@ from .added import answer_added
 from .attention import answer_core, answer_woven
 from .families import Access, Added, AttentionCore, OwnForward, Woven
 from .model_call import ModelCall
-from .module_swap import Dispatcher, Dispatchers, Swap
+from .module_swap import Swap
 from .question import Question
 from .replaced import answer_parts, listen_to_patches
+from .row import RowCall
 
 Layers = Mapping[Site, tuple[nn.Module, Access]]
 """The module behind every claimed site, and the way in."""
@@ -30,33 +32,34 @@ def swap_layers(
     counter: StreamCounter,
     streams: tuple[StreamKey, ...],
     layers: Layers,
-    dispatchers: Dispatchers,
+    rows: Iterable[Row],
 ) -> None:
-    """Put dispatchers in place of the forwards, in the order of `layers`, until the swap ends."""
+    """Answer for the layers, in the order of `layers`, until the swap ends.
+
+    Args:
+        rows: blocks whose sum is stored.
+    """
     passing = listen_to_patches(call)
     patches: Mapping[str, Any] = call.options.get("patches", {})
     around: Mapping[Any, Any] = call.options.get("patches_replace", {}).get("dit", {})
-    bound: list[Dispatcher] = []
     is_measured = session.is_measuring
-    swap.callback(_release, bound)
+    row_of: dict[Site, RowCall] = {}
+    for row in rows:
+        row_call = RowCall(session, row, call.options)
+        swap.callback(row_call.finish)
+        row_of.update(dict.fromkeys(row, row_call))
     for site, (module, access) in layers.items():
         axis = access.batch_axis if isinstance(access, OwnForward | Added) else 0
         is_followed = _is_followed(access, patches) or (bool(around) and _is_inside(site, around))
-        question = Question(session, site, counter, streams, axis, is_followed, is_measured)
+        question = Question(
+            session, site, counter, streams, axis, is_followed, is_measured, row_of.get(site)
+        )
         if passing is not None and _is_replaceable(site, module):
             answers = answer_parts(question, module, passing)
         else:
             answers = {module: _answer(question, access, module)}
         for target, answer in answers.items():
-            dispatcher = dispatchers.of(target, site.kind)
-            dispatcher.bind(session.asked(answer, site), target.forward)
-            bound.append(dispatcher)
-            swap.set(target.__dict__, "forward", dispatcher.forward)
-
-
-def _release(dispatchers: Iterable[Dispatcher]) -> None:
-    for dispatcher in dispatchers:
-        dispatcher.release()
+            swap.answer(target, session.asked(answer, site))
 
 
 def _is_followed(access: Access, patches: Mapping[str, Any]) -> bool:

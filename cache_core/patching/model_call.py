@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..streams import StreamCounter, StreamKey
+from .parts import PASS_KEY, UNKNOWN_PART, Pass, Shape, signature_of, window_of
 
 
 class ModelCall:
@@ -67,33 +68,35 @@ class ModelCall:
         return [copied if value is control else value for value in self.args]
 
     def streams(
-        self, counter: StreamCounter, asked: Hashable, weights: Hashable
+        self, counter: StreamCounter, whole: Shape, network: Hashable, weights: Hashable
     ) -> tuple[StreamKey, ...]:
         """The conditioning streams of this call's batch, in batch order.
 
         Args:
-            asked: what else tells the pass that this call is part of from others, such as how many
-                of guidance's branches it asks for, and of which network.
+            whole: shape of the run's latents.
+            network: which one is asked: a guider may ask two for the same prompt, in any order.
             weights: which weights the network has in this call.
         """
-        options = self.options
+        options, x = self.options, self.x
+        current: Pass = options.get(PASS_KEY) or Pass(whole, model=network)
         conds = options["cond_or_uncond"]
         uuids = options.get("uuids") or [None] * len(conds)
-        window = options.get("context_window")
-        frames = tuple(window.index_list) if window is not None else None
-        replaced = frozenset(
-            (name, key)
-            for name, table in options.get("patches_replace", {}).items()
-            for key in table
-        )
-        x = self.x
-        layout = (x.shape[0] // len(conds), tuple(x.shape[1:]), x.dtype, x.device)
-        return counter.number(
-            [
-                StreamKey(cond, uuid, frames, (asked, replaced), layout, weights=weights)
-                for cond, uuid in zip(conds, uuids, strict=True)
-            ]
-        )
+        window = window_of(options)
+        tiles = current.tiles(tuple(x.shape), uuids, window)
+        # A batch that the host divides among devices is one batch.
+        part = options.get("multigpu_thread_device")
+        device = None if part is None else torch.device(part)
+        rows = x.shape[0] // (len(conds) * max(tiles, 1))
+        layout = (rows, tuple(x.shape[1:]), x.dtype, x.device if device is None else None)
+        signature = (current.branches, current.model, signature_of(options))
+        streams = [
+            StreamKey(
+                cond, uuid, window.frames if window else None, signature, layout,
+                doubt="" if tiles else UNKNOWN_PART, weights=weights, device=device,
+            )
+            for cond, uuid in zip(conds, uuids, strict=True)
+        ]  # fmt: skip
+        return counter.number(streams * max(tiles, 1))
 
 
 def _is_options(value: Any) -> bool:

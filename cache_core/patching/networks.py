@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import nn
 
 from ..errors import UnsupportedModelError
+from ..rows import Row
 from ..sites import Site, SiteKind
 from .exchanged import in_words, is_exchanged, pack_of
-from .families import Access
+from .families import Access, Added
 from .layers import Layers
 
 
@@ -22,11 +23,13 @@ class Bound:
         network: kept, so that no other one gets its identity during the run.
         layers: modules and ways in, blocks last.
         deep_branches: sites without a module of their own.
+        rows: blocks whose sum is stored.
     """
 
     network: nn.Module
     layers: Layers
     deep_branches: tuple[Site, ...]
+    rows: tuple[Row, ...]
 
 
 class Networks:
@@ -36,6 +39,7 @@ class Networks:
         sites: every site that a rule is about, and whether it has to be there.
         access: the ways in.
         own: the network that the nodes are attached to.
+        rows: blocks of which what they add may be kept as one sum.
         is_known: whether the ways in are those of a known family's own classes.
         note: takes a remark for the report.
 
@@ -48,10 +52,12 @@ class Networks:
         sites: Mapping[Site, bool],
         access: Mapping[Site, Access],
         own: nn.Module,
+        rows: Iterable[Row],
         is_known: bool,
         note: Callable[[str], None],
     ) -> None:
         self._sites, self._access = sites, access
+        self._rows = tuple(row for row in rows if len(row) > 1)
         self._is_known, self._note = is_known, note
         self._bound: dict[int, Bound] = {}
         self._own = id(own)
@@ -75,8 +81,15 @@ class Networks:
             order = [site for site in order if site in self._access]
             layers = {s: (modules[s], self._access[s]) for s in order if self._trusts(s, modules)}
             branches = tuple(site for site in modules if site.kind is SiteKind.DEEP_BRANCH)
-            known = self._bound[id(network)] = Bound(network, layers, branches)
+            rows = tuple(row for row in self._rows if self._hands_on(network, row))
+            known = self._bound[id(network)] = Bound(network, layers, branches, rows)
         return known
+
+    def _hands_on(self, network: nn.Module, row: Row) -> bool:
+        """Whether the host hands the streams on from block to block, and only adds to them."""
+        access = self._access[row[0]]
+        others = access.read_by if isinstance(access, Added) else ()
+        return not any(hasattr(network, name) for name in others)
 
     def clear(self) -> None:
         """Forget the networks."""

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..errors import UnsupportedModelError
-from ..session import Compute
+from ..session import Answer, Compute
 from ..sites import Site
 from ..values import Value, copy, is_value
 from .exchanged import in_words, is_exchanged
@@ -40,8 +40,7 @@ def prove(layers: Layers, rows: int, run: Run, owners: Sequence[str], network: n
     calls: Counter[Site] = Counter()
     with Swap() as swap:
         for site, (module, _) in layers.items():
-            listen = _listening(site, module.forward, heard, calls)
-            swap.set(module.__dict__, "forward", listen)
+            swap.answer(module, _listening(site, heard, calls))
         computed = run()
     for site in layers:
         if calls[site] != 1:
@@ -52,16 +51,14 @@ def prove(layers: Layers, rows: int, run: Run, owners: Sequence[str], network: n
             )
     with Swap() as swap:
         for site, (module, _) in layers.items():
-            swap.set(module.__dict__, "forward", _repeating(heard[site]))
+            swap.answer(module, _repeating(heard[site]))
         answered = run()
     if not _is_equal(computed, answered):
         raise _refusal(owners, network, "answering for its layers changed the result")
 
 
-def _listening(
-    site: Site, compute: Compute, heard: dict[Site, Value], calls: Counter[Site]
-) -> Compute:
-    def listen(*args: Any, **kwargs: Any) -> Any:
+def _listening(site: Site, heard: dict[Site, Value], calls: Counter[Site]) -> Answer:
+    def listen(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         output = compute(*args, **kwargs)
         calls[site] += 1
         heard[site] = copy(output) if is_value(output) else None
@@ -70,8 +67,8 @@ def _listening(
     return listen
 
 
-def _repeating(value: Value) -> Compute:
-    return lambda *_, **__: copy(value)
+def _repeating(value: Value) -> Answer:
+    return lambda *_: copy(value)
 
 
 def _has_rows(value: Value, rows: int) -> bool:

@@ -16,9 +16,10 @@ from ..report import Report
 from ..session import Compute, Session
 from ..sites import SiteKind
 from ..streams import StreamCounter, StreamKey
+from .branches import Branches, Conds, Predict
 from .carried import OfRun
 from .deep_branch import swap_deep_branches
-from .guidance import BOTH, Branches, Conds, Predict, stream_of
+from .guidance import BOTH, Guidance, stream_of
 from .hooks import advance, weights_of
 from .injected import at_rest
 from .installation import Installation
@@ -28,6 +29,7 @@ from .model_call import ModelCall
 from .module_swap import Swap
 from .neighbours import refuse_neighbours
 from .networks import Networks
+from .parts import Shape
 from .planned import Planned
 from .proof import prove
 from .remarks import (
@@ -56,6 +58,7 @@ class Run(OfRun):
         installation: what is attached to the model.
         model_patcher: the host's patcher that is about to sample.
         sigmas: the schedule, shape (steps + 1,).
+        latent: shape of the latents.
         sampler: name of the sampler.
         cfg: scale of guidance, 1 where there is none, None where it is not one number.
         has_one_branch: whether the host will leave out the unconditional branch in every step, so
@@ -71,6 +74,7 @@ class Run(OfRun):
         installation: Installation,
         model_patcher: Any,
         sigmas: torch.Tensor,
+        latent: Shape,
         sampler: str,
         cfg: float | None,
         has_one_branch: bool,
@@ -83,8 +87,10 @@ class Run(OfRun):
         self._counter = StreamCounter()
         self._is_announced = False
         self._sigma: float | None = None
-        self._branches = 0
+        self.latent = latent
+        """Shape of the run's latents."""
         self._has_met_both = False
+        self._has_met_parts = False
         self.report = Report(
             methods=[method.describe() for method in self._planned.methods],
             family=installation.family,
@@ -111,11 +117,14 @@ class Run(OfRun):
         self._prediction = self._planned.prediction
         self._recorder: Recorder | None = None
         self._session = self._session_for(timeline)
+        self._guidance = next((s for s in self._assigned if s.kind is SiteKind.GUIDANCE), None)
+        self._ask = Branches(self.report.answers)
         is_asked = self.report.is_calibrating
         sites = {s: is_asked or not r.when.never_reuses for s, r in self._assigned.items()}
         own, is_known = model_patcher.model.diffusion_model, not installation.needs_proof
+        rows = self._session.rows
         with at_rest(model_patcher):
-            self._networks = Networks(sites, installation.access, own, is_known, self._note)
+            self._networks = Networks(sites, installation.access, own, rows, is_known, self._note)
         self._telling = Telling(installation.listeners, self.report)
         self._telling.step(None)
 
@@ -139,7 +148,6 @@ class Run(OfRun):
 
     def _begin(self, sigma: float) -> None:
         self._sigma = sigma
-        self._branches = 0
         self._session.start_evaluation(sigma)
         self._counter.start_evaluation()
         if self._studying is not None:
@@ -170,22 +178,13 @@ class Run(OfRun):
             if self._studying is not None or not self._assigned[site].when.never_reuses
         }
         owners = [method.name for method in self._installation.methods]
+        rows = call.x.shape[0]
         prove(
-            active,
-            call.x.shape[0],
-            lambda: compute(*call.fresh_args, **call.kwargs),
-            owners,
-            diffusion_model,
+            active, rows, lambda: compute(*call.fresh_args, **call.kwargs), owners, diffusion_model
         )
         self._note(PROVED)
 
-    def answer(
-        self,
-        diffusion_model: nn.Module,
-        call: ModelCall,
-        hooks: Any,
-        compute: Any,
-    ) -> Any:
+    def answer(self, diffusion_model: nn.Module, call: ModelCall, hooks: Any, compute: Any) -> Any:
         """One call of the model, patched.
 
         Args:
@@ -195,9 +194,10 @@ class Run(OfRun):
         with ExitStack() as stack:
             with attempted(self.report, "a call of the model") as entering:
                 self._tell_time(call.options["sigmas"])
-                # A guider may ask two networks for the same prompt, in any order.
-                asked = (self._branches, id(diffusion_model))
-                streams = call.streams(self._counter, asked, weights_of(hooks))
+                weights = weights_of(hooks)
+                streams = call.streams(self._counter, self.latent, id(diffusion_model), weights)
+                # Also where somebody behind us cuts what guidance asks about as a whole.
+                self._has_met_parts |= any(each.window or each.doubt for each in streams)
                 if self._installation.swaps_halves:
                     half = len(streams) // 2
                     streams = streams[half:] + streams[:half]
@@ -240,11 +240,8 @@ class Run(OfRun):
     ) -> Iterator[None]:
         """Patch the network for one call, and restore it whatever happens."""
         bound = self._networks.bound(diffusion_model)
-        dispatchers = self._installation.dispatchers
         with Swap() as swap:
-            swap_layers(
-                swap, call, self._session, self._counter, streams, bound.layers, dispatchers
-            )
+            swap_layers(swap, call, self._session, self._counter, streams, bound.layers, bound.rows)
             swap_deep_branches(
                 swap, call, self._session, streams, bound.deep_branches, diffusion_model
             )
@@ -260,34 +257,34 @@ class Run(OfRun):
         predict: Predict,
     ) -> list[torch.Tensor]:
         """One pass over the conditionings, of which a branch may be answered from memory."""
-        branches: Branches | None = None
+        guidance: Guidance | None = None
         with attempted(self.report, BOTH) as preparing:
-            branches = self._branches_of(model, conds, x, sigma, model_options)
-        if branches is None or preparing.failed:
+            guidance = self._guidance_of(model, conds, x, sigma, model_options)
+        if guidance is None or preparing.failed:
             return predict(conds)
-        answers = predict(branches.asked)
+        answers = guidance.asked(predict, self._ask)
         with attempted(self.report, BOTH) as joining:
-            answers = branches.joined(answers)
+            answers = guidance.joined(answers)
             if self._studying is not None:
                 self._studying.influence.guided(x, sigma, answers)
-        return predict(conds) if joining.failed and branches.is_alone else answers
+        is_lacking = joining.failed and guidance.is_alone
+        return guidance.both(predict, self._ask) if is_lacking else answers
 
-    def _branches_of(
+    def _guidance_of(
         self,
         model: Any,
         conds: Conds,
         x: torch.Tensor,
         sigma: torch.Tensor,
         model_options: dict[str, Any],
-    ) -> Branches | None:
+    ) -> Guidance | None:
         """What is asked and what is kept of both branches; None where that is not ours to say."""
         self._tell_time(sigma)
-        self._branches = len(conds)
         # One list is the pass of another guidance (PAG, SLG) or CFG 1, three are another guider.
         if len(conds) != 2 or None in conds:
             return None
         self._has_met_both = True
-        site = next((s for s in self._assigned if s.kind is SiteKind.GUIDANCE), None)
+        site = self._guidance
         if site is None:
             return None
         if self._installation.swaps_halves and x.shape[0] > 1:
@@ -298,7 +295,8 @@ class Run(OfRun):
         advance(model, conds, sigma, model_options)
         options = model_options["transformer_options"]
         (stream,) = self._counter.number([stream_of(conds, x, self._sigma, options)])
-        return Branches(self._session, site, stream, conds, x, sigma, model, self._note)
+        is_lasting = not self._has_met_parts
+        return Guidance(self._session, site, stream, conds, x, sigma, model, is_lasting, self._note)
 
     def _note(self, remark: str) -> None:
         self.report.remark(remark)

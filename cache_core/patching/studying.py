@@ -128,7 +128,8 @@ class Studying:
         try:
             with (
                 self._meter.not_counted(),
-                same_draws(self._meter.device),
+                # There is one generator for all threads: it is left alone where nothing draws.
+                nullcontext() if self._meter.draws is False else same_draws(self._meter.device),
                 self.session.sensing(sites),
                 self._meter.timing(seconds),
             ):

@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from comfy.model_management import InterruptProcessingException
+from comfy.patcher_extension import WrappersMP
 
-from .guider import has_one_branch, has_steps, name_of, scale_of, sigmas_in
+from .guider import has_one_branch, has_steps, latent_in, name_of, scale_of, sigmas_in
 from .installation import KEY, Installation
 from .model_call import ModelCall
+from .parts import Pass, announced
 from .remarks import NO_STEP, empty_report
 from .room import with_room
 from .run import RUN_KEY, Run
+from .turns import TURNS
 from .unforeseen import attempted
 
 LOG = logging.getLogger("stepcache")
@@ -52,7 +55,6 @@ def _begun(
 ) -> Run | None:
     """The run that begins; None where nothing of it is ours, which the report then says."""
     report = empty_report(installation, "unknown")
-    installation.mailbox.report = report
     with attempted(report, "the run"):
         sampler = kwargs["sampler"] if "sampler" in kwargs else args[2]
         sigmas = sigmas_in(args, kwargs)
@@ -60,10 +62,12 @@ def _begun(
         if has_steps(sigmas):
             has_one = has_one_branch(guider, report.sampler)
             scale = scale_of(guider)
-            patcher = guider.model_patcher
-            return Run(installation, patcher, sigmas, report.sampler, scale, has_one)
+            latent, patcher = latent_in(args, kwargs), guider.model_patcher
+            _stand_last(guider.model_options["transformer_options"])
+            return Run(installation, patcher, sigmas, latent, report.sampler, scale, has_one)
         report.idle = NO_STEP
     report.idle = report.idle or report.notes[-1]
+    installation.mailbox.report = report
     LOG.info(report.summary())
     return None
 
@@ -88,9 +92,11 @@ def apply_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     if run is None:
         return executor(*args, **kwargs)
     network = _uncompiled(executor.class_obj.diffusion_model)
-    run.prove(network, call, executor)
     patcher = getattr(executor.class_obj, "current_patcher", None)
-    return run.answer(network, call, getattr(patcher, "current_hooks", None), executor)
+    hooks = getattr(patcher, "current_hooks", None)
+    with TURNS.take():
+        run.prove(network, call, executor)
+        return run.answer(network, call, hooks, executor)
 
 
 def _inner(options: Any) -> Any:
@@ -120,4 +126,15 @@ def calc_cond_batch(
 
     if run is None:
         return predict(conds)
-    return run.guidance(model, conds, x, timestep, options, predict)
+    current = Pass(latent=None)
+    with attempted(run.report, "a pass over the conditionings"):
+        current = Pass.of(model, conds, tuple(x.shape), options, run.latent)
+    with announced(_inner(options), current):
+        return run.guidance(model, conds, x, timestep, options, predict)
+
+
+def _stand_last(options: dict[str, Any]) -> None:
+    """For this run, let calls of the model come by us after all other nodes: as they arrive at the
+    network, whoever cuts them into parts."""
+    around: dict[str, Any] = options["wrappers"][WrappersMP.APPLY_MODEL]
+    around[KEY] = around.pop(KEY)

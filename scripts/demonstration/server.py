@@ -57,6 +57,21 @@ def running_server(
     Raises:
         StepError: the port is taken, or the server ends or stays silent.
     """
+    with started_server(python, comfyui, log, port, checkpoint, options, base) as (_, address):
+        yield address
+
+
+@contextlib.contextmanager
+def started_server(
+    python: Path,
+    comfyui: Path,
+    log: Path,
+    port: int | None = None,
+    checkpoint: Path | None = None,
+    options: Sequence[str] = (),
+    base: Path | None = None,
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """As `running_server`, for who sends it signals: the process, and its address."""
     if port is not None:
         require_free_port(port)
     with contextlib.ExitStack() as clean_up:
@@ -70,7 +85,7 @@ def running_server(
             clean_up.callback(_stop, process)
             address = f"http://{HOST}:{chosen}"
             if _wait_until_ready(process, address, log):
-                yield address
+                yield process, address
                 return
             if port is not None or attempt == ATTEMPTS - 1 or not _port_was_taken(log):
                 raise StepError(

@@ -12,7 +12,7 @@ import torch
 import toys
 from calibrating import STEPS, calibrate
 from comfy.patcher_extension import WrappersMP
-from stepcache.cache_core.calibration import Study
+from stepcache.cache_core.calibration import Study, Wish
 from stepcache.cache_core.methods import PAB, Calibrate, CalibratedSmoothCache
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.patching.run import RUN_KEY
@@ -78,7 +78,7 @@ def test_what_is_pickled_begins_without_a_report() -> None:
 
 @pytest.mark.parametrize("copying", [copy.deepcopy, _pickled], ids=["deepcopy", "pickle"])
 def test_a_schedule_by_calibration_can_be_copied(copying: Any) -> None:
-    method = CalibratedSmoothCache(calibrate("wan").calibration)
+    method = CalibratedSmoothCache(calibrate("wan").calibration, Wish("speedup", 1.5))
     model = attach(toys.load("wan"), method)
     picture = toys.sample(model, "wan", steps=STEPS)
     assert torch.equal(toys.sample(_copied(model, copying), "wan", steps=STEPS), picture)
@@ -134,7 +134,7 @@ def test_pickled_while_sampling_a_run_is_left_out() -> None:
 
 
 def test_settings_of_pytorch_can_be_copied_at_any_time() -> None:
-    model = apply(apply(toys.load("wan"), Precision()), AttentionBackend())
+    model = apply(apply(toys.load("wan"), Precision()), AttentionBackend("math"))
     picture = _sample(model, "wan")
     for copying in (copy.deepcopy, _pickled):
         assert torch.equal(_sample(_copied(model, copying), "wan"), picture)

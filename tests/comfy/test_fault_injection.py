@@ -136,6 +136,7 @@ LEVELS = {
     "complex": torch.tensor([1j]), "not a number": torch.tensor([torch.nan]),
 }  # fmt: skip
 PLACES: dict[str, Place] = {
+    **_arguments(RUN, 0, "noise", {"none": None, "a list": [0.0], "hostile": _hostile}),
     **_arguments(RUN, 2, "sampler", {"none": None, "words": "euler", "hostile": _hostile}),
     **_arguments(RUN, 3, "schedule", {
         "none": None, "a list": lambda old: old.tolist(), "words": "simple", "hostile": _hostile,
@@ -154,6 +155,7 @@ PLACES: dict[str, Place] = {
     **_arguments(PASS, 3, "noise level", {k: v for k, v in LEVELS.items() if "not" not in k}),
     **_arguments(PASS, 4, "options", {"none": None, "a list": [1]}),
     **_options(PASS, "context_window", {"words": "all frames", "hostile": _hostile}),
+    **_options(PASS, "ad_params", {"none": None, "of numbers": {"sub_idxs": 3}}),
     **_options(PASS, "patches_replace", {"none": None, "a list": [1]}),
     **_arguments(CALL, 0, "latents", {
         "none": None, "a list": [0.0], "one number": torch.tensor(1.0), "no rows": lambda x: x[:0],
@@ -178,6 +180,9 @@ PLACES: dict[str, Place] = {
         "unhashable": lambda _: SimpleNamespace(index_list=[[0], [1]]),
     }),
     **_options(CALL, "stepcache_run", {"words": "running", "missing": MISSING}),
+    **_options(CALL, "stepcache_pass", {"words": "both", "hostile": _hostile, "missing": MISSING}),
+    **_options(CALL, "ad_params", {"none": None, "of words": {"sub_idxs": "all"}}),
+    **_options(CALL, "multigpu_thread_device", {"words": "the second", "unhashable": []}),
 }  # fmt: skip
 ASKED = {RUN: ("PAB",), EVALUATION: ("both",), PASS: ("both", "gate"), CALL: ("PAB", "blocks")}
 CASES = [
@@ -203,10 +208,18 @@ def _between(model: Any, place: Place, method: Any) -> Any:
     def restore(executor: Any, *args: Any, **kwargs: Any) -> Any:
         return executor(*place.restored(args, *known[-1]), **kwargs)
 
+    def go_behind(executor: Any, x: Any, t: Any, options: Any, *rest: Any) -> Any:
+        # In calls of the model we go behind all who stood there when the run began.
+        around = options["transformer_options"]["wrappers"][where]
+        around["restore"] = around.pop("restore")
+        return executor(x, t, options, *rest)
+
     outside = model.clone()
     outside.add_wrapper_with_key(where, "change", change)
     inside = attach(outside, method)
     inside.add_wrapper_with_key(where, "restore", restore)
+    if place.room == CALL:
+        inside.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "go behind", go_behind)
     return inside
 
 

@@ -67,20 +67,28 @@ RUNS = {
 
 
 FOR_DIT = (PAB, FASTER, TGATE, SMOOTH)
+WHOLE_BLOCKS = ({"block": 2}, {"block": 4})
 
 
 @pytest.mark.parametrize(
-    ("node", "model"), [*((node, "sd15") for node in RUNS), *((n, "shapes_dit") for n in FOR_DIT)]
+    ("node", "model", "runs"),
+    [
+        *((node, "sd15", RUNS[node]) for node in RUNS),
+        *((node, "shapes_dit", RUNS[node]) for node in FOR_DIT),
+        *((PAB, model, WHOLE_BLOCKS) for model in ("sd15", "wan", "flux", "hidream")),
+    ],
 )
-def test_a_run_tells_what_another_setting_will_keep_and_take(node: str, model: str) -> None:
+def test_a_run_tells_what_another_setting_will_keep_and_take(
+    node: str, model: str, runs: tuple[dict[str, Any], ...]
+) -> None:
     reports: list[dict[str, Any]] = []
-    for inputs in RUNS[node]:
+    for inputs in runs:
         patched = attach(toys.load(model), NODES[node].method(**_with_defaults(node, inputs)))
         toys.sample(patched, model, steps=12)
         reports.append(last_report(patched).to_dict())
     seen, other = reports
     asked = {key: seen[key] for key in ("timeline", "layers", "observed")}
-    said = ask(node, 12, inputs=RUNS[node][1], **asked)["estimate"]
+    said = ask(node, 12, inputs=runs[1], **asked)["estimate"]
     assert said["bytes"] == other["peak_bytes"] > 0
     assert said["speedup"] > 0
 
@@ -192,6 +200,7 @@ def test_what_the_node_would_refuse_is_said_in_its_words(
         {"node": PAB, "steps": 8, "observed": {"seen": [{}], "value_bytes": {}}},
         {"node": PAB, "steps": 8, "observed": {"seen": [], "value_bytes": {"block": -1}}},
         {"node": PAB, "steps": 8, "observed": {"seen": [], "value_bytes": {"block": "1"}}},
+        {"node": PAB, "steps": 8, "observed": {"seen": [], "value_bytes": {}, "row_starts": [-1]}},
         {"node": PAB, "steps": 8, "timeline": {"sigmas": [1]}},
         {"node": PAB, "steps": 8, "timeline": {"sigmas": [1, 0], "timesteps": [], "percents": []}},
         {"node": PAB, "steps": 8, "timeline": {"sigmas": [1] * 10**5, "timesteps": 0}},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def ask(node: str, *files: str, desk: Desk | None = None, **question: Any) -> di
     asked = {"node": node, "steps": STEPS, "files": [[name] for name in files], **question}
     desk = desk or Desk()
     while (said := preview(NODES, asked, desk))["is_pending"]:
-        pass
+        wait(desk.looks())
     return said
 
 
@@ -159,7 +160,6 @@ def test_the_first_answer_does_not_wait_for_a_slow_look(monkeypatch: pytest.Monk
     flux = Anatomy.of(published("Flux dev")[0])
     monkeypatch.setattr(desks, "files_named", lambda names: [file])
     monkeypatch.setattr(desks, "anatomy_of", lambda path: flux if may_go_on.wait(HANG) else None)
-    monkeypatch.setattr(desks, "PATIENCE", 0.01)
     desk = Desk()
     asked = {"node": DEEP, "steps": STEPS, "files": [["m.safetensors"]]}
     first = preview(NODES, asked, desk)

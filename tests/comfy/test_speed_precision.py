@@ -11,6 +11,7 @@ import pytest
 import torch
 import toys
 from comfy.model_management import InterruptProcessingException
+from comfy.patcher_extension import WrappersMP
 from stepcache import speed
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.methods import PAB
@@ -43,13 +44,13 @@ def overheard(model: Any, fails: type[BaseException] | None = None) -> tuple[Any
     """A clone that writes down PyTorch's settings when the network is called."""
     clone, found = model.clone(), list[Any]()
 
-    def hear(apply: Any, given: dict[str, Any]) -> torch.Tensor:
+    def hear(executor: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         found.append(state())
         if fails is not None and len(found) == 2:
             raise fails
-        return apply(given["input"], given["timestep"], **given["c"])
+        return executor(*args, **kwargs)
 
-    clone.set_model_unet_function_wrapper(hear)
+    clone.add_wrapper_with_key(WrappersMP.APPLY_MODEL, "overheard", hear)
     return clone, found
 
 

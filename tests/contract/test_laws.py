@@ -32,9 +32,11 @@ def test_law_2_the_same_question_gets_the_same_answer(case: cases.Case) -> None:
     if case.is_exact:
         assert all(torch.equal(answer, answers[0]) for answer in answers)
     else:
-        # x + (y - x) is rounded twice where y was rounded once, in every block.
+        # The sum of what a row of blocks adds is rounded once per block, and where it is given once
+        # more; each time by up to 2^-24 of it. Guidance and noise level make a hundred times that.
         for answer in answers:
-            torch.testing.assert_close(answer, answers[0], rtol=1e-4, atol=1e-4)
+            close = 22 * 2**-24 * 100 * answer.std().item()
+            assert (answer - answers[0]).abs().max().item() <= close
 
 
 @cases.each_case_of_one_method

@@ -105,6 +105,7 @@ def hold_network_still(model: Any) -> Any:
              **conds: Any) -> Any:  # fmt: skip
         window = options.get("context_window")
         frames = tuple(window.index_list) if window is not None else None
+        frames = frames or tuple(options.get("ad_params", {}).get("sub_idxs") or ())
         which_pass = (frames, tuple(options.get("patches_replace", ())))
         whose = list(zip(options["cond_or_uncond"], options["uuids"], strict=True))
         held: list[tuple[torch.Tensor, torch.Tensor]] = []

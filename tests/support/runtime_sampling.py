@@ -41,10 +41,10 @@ def _tiled(model: Any, name: str, conds: Conds) -> torch.Tensor:
     return _flat(*pictures)
 
 
-def _tiled_evaluations(model: Any) -> Any:
-    """MultiDiffusion: every evaluation asks for overlapping tiles, and joins them."""
+class MultiDiffusion:
+    """Every evaluation asks for overlapping tiles, and joins them; named as its pack names it."""
 
-    def evaluate(apply_model: Any, asked: dict[str, Any]) -> torch.Tensor:
+    def __call__(self, apply_model: Any, asked: dict[str, Any]) -> torch.Tensor:
         x = asked["input"]
         total, count = torch.zeros_like(x), torch.zeros_like(x)
         for columns in (slice(0, 8), slice(4, 12), slice(8, 16), slice(10, 16)):
@@ -52,8 +52,10 @@ def _tiled_evaluations(model: Any) -> Any:
             count[..., columns] += 1
         return total / count
 
+
+def _tiled_evaluations(model: Any) -> Any:
     clone = model.clone()
-    clone.set_model_unet_function_wrapper(evaluate)
+    clone.set_model_unet_function_wrapper(MultiDiffusion())
     return clone
 
 

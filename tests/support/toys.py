@@ -184,4 +184,9 @@ def sample(
             model, noise, steps, cfg, sampler, scheduler, positive, negative, latent,
             seed=seed, disable_pbar=True, **options,
         )  # fmt: skip
-    return torch.cat([part.flatten() for part in result.unbind()]) if result.is_nested else result
+    return flat(result)
+
+
+def flat(latent: torch.Tensor) -> torch.Tensor:
+    """Latents of several kinds in one row; of one kind as they are."""
+    return torch.cat([part.flatten() for part in latent.unbind()]) if latent.is_nested else latent

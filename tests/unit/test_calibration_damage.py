@@ -42,7 +42,10 @@ def changed(change: Callable[[Any], Any]) -> str:
         ('{"stepcache_calibration": true}', "is no calibration of Step Cache"),
         ('{"stepcache_calibration": 1.0}', "is no calibration of Step Cache"),
         ('{"stepcache_calibration": 0}', "has 0 at stepcache_calibration; expected 1"),
-        ('{"stepcache_calibration": 2}', "made by a newer version: update Step Cache"),
+        (
+            '{"stepcache_calibration": 2}',
+            "made by a newer version of Step Cache; this one reads",
+        ),
         ('{"stepcache_calibration": 1}', "has no model; expected an object with family"),
     ],
     ids=lambda value: value[:24],
@@ -89,10 +92,8 @@ def cut(*path: Any) -> Callable[[Any], None]:
         (cut("errors", 0, "lags", 0, 0), "has 4 entries at errors 1, lag 1; expected 5 for 6 step"),
         (cut("errors", 0, "lags", 0), "has 2 entries at errors 1, lags; expected 3"),
         (cut("errors", 0, "lags"), "has no lags at errors 1; expected a list of 1 to 20 entries"),
-        (put("errors", 1, "kind", "conv"), 'has "conv" at errors 2, kind; expected one of self_'),
         (put("errors", 1, "kind", []), "has a list at errors 2, kind; expected one of self_"),
         (put("errors", 1, "branch", "both"), "is about the same layers at errors 1 and 2; keep on"),
-        (put("errors", 1, "branch", "no"), 'has "no" at errors 2, branch; expected one of both, c'),
         (put("errors", 3, "index", 1.0), "has 1.0 at errors 4, index; expected a whole number"),
         (put("errors", 3, "index", -1), "has -1 at errors 4, index"),
         (put("errors", 3, 4), "has 4 at errors 4; expected an object with kind, lags"),
@@ -105,7 +106,6 @@ def cut(*path: Any) -> Callable[[Any], None]:
         (put("model", "family", "\ud800"), "at model, family; expected one line"),
         (put("model", "network", "x" * 201), "… at model, network; expected one line"),
         (cut("model", "fingerprint"), "has no fingerprint at model; expected one line"),
-        (put("model", "layers", "conv", 1), 'has the key "conv" at model, layers; expected one of'),
         (put("model", "layers", "self_attention", 10**6), 'at model, layers "self_attention"; exp'),
         (cut("run"), "has no run; expected an object with sampler"),
         (put("run", "steps", 1), "has 1 at run, steps; expected a whole number from 2 to 1000"),
@@ -122,24 +122,20 @@ def cut(*path: Any) -> Callable[[Any], None]:
         (put("samples", 0), "has 0 at samples; expected a whole number from 1"),
         (put("samples", 1.5), "has 1.5 at samples"),
         (put("runs", 10**10), "has 10000000000 at runs"),
-        (put("average", "median"), 'has "median" at average; expected one of per sample, as the'),
+        (put("average", 3), "has 3 at average; expected one line"),
         (put("lookahead_measured", 21), "has 21 at lookahead_measured; expected a whole number"),
         (put("lookahead_measured", 2), "has 3 entries at errors 1, lags; expected 2, as lookahead"),
         (put("lookahead", 0), "has 0 at lookahead; expected a whole number from 1 to 20"),
         (put("alpha", -0.1), "has -0.1 at alpha; expected a number from 0 to 1000"),
         (put("alpha", False), "has false at alpha"),
         (put("costs", "flops", "self_attention", 1.5), 'has 1.5 at costs, flops "self_attention"'),
-        (put("costs", "seconds", "deep_branch-x", 0), 'has the key "deep_branch-x" at costs, seco'),
-        (put("costs", "seconds", "deep_branch-03", 0), 'the key "deep_branch-03" at costs, second'),
         (put("costs", "device", 1), "has 1 at costs, device"),
         (put("costs", None), "has null at costs; expected an object"),
         (put("influence", "layers", -1), 'has -1 at influence "layers"; expected a number'),
         (put("influence", {str(n): 1 for n in range(101)}), "has 101 entries at influence; expec"),
-        (put("influence", "x" * 201, 1), "… at influence; expected groups of sites"),
         (put("schedule", "self_attention", [1, 0]), 'has 2 entries at schedule "self_attention";'),
         (put("schedule", "self_attention-1", 4, 2), 'has 2 at schedule "self_attention-1", step 4'),
         (put("schedule", "self_attention-1", 4, True), 'has true at schedule "self_attention-1",'),
-        (put("schedule", "attn", [1] * 6), 'has the key "attn" at schedule; expected one of self_'),
         (put("schedule", []), "has a list at schedule; expected an object"),
         (put("tool", None), "has null at tool"),
         (put("whole", 1), "has 1 at whole; expected true or false"),
@@ -160,14 +156,6 @@ def test_a_number_beyond_all_is_refused(file: Path) -> None:
 def test_a_key_may_not_occur_twice_anywhere(file: Path) -> None:
     file.write_text(lay_out(made()).text.replace('"cfg":', '"x":{"a":1,"a":1},"cfg":'))
     assert 'the key "a" occurs twice' in refusal(file)
-
-
-def test_what_a_later_version_may_add_is_passed_over(file: Path) -> None:
-    def add(document: Any) -> None:
-        document["more"] = document["errors"][0]["unit"] = document["run"]["hint"] = {"x": [None]}
-
-    file.write_text(changed(add))
-    assert read(file) == lay_out(made()).calibration
 
 
 def test_a_byte_order_mark_and_missing_extras_do_no_harm(file: Path) -> None:

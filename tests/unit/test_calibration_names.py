@@ -35,7 +35,7 @@ def test_a_schedule_is_exported_and_imported(file: Path) -> None:
         '{\n"attn1": [1,0,1,0],\n"attn2": [1,1,1,1],\n"ff": [1,0,1,0],\n"ff-11": [0,0,0,0]\n}\n'
     )
     file.write_text(text)
-    assert read_schedule(file) == rows
+    assert read_schedule(file).rows == rows
 
 
 def test_the_names_of_other_models_can_be_chosen(file: Path) -> None:
@@ -43,13 +43,13 @@ def test_the_names_of_other_models_can_be_chosen(file: Path) -> None:
     text = export_reference(rows, {SELF: "attn", FEED_FORWARD: "mlp"})
     assert list(json.loads(text)) == ["attn", "mlp-2"]
     file.write_text(text)
-    assert read_schedule(file) == rows
+    assert read_schedule(file).rows == rows
 
 
 def test_joint_attention_is_the_references_attention(file: Path) -> None:
     file.write_text(export_reference(((SiteKind.JOINT_ATTENTION, None, FLAGS),)))
     assert json.loads(file.read_text()) == {"attn": [1, 0, 1, 0]}
-    assert read_schedule(file) == ((SELF, None, FLAGS),)
+    assert read_schedule(file).rows == ((SELF, None, FLAGS),)
 
 
 JOINT = SiteKind.JOINT_ATTENTION

@@ -6,13 +6,11 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from calibration_files import SELF, made, table
-from clocks import HandClock
 from patience import HANG
 from stepcache.cache_core.calibration import Place, RunFacts, lock
 from stepcache.cache_core.calibration.file import lay_out, read, save, write
@@ -160,8 +158,7 @@ def test_a_saved_name_fits_the_file_system(tmp_path: Path) -> None:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that wait for each other however long it takes: the machine may be busy."""
-    for limit in ("LOCK_WAIT", "LOCK_AGE"):
-        monkeypatch.setattr(lock, limit, HANG)
+    monkeypatch.setattr(lock, "LOCK_WAIT", HANG)
 
 
 @pytest.mark.usefixtures("patient")
@@ -197,7 +194,7 @@ module = sys.modules["pack"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 file = importlib.import_module("pack.cache_core.calibration.file")
 lock = importlib.import_module("pack.cache_core.calibration.lock")
-lock.LOCK_WAIT = lock.LOCK_AGE = float(patience)
+lock.LOCK_WAIT = float(patience)
 for _ in range(4):
     file.save(Path(target), file.read(Path(seed)), add=True)
 """
@@ -211,78 +208,6 @@ def test_processes_that_save_under_one_name_lose_nothing(file: Path, tmp_path: P
     assert [process.wait(HANG) for process in running] == [0, 0, 0]
     assert read(file).samples == 12
     assert names(tmp_path) == ["mine.json", "seed.json"]
-
-
-@pytest.mark.usefixtures("patient")
-def test_a_lock_is_waited_for(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = lock.lock_of(file)
-    other.write_text("another run")
-    looks: list[float] = []
-
-    def pause(seconds: float) -> None:
-        looks.append(seconds)
-        assert names(file.parent) == [other.name], "nothing is written meanwhile"
-        if len(looks) == 3:
-            other.unlink()
-
-    monkeypatch.setattr(lock, "sleep", pause)
-    assert save(file, made(), add=True).path == file
-    assert looks == [lock.LOCK_PAUSE] * 3
-    assert names(file.parent) == ["mine.json"]
-
-
-def test_a_lock_of_a_run_that_is_gone_is_taken_over(file: Path) -> None:
-    other = lock.lock_of(file)
-    other.write_text("another run")
-    written = time.time() - lock.LOCK_AGE - 1
-    os.utime(other, (written, written))
-    assert save(file, made(), add=True).remarks == ()
-    assert names(file.parent) == ["mine.json"]
-
-
-def test_a_lock_that_stays_sends_the_run_to_another_name(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = HandClock()
-    monkeypatch.setattr(lock, "monotonic", clock)
-    monkeypatch.setattr(lock, "sleep", clock.move)
-    monkeypatch.setattr(lock, "LOCK_AGE", HANG)
-    began = clock.now
-    lock.lock_of(file).write_text("another run")
-    saved = save(file, made(), add=False)
-    assert saved.path == file.with_name("mine-2.json")
-    assert (
-        "another run is writing mine.json (if there is none, delete mine.json.lock)"
-        in (saved.remarks[0])
-    )
-    assert names(file.parent) == ["mine-2.json", "mine.json.lock"]
-    assert clock.now - began == pytest.approx(lock.LOCK_WAIT, abs=2 * lock.LOCK_PAUSE)
-
-
-@pytest.mark.usefixtures("patient")
-def test_of_two_runs_that_take_a_lock_over_the_last_one_has_it(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Both have found it old before either took it; the second does so while the first waits."""
-    other = lock.lock_of(file)
-    other.write_text("a run that is gone")
-    os.utime(other, (0, 0))
-    second = lock.locking(file)
-    waits: list[float] = []
-
-    def wait(seconds: float) -> None:
-        waits.append(seconds)
-        if len(waits) == 1:
-            os.utime(other, (0, 0))
-            assert second.__enter__()
-        elif len(waits) == 4:
-            second.__exit__(None, None, None)
-
-    monkeypatch.setattr(lock, "sleep", wait)
-    with lock.locking(file) as is_locked:
-        assert is_locked
-        assert waits == [lock.LOCK_DOUBT] * 2 + [lock.LOCK_PAUSE] * 2
-    assert names(file.parent) == []
 
 
 def test_a_run_that_fails_gives_its_lock_back(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

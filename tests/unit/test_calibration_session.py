@@ -13,10 +13,10 @@ from stepcache.cache_core.calibration.meter import Meter
 from stepcache.cache_core.calibration.recorder import Recorder
 from stepcache.cache_core.calibration.session import CalibratingSession
 from stepcache.cache_core.clock import Timeline
+from stepcache.cache_core.decisions import Decision
 from stepcache.cache_core.report import Report
 from stepcache.cache_core.rules import Rule
 from stepcache.cache_core.schedules import Never
-from stepcache.cache_core.session import Decision
 from stepcache.cache_core.sites import SiteKind, SiteSelector
 
 STEPS = 4
@@ -194,6 +194,35 @@ def test_one_site_is_rehearsed_for_all_that_are_like_it(bench: Bench) -> None:
         for site in sites:
             session.record(site, (COND, UNCOND), value, Decision(reuse=False))
         assert session.peak_nbytes == kept
+
+
+def test_of_a_row_of_blocks_all_are_kept_and_one_answers(bench: Bench) -> None:
+    class Listed(Meter):
+        """A meter that also lists how often what is timed counts."""
+
+        def __init__(self) -> None:
+            super().__init__(torch.device("cpu"))
+            self.counted: list[tuple[Any, int]] = []
+
+        def timing(self, seconds: Any, times: int = 1) -> Any:
+            self.counted.append((seconds, times))
+            return super().timing(seconds, times)
+
+    paths = ("double_blocks.0", "double_blocks.1", "single_blocks.0", "single_blocks.1")
+    blocks = [type(SITE)(SiteKind.BLOCK, index, path) for index, path in enumerate(paths)]
+    meter, rule = Listed(), bench.session.rule_of(SITE)
+    session = CalibratingSession(
+        dict.fromkeys(blocks, rule), LINE, bench.report, bench.recorder, meter
+    )
+    for step in range(2):
+        meter.is_timing = step == 1
+        session.start_evaluation(1.0 - step / STEPS)
+        for block in blocks:
+            given, output = torch.ones(2, 3), torch.full((2, 3), 3.0)
+            session.record(block, (COND, UNCOND), output, Decision(reuse=False), given)
+    part = SiteKind.BLOCK, None
+    assert meter.counted == [(meter.keeping[part], 4), (meter.answers[part], 2)]
+    assert session.rows == []
 
 
 def test_guidance_is_compared_by_its_difference(bench: Bench) -> None:

@@ -108,11 +108,12 @@ def test_bytes_are_those_of_the_values_kept() -> None:
 
 def test_plain_data() -> None:
     steps = [({}, 2.0, 0.5), ({DEEP: 1.0}, 1.0, 0.0)]
-    data = Observation.of(steps, {DEEP: 64.0}).to_dict()
+    data = Observation.of(steps, {DEEP: 64.0}, (0, 19)).to_dict()
     assert data == {
         "seen": [
             {"reused": {}, "seconds": 2.0, "steps": 1, "storing": 0.5},
             {"reused": {"deep_branch-0": 1.0}, "seconds": 1.0, "steps": 1, "storing": 0.0},
         ],
         "value_bytes": {"deep_branch-0": 64.0},
+        "row_starts": [0, 19],
     }

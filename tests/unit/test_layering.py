@@ -21,12 +21,12 @@ from patience import HANG
 ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "sites", "clock", "streams", "values", "version"}),
+    frozenset({"errors", "decisions", "effort", "sites", "clock", "streams", "values", "version"}),
     frozenset(
         {"schedules", "non_uniform", "schedule_file", "plan", "approximators", "store", "estimate"}
     ),
     frozenset({"rules"}),
-    frozenset({"session", "report", "strips"}),
+    frozenset({"rows", "session", "report", "strips"}),
     frozenset({"calibration"}),
     frozenset({"methods"}),
     frozenset({"advisor"}),
@@ -34,8 +34,9 @@ FLOORS: tuple[frozenset[str], ...] = (
 """The rooms of cache_core from the ground up. A room may know its own floor and those below."""
 
 WITHOUT_TORCH = (
-    "errors", "sites", "clock", "streams", "schedules", "non_uniform", "schedule_file", "plan",
-    "approximators", "rules", "strips", "estimate", "report", "calibration", "methods", "advisor",
+    "errors", "decisions", "effort", "sites", "clock", "streams", "schedules", "non_uniform",
+    "schedule_file", "plan", "approximators", "rules", "rows", "strips", "estimate", "report",
+    "calibration", "methods", "advisor",
 )  # fmt: skip
 
 HOST = frozenset(

@@ -22,7 +22,7 @@ def refusal(path: Path) -> str:
 
 def test_a_file_of_the_reference_is_read(file: Path) -> None:
     file.write_text(json.dumps({"attn": [1, 0, 1], "mlp": [1, 1, 0]}))
-    assert read_schedule(file) == (
+    assert read_schedule(file).rows == (
         (SELF, None, (True, False, True)),
         (FEED_FORWARD, None, (True, True, False)),
     )
@@ -45,12 +45,12 @@ def test_a_file_of_the_reference_is_read(file: Path) -> None:
 )
 def test_names_of_layers(file: Path, name: str, kind: SiteKind, index: int | None) -> None:
     file.write_text(json.dumps({name: [1, 0]}))
-    assert read_schedule(file) == ((kind, index, (True, False)),)
+    assert read_schedule(file).rows == ((kind, index, (True, False)),)
 
 
 def test_rows_make_a_method_in_which_a_row_for_one_layer_wins(file: Path) -> None:
     file.write_text(json.dumps({"attn": [1, 0], "attn-1": [1, 1]}))
-    everywhere, one, *joint = SmoothCache(read_schedule(file), file.name).rules()
+    everywhere, one, *joint = SmoothCache(read_schedule(file).rows, file.name).rules()
     assert {rule.where.kind for rule in joint} == {SiteKind.JOINT_ATTENTION}
     assert everywhere.where.excluded == {1}
     assert one.where.indices == {1}
@@ -59,7 +59,7 @@ def test_rows_make_a_method_in_which_a_row_for_one_layer_wins(file: Path) -> Non
 
 def test_the_first_entry_may_be_0_and_a_byte_order_mark_does_no_harm(file: Path) -> None:
     file.write_text(json.dumps({"attn": [0, 1]}), encoding="utf-8-sig")
-    assert read_schedule(file) == ((SELF, None, (False, True)),)
+    assert read_schedule(file).rows == ((SELF, None, (False, True)),)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_huge_file_is_refused_without_reading_it(file: Path) -> None:
 def test_the_largest_allowed_file_is_read(file: Path) -> None:
     text = json.dumps({"attn": [1, 0]})
     file.write_text(text + " " * (SIZE_LIMIT - len(text)))
-    assert len(read_schedule(file)) == 1
+    assert len(read_schedule(file).rows) == 1
 
 
 def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from session_bench import COND, NEXT_SITE, SITE, UNCOND, Bench, stream_key
+from stepcache.cache_core.decisions import NOT_STORED, OTHER_WEIGHTS, TOO_OFTEN, TOO_OLD
 from stepcache.cache_core.schedules import Interval, Mask
-from stepcache.cache_core.session import NOT_STORED, OTHER_WEIGHTS, TOO_OFTEN, TOO_OLD
 
 
 def test_interval_3_computes_every_third_step_and_holds_it_between() -> None:
@@ -94,6 +94,16 @@ def test_what_other_weights_computed_is_computed_again_and_replaced() -> None:
         seen += bench.numbers(stream)
     assert seen == [0, 10, 10, 30]
     assert bench.forced == {OTHER_WEIGHTS: 2}
+
+
+def test_nothing_is_kept_of_a_stream_in_doubt_and_nothing_answers_for_it() -> None:
+    bench, doubted = Bench(Interval(3), steps=6), replace(COND, doubt="nobody tells")
+    for step in range(6):
+        bench.evaluate(step)
+        assert bench.numbers(doubted) == [10.0 * step]
+    assert bench.strip == "CCCCCC"
+    assert bench.forced == {"nobody tells": 4}
+    assert bench.session.store.nbytes == 0
 
 
 def test_a_value_is_too_old_when_the_step_that_should_replace_it_did_not_run() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from session_bench import COND, SITE, UNCOND, Bench, stream_key
 from stepcache.cache_core.approximators import BranchMean, CopyBranch
+from stepcache.cache_core.decisions import NOT_STORED
 from stepcache.cache_core.schedules import From, Interval
 
 GATE = From(2)
@@ -57,6 +58,19 @@ def test_where_both_branches_go_on_both_get_the_mean() -> None:
     for step in (2, 3):
         bench.evaluate(step)
         assert bench.numbers(UNCOND, COND) == [0.5, 0.5]
+
+
+def test_one_after_the_other_both_get_the_mean_and_no_third_prompt_does() -> None:
+    bench = gated()
+    bench.evaluate(1)
+    bench.call(UNCOND, COND)
+    later = replace(UNCOND, uuid="later")
+    for step in (2, 3):
+        bench.evaluate(step)
+        assert bench.numbers(UNCOND) == bench.numbers(COND) == [0.5]
+    assert bench.forced == {}
+    bench.call(later)
+    assert bench.forced == {NOT_STORED: 1}
 
 
 def test_one_branch_alone_keeps_its_own_value() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from session_bench import stream_key
 from stepcache.cache_core.sites import Site, SiteKind
@@ -144,3 +145,55 @@ def test_a_cleared_store_counts_from_0() -> None:
     store.clear()
     store.put(SITE, A, (floats(2),), step=0)
     assert store.nbytes == 8
+
+
+def test_what_other_sites_returned_is_added_in_the_same_memory() -> None:
+    store = Store()
+    store.put(SITE, A, ((floats(2, 1.0), floats(1, 5.0)),), step=3)
+    assert store.add(SITE, A, NEXT_SITE, (floats(2, 10.0), floats(1, 20.0)))
+    store.settle(SITE, A)
+    entry = store.get(SITE, A)
+    assert entry is not None and isinstance(entry.past[0], tuple)
+    assert [each.flatten().tolist() for each in entry.past[0]] == [[11.0, 11.0], [25.0]]
+    assert (entry.step, entry.others) == (3, {NEXT_SITE})
+    assert store.nbytes == store.peak_nbytes == 12
+    assert store.get(NEXT_SITE, A) is None
+
+
+def test_what_does_not_fit_is_not_added() -> None:
+    store = Store()
+    assert not store.add(SITE, A, NEXT_SITE, floats(2))
+    store.put(SITE, A, ((floats(2, 1.0), floats(2, 1.0)),), step=0)
+    for other in (floats(2), (floats(2), None), (floats(2), floats(3))):
+        assert not store.add(SITE, A, NEXT_SITE, other)
+    entry = store.get(SITE, A)
+    assert entry is not None and isinstance(entry.past[0], tuple) and not entry.others
+    assert [each.flatten().tolist() for each in entry.past[0]] == [[1.0, 1.0], [1.0, 1.0]]
+
+
+def test_a_new_value_is_a_sum_of_nothing_else() -> None:
+    store = Store()
+    store.put(SITE, A, (floats(1, 1.0),), step=0)
+    store.add(SITE, A, NEXT_SITE, floats(1, 2.0))
+    store.put(SITE, A, (floats(1, 7.0),), step=1)
+    entry = store.get(SITE, A)
+    assert entry is not None and not entry.others
+    assert stored(store, SITE, A) == [[7.0]]
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_added_up_as_float32_and_rounded_once(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    values = [torch.randn(1, 100, generator=generator).to(dtype) for _ in range(40)]
+    store = Store()
+    store.put(SITE, A, (values[0],), step=0)
+    total = values[0].float()
+    for value in values[1:]:
+        store.add(SITE, A, NEXT_SITE, value)
+        total += value.float()
+    assert store.nbytes == 400, "while it grows"
+    store.settle(SITE, A)
+    entry = store.get(SITE, A)
+    assert entry is not None and isinstance(entry.past[0], torch.Tensor)
+    assert torch.equal(entry.past[0], total.to(dtype))
+    assert (store.nbytes, store.peak_nbytes) == (200, 400)

@@ -26,6 +26,7 @@ OTHER: dict[str, Any] = {
     "layout": (1, (4, 8, 16)),
     "ordinal": 1,
     "repeat": 1,
+    "doubt": "nobody tells",
 }
 
 

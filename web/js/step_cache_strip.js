@@ -9,6 +9,7 @@ const ROUTE = "/stepcache/preview";
 const EVENT = "stepcache.run";
 const WIDGET = "step_cache_strip";
 const VERSION = 1;
+const BUSY = 503;
 const LOOK_AGAIN_MS = 300;
 const ASK_AGAIN_MS = 3000;
 const MARGINS = 20;
@@ -66,7 +67,7 @@ class Strip {
 
   answer(plan) {
     this.plan = plan;
-    // The server may be starting again.
+    // The server may be starting again, or answer others.
     if (plan.isSilent) setTimeout(() => (this.asked = ""), ASK_AGAIN_MS);
     // The server is still looking at the model's file.
     if (plan.is_pending) this.asked = "";
@@ -230,7 +231,8 @@ async function answersTo(questions) {
     });
     const answers = await response.json();
     if (Array.isArray(answers) && answers.length === questions.length) return answers;
-    return questions.map(() => ({ refused: answers?.refused ?? "the server did not answer" }));
+    const refused = answers?.refused ?? "the server did not answer";
+    return questions.map(() => ({ refused, isSilent: response.status === BUSY }));
   } catch {
     const silence = { refused: "this server has no Step Cache preview", isSilent: true };
     return questions.map(() => silence);

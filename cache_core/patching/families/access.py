@@ -70,11 +70,14 @@ class Added:
             outputs; one name where it returns a tensor.
         writes_in_place: whether it changes these arguments themselves.
         batch_axis: axis of the batch in them.
+        read_by: modules of the network by which the host, between blocks, makes something of
+            these streams and writes it into them: then every block is stored by itself.
     """
 
     streams: tuple[str, ...]
     writes_in_place: bool = False
     batch_axis: int = 0
+    read_by: tuple[str, ...] = ()
 
 
 Access = OwnForward | Woven | AttentionCore | Added

@@ -32,6 +32,10 @@ WAN = Family(
         Layer(r"face_adapter\.fuser_blocks\.\d+", SiteKind.CROSS_ATTENTION),
         Layer(r"(vace_)?blocks\.\d+\.ffn", SiteKind.FEED_FORWARD),
         # A VACE block is none: beside its own stream it returns a hint, which it adds to nothing.
-        Layer(r"blocks\.\d+", SiteKind.BLOCK, Added(("x",))),
+        Layer(
+            r"blocks\.\d+",
+            SiteKind.BLOCK,
+            Added(("x",), read_by=("audio_injector", "music_injector")),
+        ),
     ),
 )

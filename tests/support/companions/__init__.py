@@ -6,10 +6,12 @@ from .companion import Companion, Conds, empty
 from .guidance import GUIDANCE
 from .inpainting import INPAINTING
 from .loras import LORAS
+from .parts import PARTS
+from .passes import PASSES
 from .patches import PATCHES, control_net
 from .prompts import PROMPTS, two_positives
 from .windows import WINDOWS
 
-COMPANIONS = [*PATCHES, *GUIDANCE, *PROMPTS, *INPAINTING, *LORAS, *WINDOWS]
+COMPANIONS = [*PATCHES, *GUIDANCE, *PROMPTS, *INPAINTING, *LORAS, *WINDOWS, *PARTS, *PASSES]
 
 __all__ = ["COMPANIONS", "Companion", "Conds", "control_net", "empty", "two_positives"]

@@ -102,7 +102,7 @@ def _sample_guided(model: Any, guider: Any, latent: torch.Tensor, steps: int) ->
         result = custom.SamplerCustomAdvanced.execute(
             noise, guider, sampler, sigmas, {"samples": latent}
         )
-    return host.outputs_of(result)[0]["samples"]
+    return toys.flat(host.outputs_of(result)[0]["samples"])
 
 
 def set_range(cond: list, start: float, end: float) -> list:
