@@ -24,7 +24,6 @@ from stepcache.cache_core.methods import PAB, FasterCache, TGate
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.patching.installation import KEY
 from stepcache.cache_core.patching.unforeseen import TOLD
-from stepcache.cache_core.streams import StreamCounter
 
 WHOLE = cases.WHOLE_RUN
 BOTH = FasterCache(2, 2, 2, WHOLE, guidance_interval=2, guidance_window=WHOLE)
@@ -316,30 +315,3 @@ def test_a_guider_may_keep_anything_as_its_scale(scale: Any) -> None:
 
     plain = run(toys.load("wan"))
     assert torch.equal(run(attach(toys.load("wan"), PAB(1, 1, 1, WHOLE))), plain)
-
-
-def test_a_block_whose_row_was_given_is_refused_not_added_twice(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    sized, state = StreamCounter.sized, {"asked": 0, "fails at": 0}
-
-    def failing(*args: Any, **kwargs: Any) -> Any:
-        state["asked"] += 1
-        if state["asked"] == state["fails at"]:
-            raise ValueError("nobody foresaw it")
-        return sized(*args, **kwargs)
-
-    monkeypatch.setattr(StreamCounter, "sized", failing)
-    model = attach(toys.load("wan"), METHODS["blocks"])
-    toys.sample(model, "wan", steps=STEPS)
-    refused, calls = 0, state["asked"]
-    for call in range(1, calls + 1):
-        state.update({"asked": 0, "fails at": call})
-        try:
-            toys.sample(model, "wan", steps=STEPS)
-        except StepCacheError as error:
-            assert "cannot stand in" in str(error)
-            refused += 1
-        else:
-            assert any(TOLD in note for note in last_report(model).notes)
-    assert 0 < refused < calls
