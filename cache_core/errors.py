@@ -1,4 +1,8 @@
-"""The one tree of errors. Every message says what was found, what was expected and what to do."""
+"""The one tree of errors. Every message says what was found, what was expected and what to do.
+
+None that a run raises is a ValueError, RuntimeError or the like: samplers of other packs catch
+those around each call and pass over what they do not know, and an empty picture would be all.
+"""
 
 
 class StepCacheError(Exception):
@@ -8,7 +12,7 @@ class StepCacheError(Exception):
         super().__init__(message)
 
 
-class ConfigError(StepCacheError, ValueError):
+class ConfigError(StepCacheError):
     """A parameter is outside its legal range, or two parameters contradict each other."""
 
 

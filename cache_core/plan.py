@@ -28,9 +28,9 @@ class Plan:
         return cls((False, *schedule.laid_out(timeline)[1:]))
 
     def computing_at(self, steps: Iterable[int]) -> Plan:
-        """The same plan, except that these steps compute."""
+        """The same plan, except that these steps compute; those beyond the run do not matter."""
         computing = frozenset(steps)
-        if not any(self.reuse[step] for step in computing):
+        if not any(reuse and step in computing for step, reuse in enumerate(self.reuse)):
             return self
         return Plan(tuple(r and step not in computing for step, r in enumerate(self.reuse)))
 

@@ -36,6 +36,7 @@ class Report:
             no calibration tells.
         predicted: speedup, flop_bound and error as expected before the run, if they were.
         is_calibrating: whether the run was measured, and therefore reuses nothing.
+        idle: why nothing may be reused in this run, where that is known when it begins.
         changes: mean relative change of layers between computed steps, predicted and measured.
         observed: what steps and kept values cost, once the run is over.
     """
@@ -55,6 +56,7 @@ class Report:
     changes: tuple[float, float] | None = None
     observed: Observation | None = None
     is_calibrating: bool = False
+    idle: str = ""
     outcome: str = "running"
     computed: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
     reused: Counter[tuple[str, int]] = field(default_factory=Counter[tuple[str, int]])
@@ -88,6 +90,12 @@ class Report:
             (self.reused if reused else self.computed)[kind, step] += streams
             if forced is not None:
                 self.forced[kind, forced] += streams
+
+    def remark(self, remark: str) -> None:
+        """Note something for the person, once."""
+        with self._lock:
+            if remark not in self.notes:
+                self.notes.append(remark)
 
     def answers(self) -> int:
         """How often a site was asked until now."""
@@ -177,6 +185,8 @@ class Report:
         """Why a run reused nothing, in words; None if it did reuse."""
         if self.total_reused:
             return None
+        if self.idle:
+            return self.idle
         if not self.evaluations:
             return "the sampler never called the model"
         if self.is_calibrating:

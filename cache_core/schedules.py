@@ -209,8 +209,9 @@ class From(Schedule):
     def may_reuse(self, clock: Clock) -> bool:
         if self.step > clock.steps:
             raise ConfigError(
-                f"gate_step {self.step} lies beyond this run of {clock.steps} steps; lower it, or "
-                f"sample more steps (a partial run counts its own steps only)"
+                f"gate_step {self.step} lies beyond this run of {clock.steps} steps; lower it, set "
+                f"it to 0 for a gate by share, or sample more steps (a partial run counts its own "
+                f"steps only)"
             )
         return clock.step >= self.step
 
@@ -225,7 +226,8 @@ class Mask(Schedule):
         if clock.steps != len(self.compute):
             raise ConfigError(
                 f"the schedule is for {len(self.compute)} steps, this run has {clock.steps}; "
-                f"sample {len(self.compute)} steps, or take a schedule made for {clock.steps}"
+                f"sample {len(self.compute)} steps, or take a schedule made for {clock.steps} (a "
+                f"built-in one follows the sampler where steps is 0)"
             )
         return not self.compute[clock.step]
 

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from .approximators import BranchMean, Reuse
 from .clock import Clock, Timeline
+from .decisions import (
+    COMPUTE,
+    NOT_SETTLED,
+    NOT_STORED,
+    OTHER_WEIGHTS,
+    REUSE,
+    TOO_OFTEN,
+    TOO_OLD,
+    UNFIT,
+    Decision,
+)  # fmt: skip
 from .errors import StepCacheError
 from .estimate import Observation
 from .report import Report
@@ -28,25 +38,6 @@ MAX_EVALUATIONS_PER_STEP = 3
 """Evaluations that a stored value may serve, per step of its age. Heun, SDE and SEEDS samplers need
 up to three; an adaptive sampler that stays longer inside a step gets a fresh value instead."""
 
-NOT_STORED = "nothing stored yet for this conditioning, size or window"
-NOT_SETTLED = "the step that should have stored what this builds on did not run"
-TOO_OLD = "the step that should have computed it did not run"
-OTHER_WEIGHTS = "the weights have changed since, by the schedule of a LoRA hook"
-UNFIT = "what the layer returned cannot be divided among the prompts of the batch"
-TOO_OFTEN = "the sampler evaluated this step more often than a stored value may serve"
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Whether a site reuses, and why it computes although reuse was planned."""
-
-    reuse: bool
-    forced: str | None = None
-
-
-# Nearly every decision is one of these two, and every layer asks for one in every evaluation.
-COMPUTE, REUSE = Decision(reuse=False), Decision(reuse=True)
-
 
 class Session:
     """Decides compute or reuse for every site of one run, and keeps the values.
@@ -64,6 +55,7 @@ class Session:
         self._store = Store()
         self._clock: Clock | None = None
         self._unfit: set[Site] = set()
+        self._open: dict[Site, bool] = {}
         self._plans = plans_of(set(assigned.values()), timeline)
         # By site, because a rule is long to look up: it is all that it says.
         self._plan_of = {site: self._plans[rule] for site, rule in assigned.items()}
@@ -78,6 +70,11 @@ class Session:
     def store(self) -> Store:
         """Where the values live."""
         return self._store
+
+    @property
+    def report(self) -> Report:
+        """Receives every decision."""
+        return self._report
 
     @property
     def clock(self) -> Clock:
@@ -289,9 +286,21 @@ class Session:
         nbytes = {p: n / kept[p] for p, n in self._store.peak_nbytes_of.items() if p in kept}
         return Observation.of(steps, nbytes, sorted(self._starts))
 
+    def meet(self, site: Site, is_open: bool) -> None:
+        """A site in one call of the model.
+
+        Args:
+            is_open: whether it computes in it, whatever is stored: others have to see it do so.
+        """
+        # A patch may be there in the pass of another guidance alone.
+        self._open[site] = is_open and self._open.get(site, True)
+
     def _holds(self, kind: SiteKind, since: int) -> bool:
-        """Whether a site of this kind has stored a value in the step `since` or later."""
-        sites = (site for site in self._assigned if site.kind is kind)
+        """Whether all sites of this kind will be answered for: a value was stored in the step
+        `since` or later, and none of them has to compute. Some networks never call some."""
+        sites = [site for site in self._assigned if site.kind is kind]
+        if any(site in self._unfit or self._open.get(site, False) for site in sites):
+            return False
         return any(self._store.newest_step(site) >= since for site in sites)
 
     def _entry(self, site: Site, stream: StreamKey) -> Entry:

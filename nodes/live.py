@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from server import PromptServer
@@ -19,17 +20,22 @@ def listener_of(node_type: str, node_id: str | None) -> Listener | None:
         node_type: its kind of node.
         node_id: the node's identity in the graph that is executed; None outside of one.
     """
-    if node_id is None:
-        return None
+    return _Listener(node_type, node_id) if node_id is not None else None
 
-    def tell(report: Report) -> None:
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    """Stands in a model's options; arguments as of `listener_of`."""
+
+    node_type: str
+    node_id: str
+
+    def __call__(self, report: Report) -> None:
         server: Any = getattr(PromptServer, "instance", None)
         # Without a client, an event would reach everybody's graphs.
         if server is not None and server.client_id is not None:
-            data = {"node": node_id, "type": node_type, **state_of(report)}
+            data = {"node": self.node_id, "type": self.node_type, **state_of(report)}
             server.send_sync(EVENT, data, server.client_id)
-
-    return tell
 
 
 def state_of(report: Report) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..cache_core.calibration.file import export_reference, safe_name, write_text
 from ..cache_core.errors import ConfigError
-from ..cache_core.methods import CalibratedSmoothCache, SmoothCache
+from ..cache_core.methods import CalibratedSmoothCache, SmoothCache, UniformSmoothCache
 from ..cache_core.patching import attached
 from . import inputs
 from .node import Node
@@ -60,6 +60,11 @@ def _schedule(model: io.Model.Type) -> SmoothCache:
             return method.fitted(method.calibration.timeline)
         if isinstance(method, SmoothCache):
             return method
+        if isinstance(method, UniformSmoothCache):
+            raise ConfigError(
+                "the schedule follows the steps of the run, and a file has one length; expected a "
+                "number of steps. Set steps on SmoothCache Schedule to those of your sampler"
+            )
     raise ConfigError(
         "the model carries no schedule; expected the model that leaves SmoothCache Schedule. "
         "Connect that one"

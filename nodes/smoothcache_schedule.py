@@ -10,9 +10,10 @@ from comfy_api.latest import io
 from ..cache_core.calibration import By, Parts, Wish
 from ..cache_core.calibration.file import is_calibration
 from ..cache_core.errors import ConfigError
-from ..cache_core.methods import CalibratedSmoothCache, SmoothCache
+from ..cache_core.methods import CalibratedSmoothCache, SmoothCache, UniformSmoothCache
 from ..cache_core.methods.dit_xl import DIT_XL_SCHEDULES, dit_xl
-from ..cache_core.methods.presets import FORA_SCHEDULES, fora
+from ..cache_core.methods.presets import FORA_SCHEDULES, fora, uniform
+from ..cache_core.methods.smoothcache import ASSUMED_STEPS
 from ..cache_core.schedule_file import read_bytes, read_schedule
 from . import inputs, library, picture
 from .desk import Desk
@@ -33,6 +34,9 @@ PARTS: dict[str, Parts] = {
     "each layer": "each layer",
     "whole blocks": "blocks",
 }
+
+
+Scheduled = SmoothCache | UniformSmoothCache | CalibratedSmoothCache
 
 
 class SmoothCacheSchedule(MethodNode):
@@ -67,13 +71,13 @@ class SmoothCacheSchedule(MethodNode):
                 ),
                 io.Int.Input(
                     "steps",
-                    default=20,
-                    min=1,
+                    default=0,
+                    min=0,
                     max=10000,
                     tooltip=(
-                        "Built-in schedules only: the steps of your sampler, because a schedule "
-                        "has a length. It must equal the sampler's steps; with denoise below 1 "
-                        "the steps that are really run. Files bring their own."
+                        "Built-in schedules only. 0: as many steps as the sampler runs. A number: "
+                        "a schedule of that length, which has to equal the steps that are really "
+                        "run; in any other run every step computes. Files bring their own."
                     ),
                 ),
                 *_wishes(),
@@ -95,7 +99,7 @@ class SmoothCacheSchedule(MethodNode):
         return hashlib.sha256(read_bytes(library.path_of(schedule))).hexdigest()
 
     @classmethod
-    def method(cls, *values: Any, **inputs: Any) -> SmoothCache | CalibratedSmoothCache:
+    def method(cls, *values: Any, **inputs: Any) -> Scheduled:
         return cls.previewed(Desk(), *values, **inputs)
 
     @classmethod
@@ -110,7 +114,7 @@ class SmoothCacheSchedule(MethodNode):
         quality: float = 0.98,
         lookahead: int = 3,
         parts: str = next(iter(PARTS)),
-    ) -> SmoothCache | CalibratedSmoothCache:
+    ) -> Scheduled:
         by = BY[choose_by]
         value = {"alpha": threshold, "speedup": speedup, "quality": quality}.get(by, 0.0)
         try:
@@ -202,9 +206,7 @@ def _wishes() -> list[io.Input]:
     ]
 
 
-def _method(
-    desk: Desk, schedule: str, steps: int, wish: Wish
-) -> SmoothCache | CalibratedSmoothCache:
+def _method(desk: Desk, schedule: str, steps: int, wish: Wish) -> Scheduled:
     path = None if schedule in BUILT_IN else library.path_of(schedule)
     if path is not None and is_calibration(path):
         chooser = desk.advisor(schedule).chooser
@@ -216,20 +218,23 @@ def _method(
             f"with SmoothCache Calibrate"
         )
     if schedule in FORA_SCHEDULES:
-        return fora(schedule, steps)
+        return fora(schedule, steps) if steps else uniform(schedule)
     if schedule in DIT_XL_SCHEDULES:
         return dit_xl(schedule, steps)
     file = read_schedule(library.path_of(schedule))
     return SmoothCache(file.rows, schedule, notes=file.remarks)
 
 
-def _picture(method: SmoothCache | CalibratedSmoothCache) -> object:
+def _picture(method: Scheduled) -> object:
     if isinstance(method, CalibratedSmoothCache):
         return picture.to_image(picture.draw(method.calibration, method.own_choice, method.label))
+    if isinstance(method, UniformSmoothCache):
+        label = f"{method.label}, here over {ASSUMED_STEPS} steps"
+        return picture.to_image(picture.draw_schedule(method.over(ASSUMED_STEPS).rows, label))
     return picture.to_image(picture.draw_schedule(method.rows, method.label))
 
 
-def _text(method: SmoothCache | CalibratedSmoothCache) -> str:
+def _text(method: Scheduled) -> str:
     """What to expect, before sampling."""
     lines = [method.describe()]
     if method.prediction is not None:

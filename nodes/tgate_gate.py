@@ -32,14 +32,14 @@ class TGateGate(MethodNode):
                 inputs.preset(TGATE_PRESETS),
                 io.Int.Input(
                     "gate_step",
-                    default=TGate().gate_step,
-                    min=1,
+                    default=0,
+                    min=0,
                     max=10000,
                     tooltip=(
                         "Number of guided steps. From this step on attention to the prompt is "
                         "frozen and guidance ends: lower is faster, higher stays closer to the "
-                        "plain picture. It must be below the steps of the run to have an effect; "
-                        "a gate beyond them is refused."
+                        "plain picture. 0: gate_share says which step it is, so that it fits any "
+                        "run. A gate beyond the steps of the run changes nothing."
                     ),
                 ),
                 io.Int.Input(
@@ -49,7 +49,7 @@ class TGateGate(MethodNode):
                     max=9999,
                     tooltip=(
                         "So many first steps compute self-attention in any case. It must be below "
-                        "gate_step."
+                        "gate_step, where that is a number."
                     ),
                 ),
                 io.Int.Input(
@@ -85,6 +85,20 @@ class TGateGate(MethodNode):
                     ),
                     advanced=True,
                 ),
+                # Optional, so that prompts saved before it existed still run.
+                io.Float.Input(
+                    "gate_share",
+                    default=TGate().gate_share,
+                    min=0.01,
+                    max=1.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip=(
+                        "Where gate_step is 0: the share of the run's steps that are guided. 0.6 "
+                        "is step 18 of 30 and step 5 of 8; the report says which one it was. 1 "
+                        "changes nothing."
+                    ),
+                ),
             ],
             outputs=[io.Model.Output()],
             hidden=[io.Hidden.unique_id],
@@ -100,6 +114,7 @@ class TGateGate(MethodNode):
         self_interval: int,
         gated_interval: int,
         after_gate: str,
+        gate_share: float = TGate().gate_share,
     ) -> TGate:
         return inputs.choose(TGate, TGATE_PRESETS, preset) or inputs.build(
             TGate,
@@ -108,4 +123,5 @@ class TGateGate(MethodNode):
             self_interval=self_interval,
             gated_interval=gated_interval,
             kept="cond" if after_gate == COND else "uncond",
+            gate_share=gate_share,
         )

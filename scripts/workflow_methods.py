@@ -118,7 +118,7 @@ GUIDANCE_ONLY = Method(
 TGATE = Method(
     "StepCacheTGate",
     "TGATE Gate",
-    ["custom", 18, 2, 5, 1, "uncond (as published)"],
+    ["custom", 18, 2, 5, 1, "uncond (as published)", 0.6],
     "**T-GATE** guides the first 18 steps. Then attention to the prompt is frozen and one branch "
     "finishes the picture.\n"
     "\n- a later gate: nearer to the plain picture; earlier (published: 10 of 25): faster"
@@ -127,7 +127,7 @@ TGATE = Method(
 TGATE_BESIDE_DEEPCACHE = Method(
     "StepCacheTGate",
     "TGATE Gate",
-    ["custom", 18, 0, 1, 1, "uncond (as published)"],
+    ["custom", 18, 0, 1, 1, "uncond (as published)", 0.6],
     "**Two methods on one model:** T-GATE ends guidance at step 18, DeepCache runs the whole UNet "
     "on every third step. The two steps at the gate are whole ones.",
 )

@@ -72,6 +72,7 @@ SDXL = Checkpoint(
             TGATE,
             widgets=[
                 "SDXL with DeepCache: gate 10 (25 steps)", 10, 0, 1, 1, "uncond (as published)",
+                0.6,
             ],
             note="**Two methods on one model**, in the settings that T-GATE's authors published "
             "for the two together. T-GATE guides the first 10 of 25 steps; then attention to the "
@@ -169,7 +170,7 @@ PIXART_SIGMA = Checkpoint(
         replace(
             TGATE,
             widgets=[
-                "PixArt: gate 15, self 3 (25 steps)", 15, 2, 3, 1, "uncond (as published)",
+                "PixArt: gate 15, self 3 (25 steps)", 15, 2, 3, 1, "uncond (as published)", 0.6,
             ],
             note="**T-GATE** in the settings published for PixArt: 15 of 25 steps are guided, with "
             "self-attention on every 3rd of them; then attention to the prompt is frozen and one "

@@ -7,13 +7,14 @@ from typing import Any
 from comfy.patcher_extension import WrappersMP
 
 from ..cache_core.patching import network_of
+from ..cache_core.patching.carried import OfRun
 from ..cache_core.patching.facts import is_compiled
 
 KEY = "stepcache_audit"
 """Beginning of the keys under which our wrappers stand."""
 
 
-class Hearing:
+class Hearing(OfRun):
     """One run that is looked at; what was found stands in it when the run is over.
 
     This one only looks on: subclasses say at which of three places they do more. What they change

@@ -14,6 +14,8 @@ from comfy.patcher_extension import WrappersMP
 
 from ..cache_core.errors import ConfigError
 from ..cache_core.patching import network_of
+from ..cache_core.patching.carried import Carried, OfRun
+from ..cache_core.patching.guider import has_steps, sigmas_in
 from ..cache_core.patching.model_call import ModelCall
 from ..cache_core.patching.module_swap import Swap
 from ..cache_core.patching.turns import TURNS
@@ -25,7 +27,7 @@ RUN_KEY = "stepcache_speed_run"
 """Under this key stand those who watch the run that is going on."""
 
 
-class Watch:
+class Watch(OfRun):
     """One run in which a setting is in force; this one has nothing to look at or to tell."""
 
     def begin(self) -> None:
@@ -91,14 +93,14 @@ class Setting(ABC):
 
 
 @dataclass(slots=True)
-class Told:
+class Told(Carried):
     """Holds what settings said of the last run, so that a node can read it after sampling."""
 
     lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Carried):
     """Everything set on one clone. Never edited: setting once more makes a new one.
 
     Args:
@@ -240,6 +242,9 @@ def _outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     guider = executor.class_obj
     options: dict[str, Any] = guider.model_options["transformer_options"]
     settings: Settings = options[KEY]
+    if not has_steps(sigmas_in(args, kwargs)):
+        settings.told.lines = ()
+        return executor(*args, **kwargs)
     with Swap() as stack:
         # Outside of all others, whatever the order of the nodes: who stands in for modules inside
         # of them, such as a cache, finds in their place what stands there by these settings.

@@ -88,6 +88,10 @@ class Chooser:
         self._resampled = lru_cache(MOST_SEARCHES)(self._resample)
         self._searched = lru_cache(MOST_SEARCHES)(self._search)
 
+    def __reduce__(self) -> tuple[type[Chooser], tuple[Calibration]]:
+        # What was searched is found again.
+        return Chooser, (self.calibration,)
+
     def choose(self, timeline: Timeline, wish: Wish) -> Chosen:
         """The schedule that a wish means in a run.
 

@@ -9,11 +9,12 @@ from itertools import chain, pairwise
 from time import perf_counter
 
 from ..clock import SIGMA_TOLERANCE, Timeline
+from ..decisions import COMPUTE, Decision
 from ..plan import Plan
 from ..report import Report
 from ..rows import Row
 from ..rules import Rule
-from ..session import COMPUTE, Answer, Decision, Session
+from ..session import Answer, Session
 from ..sites import Part, Site, SiteKind, part_of
 from ..store import Store
 from ..streams import StreamKey

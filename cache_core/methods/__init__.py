@@ -5,7 +5,7 @@ from .deepcache import DeepCache
 from .fastercache import FasterCache
 from .method import CUSTOM, Method, Preset
 from .pab import PAB
-from .smoothcache import CalibratedSmoothCache, SmoothCache
+from .smoothcache import CalibratedSmoothCache, SmoothCache, UniformSmoothCache
 from .tgate import TGate
 
 METHODS: tuple[type[Method], ...] = (DeepCache, PAB, FasterCache, TGate, SmoothCache)
@@ -23,4 +23,5 @@ __all__ = [
     "Preset",
     "SmoothCache",
     "TGate",
+    "UniformSmoothCache",
 ]

@@ -120,14 +120,14 @@ def dit_xl(label: str, steps: int) -> SmoothCache:
 
     Args:
         label: a name in DIT_XL_SCHEDULES.
-        steps: steps of the run.
+        steps: steps of the run; 0 for those that it was made for.
 
     Raises:
         ConfigError: the schedule is of another length.
     """
     rows = DIT_XL_SCHEDULES[label]
     length = len(rows[0][2])
-    if steps != length:
+    if steps not in (0, length):
         raise ConfigError(
             f"{label} is a schedule of {length} steps, and steps is {steps}; expected "
             f"{length} here and on the sampler, or choose a schedule for any number of steps"

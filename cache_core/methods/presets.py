@@ -18,7 +18,7 @@ from .deepcache import DeepCache
 from .fastercache import FasterCache
 from .method import Preset
 from .pab import PAB
-from .smoothcache import SmoothCache
+from .smoothcache import SmoothCache, UniformSmoothCache
 from .tgate import TGate
 
 SELF = SiteKind.SELF_ATTENTION
@@ -231,8 +231,18 @@ FORA_SCHEDULES = MappingProxyType({
 for whole blocks is not published: it is for models whose attention is fused with other layers."""
 
 
+def uniform(label: str) -> UniformSmoothCache:
+    """The uniform baseline, attention and feed-forward or whole blocks, for the steps of any run.
+
+    Args:
+        label: a name in FORA_SCHEDULES.
+    """
+    interval, kinds = FORA_SCHEDULES[label]
+    return UniformSmoothCache(interval, kinds, label)
+
+
 def fora(label: str, steps: int) -> SmoothCache:
-    """The uniform baseline: attention and feed-forward, or whole blocks.
+    """The same for one number of steps.
 
     Args:
         label: a name in FORA_SCHEDULES.
@@ -242,8 +252,7 @@ def fora(label: str, steps: int) -> SmoothCache:
         ConfigError: no steps.
     """
     if steps < 1:
-        raise ConfigError(f"steps is {steps}; expected the steps of the sampler, 1 or more")
-    interval, kinds = FORA_SCHEDULES[label]
-    compute = tuple(step % interval == 0 or step == steps - 1 for step in range(steps))
-    rows = tuple((kind, None, compute) for kind in kinds)
-    return SmoothCache(rows, label, is_for_any_model=True)
+        raise ConfigError(
+            f"steps is {steps}; expected the steps of the sampler, or 0 to follow those of the run"
+        )
+    return uniform(label).over(steps)

@@ -17,6 +17,9 @@ from ..schedules import Mask
 from ..sites import SiteKind, SiteSelector
 from .method import Method
 
+ASSUMED_STEPS = 20
+"""Of a run, while none is known yet: a uniform schedule then has the rules of such a run."""
+
 
 @dataclass(frozen=True, slots=True)
 class SmoothCache(Method):
@@ -90,6 +93,39 @@ class SmoothCache(Method):
         computed = sum(sum(compute) for _, _, compute in self.rows)
         total = sum(len(compute) for _, _, compute in self.rows)
         return f"{self.name} ({self.label}, computes {100 * computed / total:.0f} %)"
+
+
+@dataclass(frozen=True, slots=True)
+class UniformSmoothCache(Method):
+    """SmoothCache's uniform baseline: a schedule for as many steps as the run turns out to have.
+
+    Args:
+        interval: compute every so many steps, and the last one; >= 1.
+        kinds: of layers that follow it, on any model.
+        label: where it comes from, for reports.
+    """
+
+    name: ClassVar[str] = SmoothCache.name
+    paper: ClassVar[str] = SmoothCache.paper
+
+    interval: int
+    kinds: tuple[SiteKind, ...]
+    label: str = "uniform"
+
+    def over(self, steps: int) -> SmoothCache:
+        """The schedule for so many steps, >= 1."""
+        compute = tuple(step % self.interval == 0 or step == steps - 1 for step in range(steps))
+        rows = tuple((kind, None, compute) for kind in self.kinds)
+        return SmoothCache(rows, self.label, is_for_any_model=True)
+
+    def fitted(self, timeline: Timeline) -> SmoothCache:
+        return self.over(timeline.steps)
+
+    def rules(self) -> tuple[Rule, ...]:
+        return self.over(ASSUMED_STEPS).rules()
+
+    def describe(self) -> str:
+        return f"{self.name} ({self.label}, over the steps of the run)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from ..approximators import Branch, BranchMean, CopyBranch
+from ..clock import Timeline
 from ..errors import ConfigError
 from ..rules import Rule
 from ..schedules import From, Interval, Schedule, StepRange
 from ..sites import SiteKind, SiteSelector
 from .method import CUSTOM, Method, Preset
+
+ASSUMED_STEPS = 30
+"""Of a run, while none is known yet: the rules of a gate by share are then those of such a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +26,18 @@ class TGate(Method):
 
     Args:
         gate_step: m, number of guided steps, 1 … steps of the run; cross-attention is frozen and
-            one branch runs from step m on. Equal to the number of steps it changes nothing.
-        warm_up: first steps that compute self-attention in any case, 0 … gate_step - 1.
+            one branch runs from step m on. Equal to the number of steps it changes nothing. 0 where
+            `gate_share` says which step it is.
+        warm_up: first steps that compute self-attention in any case, 0 … gate_step - 1; fewer
+            where a gate by share comes earlier.
         self_interval: period of self-attention between warm-up and gate, counted from step 0;
             >= 1, 1 never reuses. The paper's k, ``sp_interval`` of the reference.
         gated_interval: the same after the gate, ``fi_interval``.
         kept: the branch that runs after the gate; published is "uncond", the null text.
         preset: name of published settings, if they are.
+        gate_share: share of the run's steps that are guided, above 0, up to 1; means something
+            where `gate_step` is 0.
+        notes: where the gate of a run by share is.
 
     Raises:
         ConfigError: a parameter is outside its range.
@@ -44,9 +54,16 @@ class TGate(Method):
     gated_interval: int = 1
     kept: Branch = "uncond"
     preset: Preset = CUSTOM
+    gate_share: float = 0.6
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.warm_up < max(self.gate_step, 1):
+        if not 0.0 < self.gate_share <= 1.0:
+            raise ConfigError(
+                f"gate_share is {self.gate_share:g}; expected more than 0, up to 1 (0.6 is step 18 "
+                f"of 30)"
+            )
+        if self.warm_up < 0 or 0 < self.gate_step <= self.warm_up:
             raise ConfigError(
                 f"warm_up is {self.warm_up} with gate_step {self.gate_step}; expected 0 … "
                 f"{max(self.gate_step - 1, 0)}: the warm-up ends before the gate"
@@ -55,15 +72,33 @@ class TGate(Method):
             raise ConfigError(f"kept branch is {self.kept!r}; expected 'cond' or 'uncond'")
         self.rules()
 
+    def fitted(self, timeline: Timeline) -> TGate:
+        if self.gate_step:
+            return self
+        gate, steps = self._gate_in(timeline.steps), timeline.steps
+        note = (
+            f"{self.name}: the gate is at step {gate} of {steps}, by gate_share {self.gate_share:g}"
+        )
+        return replace(self, gate_step=gate, warm_up=min(self.warm_up, gate - 1), notes=(note,))
+
+    def _gate_in(self, steps: int) -> int:
+        """The gate of a run of so many steps."""
+        return self.gate_step or max(1, math.floor(self.gate_share * steps + 0.5))
+
+    @property
+    def idle(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return frozenset({"notes", "gate_share" if self.gate_step else "gate_step"})
+
     def rules(self) -> tuple[Rule, ...]:
-        gated = From(self.gate_step)
-        until_gate = StepRange(min(self.warm_up + 1, self.gate_step - 1), self.gate_step - 1)
+        gate = self._gate_in(ASSUMED_STEPS)
+        gated = From(gate)
+        until_gate = StepRange(min(self.warm_up + 1, gate - 1), gate - 1)
         self_attention: Schedule = until_gate & Interval(self.self_interval)
         self_attention |= gated & Interval(self.gated_interval)
-        mean = BranchMean(self.gate_step)
+        mean = BranchMean(gate)
         # Every layer has to be seen at the last guided step, and to replay from the first gated
         # one: the reference runs both in full beside DeepCache too.
-        whole = frozenset({self.gate_step - 1, self.gate_step})
+        whole = frozenset({gate - 1, gate})
         return self.preset.bind([
             Rule(
                 SiteSelector(SiteKind.CROSS_ATTENTION), gated, mean, self.name,

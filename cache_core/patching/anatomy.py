@@ -11,6 +11,7 @@ from torch import nn
 from ..calibration import ModelFacts
 from ..errors import UnsupportedModelError
 from ..sites import Site
+from .exchanged import in_words, is_exchanged
 from .facts import facts_of
 from .families import FAMILIES, Access, Family, family_by_structure, family_of
 from .fitness import check, check_calibration
@@ -26,12 +27,15 @@ class Anatomy:
         family: None where it is of none, and shows no structure to go by.
         sites: of every kind, with the way in.
         facts: what a calibration is compared with.
+        exchanged: of which pack its class is, in words, where that may have taken the place of the
+            host's; empty otherwise.
     """
 
     network: str
     family: Family | None
     sites: Mapping[Site, Access | None]
     facts: ModelFacts
+    exchanged: str = ""
 
     @classmethod
     def of(cls, network: nn.Module) -> Anatomy:
@@ -39,7 +43,8 @@ class Anatomy:
         name = type(network).__name__
         family = family_of(network) or family_by_structure(network)
         if family is None:
-            return cls(name, None, {}, ModelFacts("", name, "", {}))
+            exchanged = in_words("", network) if is_exchanged(network) else ""
+            return cls(name, None, {}, ModelFacts("", name, "", {}), exchanged)
         sites = family.sites(network)
         return cls(name, family, sites, facts_of(network, family, sites))
 
@@ -54,11 +59,12 @@ class Anatomy:
             ConfigError: a parameter does not fit it.
         """
         if self.family is None:
+            hint = f". If it was of one before: {self.exchanged}" if self.exchanged else ""
             raise UnsupportedModelError(
                 f"{method.name}: the model is a {self.network}, which is none of the "
                 f"{len(FAMILIES)} known families, and shows no row of equal blocks with attention "
                 f"in them by which it could be taken apart. Connect the model past this node; "
-                f"ComfyUI's LazyCache node works on every model"
+                f"ComfyUI's LazyCache node works on every model{hint}"
             )
         check_calibration(method, self.facts)
         counts = Counter(site.kind for site in self.sites)

@@ -14,6 +14,7 @@ from ..sites import Site
 from . import wrappers
 from .anatomy import Anatomy
 from .families import Access, AttentionCore
+from .injected import at_rest
 from .installation import KEY, Installation, Listener, RuleSource, installation_of
 
 FUSED = (
@@ -57,7 +58,8 @@ def attach(model: Any, method: RuleSource, listener: Listener | None = None) -> 
             f"{method.name}: this model already carries a {method.name} node. Two of them would "
             f"claim the same layers: remove one, or take the model from before the first"
         )
-    anatomy = Anatomy.of(network)
+    with at_rest(model):
+        anatomy = Anatomy.of(network)
     family, notes = anatomy.accept(method)
     sites = anatomy.sites
     rules: Sequence[Rule] = [rule for each in methods for rule in each.rules()]

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..session import Answer, Compute, Decision
+from ..decisions import Decision
+from ..session import Answer, Compute
 from ..values import Value
 from .families import AttentionCore, Woven
 from .module_swap import Swap

@@ -11,7 +11,8 @@ from typing import Any
 
 from torch import nn
 
-from ..session import Compute, Decision, Session
+from ..decisions import Decision
+from ..session import Compute, Session
 from ..sites import Site
 from ..streams import StreamKey
 from .model_call import ModelCall

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 
-from ..session import Decision, Session
+from ..decisions import Decision
+from ..session import Session
 from ..sites import Site
 from ..streams import StreamKey
 from .branches import ANSWERED_FOR, Branches, Conds, Predict
@@ -30,21 +31,12 @@ _TEXT = frozenset({
 })  # fmt: skip
 """What a prompt alone makes different in a conditioning entry."""
 
+BOTH = "guidance by two branches"
+"""What is computed where one branch cannot be left out, for the note about it."""
 
-def predict_branches(
-    session: Session,
-    site: Site,
-    stream: StreamKey,
-    conds: Conds,
-    x: torch.Tensor,
-    sigma: torch.Tensor,
-    model: Any,
-    predict: Predict,
-    branches: Branches,
-    is_lasting: bool,
-    note: Callable[[str], None],
-) -> list[torch.Tensor]:
-    """Both branches' denoised latents, of which one may come from the session.
+
+class Guidance:
+    """Both branches' denoised latents in one evaluation, of which one may come from the session.
 
     What is carried from step to step is network output. The host answers in denoised latents, which
     are ``a(sigma) x + b(sigma) output`` for every kind of prediction; x is the same for both
@@ -57,33 +49,70 @@ def predict_branches(
         x: noisy latents, shape (batch, channels, …).
         sigma: noise level per row, shape (batch,).
         model: the host's model.
-        predict: asks the host; a missing list leaves that branch out.
-        branches: asks for both or for one of them.
         is_lasting: whether what layers have frozen serves every call to come.
         note: takes a remark for the report.
     """
-    decision = session.decide(site, [stream])
-    rule = session.rule_of(site)
-    what: Any = rule.what
-    kept = COND if what.kept == "cond" else UNCOND
-    if kept == UNCOND and not _may_finish(conds, is_lasting):
-        kept = COND
-        note(KEEPS_COND)
-    left_out = UNCOND if kept == COND else COND
-    slope = _slope(model.model_sampling, sigma, x)
-    if decision.reuse and branches.may_leave_out:
-        answers = branches.one(predict, conds, left_out)
-        if answers is not None:
-            difference = session.recall(site, [stream], given=torch.zeros_like(x))
-            assert isinstance(difference, torch.Tensor)
-            answers[left_out] = (answers[kept] + difference * slope).to(x.dtype)
+
+    def __init__(
+        self,
+        session: Session,
+        site: Site,
+        stream: StreamKey,
+        conds: Conds,
+        x: torch.Tensor,
+        sigma: torch.Tensor,
+        model: Any,
+        is_lasting: bool,
+        note: Callable[[str], None],
+    ) -> None:
+        self._session, self._site, self._stream = session, site, stream
+        self._conds, self._x = conds, x
+        self._decision = session.decide(site, [stream])
+        rule = session.rule_of(site)
+        self._owner, what = rule.owner, cast("Any", rule.what)
+        self._kept = COND if what.kept == "cond" else UNCOND
+        if self._kept == UNCOND and not _may_finish(conds, is_lasting):
+            self._kept = COND
+            note(KEEPS_COND)
+        self._left_out = UNCOND if self._kept == COND else COND
+        if sigma.shape not in ((1,), x.shape[:1]) or not sigma.is_floating_point():
+            raise ValueError(f"noise levels of shape {tuple(sigma.shape)} and {sigma.dtype}")
+        self._slope = _slope(model.model_sampling, sigma, x)
+        self.is_alone = False
+        """Whether one branch was asked for."""
+
+    def asked(self, predict: Predict, branches: Branches) -> list[torch.Tensor]:
+        """What the host answers, where it may be to one branch only.
+
+        Args:
+            predict: asks the host; a missing list leaves that branch out.
+            branches: asks for both or for one of them.
+        """
+        if self._decision.reuse and branches.may_leave_out:
+            answers = branches.one(predict, self._conds, self._left_out)
+            if answers is not None:
+                self.is_alone = True
+                return answers
+        if self._decision.reuse:
+            self._decision = Decision(reuse=False, forced=ANSWERED_FOR)
+        return self.both(predict, branches)
+
+    def both(self, predict: Predict, branches: Branches) -> list[torch.Tensor]:
+        """What the host answers to both branches; arguments as for `asked`."""
+        return branches.both(predict, self._conds, self._owner)
+
+    def joined(self, answers: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Both branches' answers, given what was asked; what was computed is kept."""
+        kept = answers[self._kept]
+        if self.is_alone:
+            zero = torch.zeros_like(self._x)
+            difference: Any = self._session.recall(self._site, [self._stream], given=zero)
+            answers[self._left_out] = (kept + difference * self._slope).to(self._x.dtype)
             return answers
-    if decision.reuse:
-        decision = Decision(reuse=False, forced=ANSWERED_FOR)
-    answers = branches.both(predict, conds, rule.owner)
-    difference = (answers[left_out] - answers[kept]) / slope
-    session.record(site, [stream], (torch.zeros_like(difference), difference), decision)
-    return answers
+        difference = (answers[self._left_out] - kept) / self._slope
+        value = (torch.zeros_like(difference), difference)
+        self._session.record(self._site, [self._stream], value, self._decision)
+        return answers
 
 
 def stream_of(conds: Conds, x: torch.Tensor, sigma: float, options: Mapping[str, Any]) -> StreamKey:

@@ -11,6 +11,7 @@ from ..clock import Timeline
 from ..report import Report
 from ..rules import Rule
 from ..sites import Site
+from .carried import Carried
 from .families import Access
 
 KEY = "stepcache"
@@ -46,15 +47,19 @@ class RuleSource(Protocol):
 
 
 @dataclass(slots=True)
-class Mailbox:
+class Mailbox(Carried):
     """Holds what the last run left, so that a node can read it after sampling."""
 
     report: Report | None = None
     calibration: Calibration | None = None
 
+    def __reduce__(self) -> Any:
+        # A model that is pickled has not been sampled where it is loaded.
+        return Mailbox, ()
+
 
 @dataclass(frozen=True, slots=True)
-class Installation:
+class Installation(Carried):
     """Everything attached to one clone. Never edited: attaching once more makes a new one.
 
     A plain object without ``.to``: the host calls ``.to`` on what has one and copies dicts and

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import nn
 
 from ..rows import Row
 from ..session import Answer, Session
-from ..sites import Site
+from ..sites import Site, SiteKind
 from ..streams import StreamCounter, StreamKey
 from .added import answer_added
 from .attention import answer_core, answer_woven
@@ -40,6 +41,7 @@ def swap_layers(
     """
     passing = listen_to_patches(call)
     patches: Mapping[str, Any] = call.options.get("patches", {})
+    around: Mapping[Any, Any] = call.options.get("patches_replace", {}).get("dit", {})
     is_measured = session.is_measuring
     row_of: dict[Site, RowCall] = {}
     for row in rows:
@@ -48,7 +50,7 @@ def swap_layers(
         row_of.update(dict.fromkeys(row, row_call))
     for site, (module, access) in layers.items():
         axis = access.batch_axis if isinstance(access, OwnForward | Added) else 0
-        is_followed = _is_followed(access, patches)
+        is_followed = _is_followed(access, patches) or (bool(around) and _is_inside(site, around))
         question = Question(
             session, site, counter, streams, axis, is_followed, is_measured, row_of.get(site)
         )
@@ -63,6 +65,31 @@ def swap_layers(
 def _is_followed(access: Access, patches: Mapping[str, Any]) -> bool:
     names = access.followed_by if isinstance(access, OwnForward | AttentionCore) else ()
     return bool(names) and all(patches.get(name) for name in names)
+
+
+_SEPARATE = frozenset({
+    SiteKind.SELF_ATTENTION, SiteKind.CROSS_ATTENTION, SiteKind.TEMPORAL_ATTENTION,
+})  # fmt: skip
+
+_ROW = re.compile(r"(?:^|\.)([^.]*)\.(\d+)(?=\.|$)")
+"""Name of the outermost row of blocks on a path, and the number of the block."""
+
+
+def _is_inside(site: Site, around: Mapping[Any, Any]) -> bool:
+    """Whether another node's patch stands around the block of one of several attentions.
+
+    Such a patch may tell them apart by the order in which they compute, as spatio-temporal guidance
+    does: they compute together. Attention over prompt and picture at once is alone in its block.
+    Keys of patches are the name of a row, which only networks with several rows keep to, and a
+    number.
+    """
+    found = _ROW.search(site.path)
+    if site.kind not in _SEPARATE or found is None:
+        return False
+    row, number = found[1], int(found[2])
+    rows = ("double_block", "single_block")
+    names = [name for name in rows if row.startswith(name)] or rows
+    return any((name, number) in around for name in names)
 
 
 def _is_replaceable(site: Site, module: nn.Module) -> bool:

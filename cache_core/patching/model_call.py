@@ -19,6 +19,7 @@ class ModelCall:
     """
 
     def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.given = args, kwargs
         self.args = list(args)
         self.kwargs = dict(kwargs)
 
@@ -83,7 +84,8 @@ class ModelCall:
         window = window_of(options)
         tiles = current.tiles(tuple(x.shape), uuids, window)
         # A batch that the host divides among devices is one batch.
-        device = options.get("multigpu_thread_device")
+        part = options.get("multigpu_thread_device")
+        device = None if part is None else torch.device(part)
         rows = x.shape[0] // (len(conds) * max(tiles, 1))
         layout = (rows, tuple(x.shape[1:]), x.dtype, x.device if device is None else None)
         signature = (current.branches, current.model, signature_of(options))

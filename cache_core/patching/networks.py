@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from torch import nn
@@ -10,6 +10,7 @@ from torch import nn
 from ..errors import UnsupportedModelError
 from ..rows import Row
 from ..sites import Site, SiteKind
+from .exchanged import in_words, is_exchanged, pack_of
 from .families import Access, Added
 from .layers import Layers
 
@@ -35,10 +36,12 @@ class Networks:
     """Looks sites up, once for each network: several GPUs hold several.
 
     Args:
-        sites: every site that a rule is about.
+        sites: every site that a rule is about, and whether it has to be there.
         access: the ways in.
         own: the network that the nodes are attached to.
         rows: blocks of which what they add may be kept as one sum.
+        is_known: whether the ways in are those of a known family's own classes.
+        note: takes a remark for the report.
 
     Raises:
         UnsupportedModelError: a site is not in it.
@@ -46,13 +49,16 @@ class Networks:
 
     def __init__(
         self,
-        sites: Iterable[Site],
+        sites: Mapping[Site, bool],
         access: Mapping[Site, Access],
         own: nn.Module,
         rows: Iterable[Row],
+        is_known: bool,
+        note: Callable[[str], None],
     ) -> None:
-        self._sites, self._access = tuple(sites), access
+        self._sites, self._access = sites, access
         self._rows = tuple(row for row in rows if len(row) > 1)
+        self._is_known, self._note = is_known, note
         self._bound: dict[int, Bound] = {}
         self._own = id(own)
         self.has_met_another = False
@@ -72,7 +78,8 @@ class Networks:
             modules = self._look_up(network)
             # Blocks last: a block's answer stands around those of the layers woven into it.
             order = sorted(modules, key=lambda site: site.kind is SiteKind.BLOCK)
-            layers = {s: (modules[s], self._access[s]) for s in order if s in self._access}
+            order = [site for site in order if site in self._access]
+            layers = {s: (modules[s], self._access[s]) for s in order if self._trusts(s, modules)}
             branches = tuple(site for site in modules if site.kind is SiteKind.DEEP_BRANCH)
             rows = tuple(row for row in self._rows if self._hands_on(network, row))
             known = self._bound[id(network)] = Bound(network, layers, branches, rows)
@@ -88,22 +95,40 @@ class Networks:
         """Forget the networks."""
         self._bound.clear()
 
+    def _trusts(self, site: Site, modules: Mapping[Site, nn.Module]) -> bool:
+        """Whether a layer may be answered for: what an exchanged class returns, nobody knows."""
+        if not self._is_known or not is_exchanged(modules[site]):
+            return True
+        self._note(f"{site.kind} is computed in every step: {in_words(site.path, modules[site])}")
+        return False
+
     def _look_up(self, network: nn.Module) -> dict[Site, nn.Module]:
-        try:
-            return {site: _module_at(network, site) for site in self._sites}
-        except UnsupportedModelError:
-            if id(network) == self._own:
-                raise
-            self.has_met_another = True
-            return {}
+        found: dict[Site, nn.Module] = {}
+        for site, is_required in self._sites.items():
+            try:
+                found[site] = _module_at(network, site)
+            except UnsupportedModelError:
+                if id(network) != self._own:
+                    self.has_met_another = True
+                    return {}
+                if is_required:
+                    raise
+        return found
 
 
 def _module_at(network: nn.Module, site: Site) -> nn.Module:
-    try:
-        return network.get_submodule(site.path)
-    except AttributeError as error:
-        raise UnsupportedModelError(
-            f"Step Cache: {site} is not in the model that is being sampled "
-            f"({type(network).__name__}). The network was exchanged after the Step Cache "
-            f"node: move the Step Cache node behind the node that exchanges it"
-        ) from error
+    module: nn.Module = network
+    names = site.path.split(".") if site.path else []
+    for place, name in enumerate(names):
+        child = getattr(module, name, None)
+        if not isinstance(child, nn.Module):
+            where = ".".join(names[:place]) or "the network"
+            raise UnsupportedModelError(
+                f"Step Cache: {site} is not in the model that is being sampled "
+                f"({type(network).__name__}): {where} is a {type(module).__name__} of "
+                f"{pack_of(type(module))}. If another node exchanged it after the Step Cache node, "
+                f"move the Step Cache node behind that one; if it is behind already, that node "
+                f"exchanges layers while the model runs, and one of the two has to be taken out"
+            )
+        module = child
+    return module

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
+from .carried import OfRun
+
 PASS_KEY = "stepcache_pass"
 """Under this key the pass that is under way stands in ``transformer_options``."""
 
@@ -73,7 +75,7 @@ def signature_of(options: Options) -> Hashable:
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class Pass(OfRun):
     """One pass over conditionings.
 
     Args:

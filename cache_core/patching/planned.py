@@ -3,15 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
-from ..calibration import Prediction
+from ..calibration import ModelFacts, Prediction, Study
 from ..clock import Timeline
 from ..errors import ConfigError
+from ..plan import Plan
 from ..rules import Rule, assign, plans_of
+from ..schedules import Never
 from ..sites import Site
 from ..strips import shares_of, strips_of, without_guidance
 from .installation import Installation, RuleSource
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """A method whose settings do not fit a run: every step computes, and the picture stays right.
+
+    Args:
+        method: as it is attached.
+        reason: what does not fit, and what to do.
+    """
+
+    method: RuleSource
+    reason: str
+
+    prediction: Prediction | None = None
+
+    @property
+    def name(self) -> str:
+        return self.method.name
+
+    @property
+    def study(self) -> Study | None:
+        return self.method.study
+
+    @property
+    def made_for(self) -> ModelFacts | None:
+        return self.method.made_for
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (f"{self.name}: {self.reason}",)
+
+    def fitted(self, timeline: Timeline) -> RuleSource:
+        return self.method.fitted(timeline)
+
+    def rules(self) -> tuple[Rule, ...]:
+        return tuple(
+            replace(rule, when=Never(), whole_steps=frozenset(), rests_on=None)
+            for rule in self.method.rules()
+        )
+
+    def describe(self) -> str:
+        return self.method.describe()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +83,12 @@ class Planned:
         Args:
             has_one_branch: whether the host leaves out the unconditional branch in every step, so
                 that plans need not wait for it.
-
-        Raises:
-            ConfigError: the settings do not fit this schedule.
         """
-        names = " + ".join(method.name for method in installation.methods)
-        try:
-            methods = tuple(method.fitted(timeline) for method in installation.methods)
-            claimed = _claimed(installation, methods)
-            assigned = without_guidance(claimed) if has_one_branch else claimed
-            plans = plans_of(set(assigned.values()), timeline)
-            return cls(methods, claimed, assigned, strips_of(shares_of(assigned, plans)))
-        except ConfigError as error:
-            raise ConfigError(f"{names}: {error}") from error
+        methods = tuple(_fitted(method, timeline) for method in installation.methods)
+        claimed = _claimed(installation, methods)
+        assigned = without_guidance(claimed) if has_one_branch else claimed
+        plans = plans_of(set(assigned.values()), timeline)
+        return cls(methods, claimed, assigned, strips_of(shares_of(assigned, plans)))
 
     @property
     def prediction(self) -> Prediction | None:
@@ -57,9 +96,28 @@ class Planned:
         return self.methods[0].prediction if len(self.methods) == 1 else None
 
     @property
+    def idle(self) -> str:
+        """Why none of the methods has anything to do in this run; empty where one may."""
+        reasons = [method.reason for method in self.methods if isinstance(method, Idle)]
+        return "; ".join(reasons) if len(reasons) == len(self.methods) else ""
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the methods have to say about this run."""
         return tuple(note for method in self.methods for note in method.notes)
+
+
+def _fitted(method: RuleSource, timeline: Timeline) -> RuleSource:
+    """The method for this run. A run that is too short for its settings, or another one than a
+    schedule was made for, computes: refusing would cost a picture that computing draws."""
+    try:
+        fitted = method.fitted(timeline)
+        for rule in fitted.rules():
+            Plan.of(rule.when, timeline)
+    except ConfigError as error:
+        # A name that is a property is none of a class, which is all that the checker minds.
+        return cast(RuleSource, Idle(method, str(error)))
+    return fitted
 
 
 def _claimed(installation: Installation, methods: Sequence[RuleSource]) -> Mapping[Site, Rule]:

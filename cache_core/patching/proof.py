@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..errors import UnsupportedModelError
 from ..session import Answer, Compute
 from ..sites import Site
 from ..values import Value, copy, is_value
+from .exchanged import in_words, is_exchanged
 from .layers import Layers
 from .module_swap import Swap
 
@@ -19,7 +21,7 @@ Run = Callable[[], Any]
 """One more call of the network with the same arguments."""
 
 
-def prove(layers: Layers, rows: int, run: Run, owners: Sequence[str]) -> None:
+def prove(layers: Layers, rows: int, run: Run, owners: Sequence[str], network: nn.Module) -> None:
     """Call a network twice, with every layer listened to, and with every layer answered from what
     was heard. Both have to agree to the last bit.
 
@@ -29,6 +31,7 @@ def prove(layers: Layers, rows: int, run: Run, owners: Sequence[str]) -> None:
             divided among the prompts.
         run: calls the network.
         owners: names of the nodes, for the error.
+        network: the network, for the error.
 
     Raises:
         UnsupportedModelError: the proof failed; the message says where.
@@ -41,15 +44,17 @@ def prove(layers: Layers, rows: int, run: Run, owners: Sequence[str]) -> None:
         computed = run()
     for site in layers:
         if calls[site] != 1:
-            raise _refusal(owners, f"{site} was called {calls[site]} times in one step")
+            raise _refusal(owners, network, f"{site} was called {calls[site]} times in one step")
         if not _has_rows(heard[site], rows):
-            raise _refusal(owners, f"{site} returns something without a row for every picture")
+            raise _refusal(
+                owners, network, f"{site} returns something without a row for every picture"
+            )
     with Swap() as swap:
         for site, (module, _) in layers.items():
             swap.answer(module, _repeating(heard[site]))
         answered = run()
     if not _is_equal(computed, answered):
-        raise _refusal(owners, "answering for its layers changed the result")
+        raise _refusal(owners, network, "answering for its layers changed the result")
 
 
 def _listening(site: Site, heard: dict[Site, Value], calls: Counter[Site]) -> Answer:
@@ -80,9 +85,10 @@ def _is_equal(one: Any, other: Any) -> bool:
     return one is None and other is None
 
 
-def _refusal(owners: Sequence[str], reason: str) -> UnsupportedModelError:
+def _refusal(owners: Sequence[str], network: nn.Module, reason: str) -> UnsupportedModelError:
+    words = f". If it was of one before: {in_words('', network)}" if is_exchanged(network) else ""
     return UnsupportedModelError(
         f"{' + '.join(owners)}: the model is of no known family, and its layers could not be shown "
         f"to be reusable on the first step: {reason}. Nothing was reused and nothing is lost: "
-        f"connect the model past the Step Cache node and sample again"
+        f"connect the model past the Step Cache node and sample again{words}"
     )

@@ -9,11 +9,14 @@ from typing import Any
 import torch
 from comfy.ldm.modules import attention
 
-from ..session import Decision, Session
+from ..decisions import COMPUTE, Decision
+from ..errors import StepCacheError
+from ..session import Session
 from ..sites import Site, SiteKind
 from ..streams import StreamCounter, StreamKey
 from ..values import Value, copy, is_on_processor
 from .row import RowCall
+from .unforeseen import pass_over
 
 EXCHANGED = "another node has exchanged attention itself in this block"
 FOLLOWED = "another node's patches need to see this layer compute"
@@ -49,10 +52,12 @@ class Question:
         self._batch_axis = batch_axis
         self._is_joint = site.kind in (SiteKind.JOINT_ATTENTION, SiteKind.BLOCK)
         self._is_followed = is_followed
+        session.meet(site, is_followed)
         self.is_measured = is_measured
         self._row = row
         self._calls = 0
         self._attend = attention.optimized_attention
+        self._is_lost = False
 
     def decide(self, *given: Any) -> Decision:
         """Compute or reuse, for one call of the module with these arguments, streams first."""
@@ -62,6 +67,16 @@ class Question:
                 shapes += (value.shape,)
         # A module that the network calls again must not meet its own earlier value either.
         repeat, self._calls = self._calls, self._calls + 1
+        try:
+            decision = self._decide(shapes, repeat)
+        except Exception as error:
+            self._compute_instead(error)
+            return COMPUTE
+        if decision.reuse and self._is_followed:
+            return Decision(reuse=False, forced=FOLLOWED)
+        return decision
+
+    def _decide(self, shapes: tuple[torch.Size, ...], repeat: int) -> Decision:
         of_call = self._of_call
         if attention.optimized_attention is not self._attend:
             # It may count calls, and what is computed is not what the layer says otherwise.
@@ -69,10 +84,22 @@ class Question:
         self._streams = self._counter.sized(
             of_call, shapes, self._batch_axis, self._is_joint, repeat
         )
-        decision = (self._row or self._session).decide(self._site, self._streams)
-        if decision.reuse and self._is_followed:
-            return Decision(reuse=False, forced=FOLLOWED)
-        return decision
+        return (self._row or self._session).decide(self._site, self._streams)
+
+    def _compute_instead(self, error: Exception) -> None:
+        """What nobody foresaw costs no picture: this call computes and keeps nothing."""
+        if self._row is not None and self._row.holds(self._site):
+            # Computing would add once more what was given with the sum of the row.
+            raise self._refusal(error) from error
+        self._is_lost = True
+        pass_over(error, self._session.report, str(self._site.kind))
+
+    def _refusal(self, error: Exception) -> StepCacheError:
+        owner = self._session.rule_of(self._site).owner
+        return StepCacheError(
+            f"{owner}: what was kept of {self._site} cannot stand in "
+            f"({type(error).__name__}: {error}). Take this node out, and please report it"
+        )
 
     def compute(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call what is saved where the site is reused; its cost is measured in calibrating runs."""
@@ -91,14 +118,21 @@ class Question:
 
     def copy(self, output: Value) -> Value:
         """A copy, where it will be stored and others may write into it before."""
-        return self._session.make(copy, output) if self.is_kept else output
+        try:
+            return self._session.make(copy, output) if self.is_kept else output
+        except Exception as error:
+            self._compute_instead(error)
+            return output
 
     def recall(self) -> Value:
         """The value of all streams, in memory of its own; None for a block whose row was given."""
-        if self._row is not None and self._row.has_given(self._site, self._streams):
-            self._session.pass_on(self._site, self._streams)
-            return None
-        value = self._session.recall(self._site, self._streams)
+        try:
+            if self._row is not None and self._row.has_given(self._site, self._streams):
+                self._session.pass_on(self._site, self._streams)
+                return None
+            value = self._session.recall(self._site, self._streams)
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            raise self._refusal(error) from error
         return _moved(value, 0, self._batch_axis) if self._batch_axis else value
 
     def record(
@@ -114,11 +148,16 @@ class Question:
             base: what the layer was given, where its value is what it added to that.
             given: the tensors that the host handed over, of which `base` may be a copy.
         """
-        if self._row is None or not self.is_kept:
-            self._record(output, decision, base)
+        if self._is_lost:
             return
-        self._record(output, decision, base, self._row.head(self._site, self._streams, given))
-        self._row.went_on(self._site, self._streams, output)
+        try:
+            if self._row is None or not self.is_kept:
+                self._record(output, decision, base)
+                return
+            self._record(output, decision, base, self._row.head(self._site, self._streams, given))
+            self._row.went_on(self._site, self._streams, output)
+        except Exception as error:
+            self._compute_instead(error)
 
     def _record(
         self, output: Value, decision: Decision, base: Value, head: Site | None = None

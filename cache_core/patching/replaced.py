@@ -12,7 +12,8 @@ from typing import Any
 
 from torch import nn
 
-from ..session import COMPUTE, Answer, Compute
+from ..decisions import COMPUTE
+from ..session import Answer, Compute
 from .model_call import ModelCall
 from .module_swap import opaque
 from .question import Question

@@ -9,8 +9,9 @@ from weakref import ref
 
 import torch
 
+from ..decisions import NOT_STORED, REUSE, Decision
 from ..rows import Row, place_of
-from ..session import NOT_STORED, REUSE, Decision, Session
+from ..session import Session
 from ..sites import Site
 from ..streams import StreamKey
 
@@ -92,6 +93,10 @@ class RowCall:
     def has_given(self, site: Site, streams: tuple[StreamKey, ...]) -> bool:
         """Whether what a site adds is in what was given before."""
         return site in self._passes[streams].given
+
+    def holds(self, site: Site) -> bool:
+        """Whether what a site adds was given before, whatever the streams were."""
+        return any(site in now.given for now in self._passes.values())
 
     def head(self, site: Site, streams: tuple[StreamKey, ...], given: object) -> Site | None:
         """To whose value a block adds that has computed; None where it begins a sum of its own.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -12,15 +12,16 @@ from torch import nn
 from ..calibration.recorder import Recorder
 from ..calibration.session import WatchingSession
 from ..clock import Timeline
-from ..errors import ConfigError
 from ..report import Report
 from ..session import Compute, Session
 from ..sites import SiteKind
 from ..streams import StreamCounter, StreamKey
 from .branches import Branches, Conds, Predict
+from .carried import OfRun
 from .deep_branch import swap_deep_branches
-from .guidance import predict_branches, stream_of
-from .hooks import advance
+from .guidance import BOTH, Guidance, stream_of
+from .hooks import advance, weights_of
+from .injected import at_rest
 from .installation import Installation
 from .layers import swap_layers
 from .listening import Telling
@@ -31,36 +32,26 @@ from .networks import Networks
 from .parts import Shape
 from .planned import Planned
 from .proof import prove
-from .sampling_scale import timeline_of
-from .studying import Studying
+from .remarks import (
+    NEEDS_BOTH,
+    NO_SCALE,
+    NOTHING_TO_COMPARE,
+    ONE_STEP,
+    OTHER_NETWORK,
+    PROVED,
+    STEP_BY_STEP,
+    goes_step_by_step,
+    on_guidance,
+)  # fmt: skip
+from .sampling_scale import level_of, timeline_of
+from .studying import LEAST_STEPS, Studying
+from .unforeseen import attempted
 
 RUN_KEY = "stepcache_run"
 """Under this key the current run stands in ``transformer_options`` while sampling."""
 
-PROVED = "the layers of this unknown model were shown to be reusable on the first step"
 
-OTHER_NETWORK = (
-    "the guider also asks a model with other layers, which was left as it is: only the model that "
-    "this node is attached to reuses"
-)
-
-NO_SECOND_BRANCH = (
-    "guidance: no step ran two branches (CFG 1, or a guider with another number of branches); that "
-    "part had no effect"
-)
-
-UNEXPECTED_BRANCH = (
-    "guidance: two branches ran although CFG is 1, because the sampler asks for both; that part "
-    "had no effect"
-)
-
-NEEDS_BOTH = (
-    "guidance: this model needs both branches to sample more than one latent at once; that part "
-    "had no effect"
-)
-
-
-class Run:
+class Run(OfRun):
     """State of one sampling run. Made when sampling starts, thrown away when it ends.
 
     Args:
@@ -69,12 +60,12 @@ class Run:
         sigmas: the schedule, shape (steps + 1,).
         latent: shape of the latents.
         sampler: name of the sampler.
-        cfg: scale of guidance, 1 where there is none.
+        cfg: scale of guidance, 1 where there is none, None where it is not one number.
         has_one_branch: whether the host will leave out the unconditional branch in every step, so
             that plans need not wait for it.
 
     Raises:
-        ConfigError: the settings do not fit this schedule.
+        ConfigError: other nodes' patches and ours break each other.
         UnsupportedModelError: the model is not the one that the nodes were attached to.
     """
 
@@ -85,19 +76,14 @@ class Run:
         sigmas: torch.Tensor,
         latent: Shape,
         sampler: str,
-        cfg: float,
+        cfg: float | None,
         has_one_branch: bool,
     ) -> None:
         self._installation = installation
-        if len(sigmas) < 2:
-            raise ConfigError(
-                f"{' + '.join(method.name for method in installation.methods)}: a run of 0 steps "
-                f"evaluates no model; expected 1 or more. Raise steps on the sampler"
-            )
         timeline = timeline_of(model_patcher.get_model_object("model_sampling"), sigmas)
         self._planned = Planned.of(installation, timeline, has_one_branch)
         self._assigned = self._planned.assigned
-        refuse_neighbours(self._assigned, model_patcher.model_options["transformer_options"])
+        refuse_neighbours(self._assigned, model_patcher.model_options)
         self._counter = StreamCounter()
         self._is_announced = False
         self._sigma: float | None = None
@@ -114,21 +100,31 @@ class Run:
             layers={str(kind): count for kind, count in installation.facts.layers.items()},
             notes=[*installation.notes, *self._planned.notes],
             is_calibrating=installation.study is not None,
+            idle=self._planned.idle or (ONE_STEP if timeline.steps == 1 else ""),
         )
+        if goes_step_by_step(timeline, installation.mailbox.report):
+            self._note(STEP_BY_STEP)
         self._studying: Studying | None = None
-        if installation.study is not None:
+        if installation.study is not None and timeline.steps >= LEAST_STEPS:
             self._studying = Studying(
                 installation.study, installation.facts, self._assigned, timeline, self.report,
-                model_patcher, cfg,
+                model_patcher, 1.0 if cfg is None else cfg,
             )  # fmt: skip
+            if cfg is None:
+                self._note(NO_SCALE)
+        elif installation.study is not None:
+            self._note(NOTHING_TO_COMPARE)
         self._prediction = self._planned.prediction
         self._recorder: Recorder | None = None
         self._session = self._session_for(timeline)
         self._guidance = next((s for s in self._assigned if s.kind is SiteKind.GUIDANCE), None)
         self._ask = Branches(self.report.answers)
-        network = model_patcher.model.diffusion_model
+        is_asked = self.report.is_calibrating
+        sites = {s: is_asked or not r.when.never_reuses for s, r in self._assigned.items()}
+        own, is_known = model_patcher.model.diffusion_model, not installation.needs_proof
         rows = self._session.rows
-        self._networks = Networks(self._assigned, installation.access, network, rows)
+        with at_rest(model_patcher):
+            self._networks = Networks(sites, installation.access, own, rows, is_known, self._note)
         self._telling = Telling(installation.listeners, self.report)
         self._telling.step(None)
 
@@ -142,10 +138,13 @@ class Run:
         self._recorder = Recorder(timeline.steps, self._prediction.table.lookahead, depth=1)
         return WatchingSession(self._assigned, timeline, self.report, self._recorder)
 
-    def start_evaluation(self, sigma: float) -> None:
-        """The sampler is about to evaluate the model at this noise level."""
-        self._is_announced = True
-        self._begin(sigma)
+    def start_evaluation(self, timestep: Any) -> None:
+        """The sampler is about to evaluate the model at this noise level, shape (batch,)."""
+        # Where it cannot be read, the calls of the model tell it.
+        self._is_announced = False
+        with attempted(self.report, "the beginning of an evaluation"):
+            self._begin(level_of(timestep))
+            self._is_announced = True
 
     def _begin(self, sigma: float) -> None:
         self._sigma = sigma
@@ -159,7 +158,7 @@ class Run:
         """For guiders that predict without the host's PREDICT_NOISE: the call knows the sigma."""
         if self._is_announced:
             return
-        sigma = float(sigmas.flatten()[0])
+        sigma = level_of(sigmas)
         if sigma != self._sigma:
             self._begin(sigma)
 
@@ -179,32 +178,35 @@ class Run:
             if self._studying is not None or not self._assigned[site].when.never_reuses
         }
         owners = [method.name for method in self._installation.methods]
-        prove(active, call.x.shape[0], lambda: compute(*call.fresh_args, **call.kwargs), owners)
+        rows = call.x.shape[0]
+        prove(
+            active, rows, lambda: compute(*call.fresh_args, **call.kwargs), owners, diffusion_model
+        )
         self._note(PROVED)
 
-    def answer(
-        self,
-        diffusion_model: nn.Module,
-        call: ModelCall,
-        weights: Hashable,
-        compute: Any,
-    ) -> Any:
+    def answer(self, diffusion_model: nn.Module, call: ModelCall, hooks: Any, compute: Any) -> Any:
         """One call of the model, patched.
 
         Args:
-            weights: which weights the network has.
+            hooks: those of LoRAs that the network has now.
             compute: the host's executor of the call.
         """
-        self._tell_time(call.options["sigmas"])
-        streams = call.streams(self._counter, self.latent, id(diffusion_model), weights)
-        # Also where somebody behind us cuts what guidance asks about as a whole.
-        self._has_met_parts |= any(each.window or each.doubt for each in streams)
-        if self._installation.swaps_halves:
-            half = len(streams) // 2
-            streams = streams[half:] + streams[:half]
-        if self._studying is not None:
-            return self._study(self._studying, diffusion_model, call, streams, compute)
-        with self._patched(diffusion_model, call, streams):
+        with ExitStack() as stack:
+            with attempted(self.report, "a call of the model") as entering:
+                self._tell_time(call.options["sigmas"])
+                weights = weights_of(hooks)
+                streams = call.streams(self._counter, self.latent, id(diffusion_model), weights)
+                # Also where somebody behind us cuts what guidance asks about as a whole.
+                self._has_met_parts |= any(each.window or each.doubt for each in streams)
+                if self._installation.swaps_halves:
+                    half = len(streams) // 2
+                    streams = streams[half:] + streams[:half]
+                if self._studying is None:
+                    stack.enter_context(self._patched(diffusion_model, call, streams))
+            if entering.failed:
+                return compute(*call.given[0], **call.given[1])
+            if self._studying is not None:
+                return self._study(self._studying, diffusion_model, call, streams, compute)
             return compute(*call.args, **call.kwargs)
 
     def _study(
@@ -255,46 +257,55 @@ class Run:
         predict: Predict,
     ) -> list[torch.Tensor]:
         """One pass over the conditionings, of which a branch may be answered from memory."""
+        guidance: Guidance | None = None
+        with attempted(self.report, BOTH) as preparing:
+            guidance = self._guidance_of(model, conds, x, sigma, model_options)
+        if guidance is None or preparing.failed:
+            return predict(conds)
+        answers = guidance.asked(predict, self._ask)
+        with attempted(self.report, BOTH) as joining:
+            answers = guidance.joined(answers)
+            if self._studying is not None:
+                self._studying.influence.guided(x, sigma, answers)
+        is_lacking = joining.failed and guidance.is_alone
+        return guidance.both(predict, self._ask) if is_lacking else answers
+
+    def _guidance_of(
+        self,
+        model: Any,
+        conds: Conds,
+        x: torch.Tensor,
+        sigma: torch.Tensor,
+        model_options: dict[str, Any],
+    ) -> Guidance | None:
+        """What is asked and what is kept of both branches; None where that is not ours to say."""
         self._tell_time(sigma)
         # One list is the pass of another guidance (PAG, SLG) or CFG 1, three are another guider.
         if len(conds) != 2 or None in conds:
-            return predict(conds)
+            return None
         self._has_met_both = True
         site = self._guidance
         if site is None:
-            return predict(conds)
+            return None
         if self._installation.swaps_halves and x.shape[0] > 1:
             # One branch alone would have its latents exchanged with each other.
             self._note(NEEDS_BOTH)
-            return predict(conds)
+            return None
         assert self._sigma is not None
         advance(model, conds, sigma, model_options)
         options = model_options["transformer_options"]
         (stream,) = self._counter.number([stream_of(conds, x, self._sigma, options)])
-        answers = predict_branches(
-            self._session,
-            site,
-            stream,
-            conds,
-            x,
-            sigma,
-            model,
-            predict,
-            self._ask,
-            not self._has_met_parts,
-            self._note,
-        )
-        if self._studying is not None:
-            self._studying.influence.guided(x, sigma, answers)
-        return answers
+        is_lasting = not self._has_met_parts
+        return Guidance(self._session, site, stream, conds, x, sigma, model, is_lasting, self._note)
 
     def _note(self, remark: str) -> None:
-        if remark not in self.report.notes:
-            self.report.notes.append(remark)
+        self.report.remark(remark)
 
     def finish(self, outcome: str) -> None:
         """End the run: drop every value, leave the report in the mailbox."""
-        self._note_on_guidance()
+        if not self.report.is_calibrating:
+            for remark in on_guidance(self._planned, self._has_met_both):
+                self._note(remark)
         if self._networks.has_met_another:
             self._note(OTHER_NETWORK)
         if self._recorder is not None and self._prediction is not None:
@@ -305,13 +316,3 @@ class Run:
         self._networks.clear()
         self._installation.mailbox.report = self.report
         self._telling.step(None)
-
-    def _note_on_guidance(self) -> None:
-        """Say where a method's guidance half found nothing to do."""
-        claimed = self._planned.claimed
-        if self._studying is not None or not any(s.kind is SiteKind.GUIDANCE for s in claimed):
-            return
-        if not self._has_met_both:
-            self._note(NO_SECOND_BRANCH)
-        elif len(self._assigned) < len(claimed):
-            self._note(UNEXPECTED_BRANCH)

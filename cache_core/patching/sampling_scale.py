@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import comfy.model_sampling as ms
@@ -9,6 +10,18 @@ import numpy as np
 import torch
 
 from ..clock import TINY, Timeline, percents_of
+
+
+def level_of(sigmas: torch.Tensor) -> float:
+    """The noise level of an evaluation, given that of every row. Waits for the device.
+
+    Raises:
+        ValueError: it is not a finite number.
+    """
+    sigma = float(sigmas.flatten()[0])
+    if not math.isfinite(sigma):
+        raise ValueError(f"a noise level of {sigma}")
+    return sigma
 
 
 def timeline_of(model_sampling: Any, sigmas: torch.Tensor) -> Timeline:

@@ -18,7 +18,7 @@ from ..calibration.meter import Meter, Steps
 from ..calibration.recorder import Recorder
 from ..calibration.session import CalibratingSession
 from ..clock import Timeline
-from ..errors import ConfigError, StepCacheError
+from ..errors import StepCacheError
 from ..report import Report
 from ..rules import Rule
 from ..sites import Site, SiteKind
@@ -29,6 +29,7 @@ from .sensing import same_draws, sensing_steps, timed_steps
 LOG = logging.getLogger("stepcache")
 
 LEAST_STEPS = 2
+"""Steps of a run that has something to compare."""
 
 
 class Studying:
@@ -42,9 +43,6 @@ class Studying:
         report: the run's report.
         model_patcher: the host's patcher that is about to sample.
         cfg: scale of guidance.
-
-    Raises:
-        ConfigError: the run has too few steps to compare.
     """
 
     def __init__(
@@ -57,11 +55,6 @@ class Studying:
         model_patcher: Any,
         cfg: float,
     ) -> None:
-        if timeline.steps < LEAST_STEPS:
-            raise ConfigError(
-                f"SmoothCache Calibrate: a run of {timeline.steps} step has nothing to compare; "
-                f"expected {LEAST_STEPS} or more. Sample with as many steps as you will use"
-            )
         self._study, self._facts, self._report = study, facts, report
         self._timeline, self._cfg = timeline, cfg
         self._sampling = model_patcher.get_model_object("model_sampling")

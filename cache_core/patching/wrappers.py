@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import logging
-import math
+from collections.abc import Mapping
 from typing import Any
 
 from comfy.model_management import InterruptProcessingException
 from comfy.patcher_extension import WrappersMP
-from comfy.samplers import CFGGuider
 
-from .hooks import weights_of
+from .guider import has_one_branch, has_steps, latent_in, name_of, scale_of, sigmas_in
 from .installation import KEY, Installation
 from .model_call import ModelCall
 from .parts import Pass, announced
+from .remarks import NO_STEP, empty_report
 from .room import with_room
 from .run import RUN_KEY, Run
 from .turns import TURNS
+from .unforeseen import attempted
 
 LOG = logging.getLogger("stepcache")
 
@@ -25,17 +26,14 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     """OUTER_SAMPLE: begin a run before the model is loaded, end it whatever happens."""
     guider = executor.class_obj
     options: dict[str, Any] = guider.model_options["transformer_options"]
-    installation: Installation = options[KEY]
-    sampler = kwargs["sampler"] if "sampler" in kwargs else args[2]
-    sigmas = kwargs["sigmas"] if "sigmas" in kwargs else args[3]
-    latent = tuple((kwargs["noise"] if "noise" in kwargs else args[0]).shape)
-    name = _name_of(sampler)
-    cfg = float(getattr(guider, "cfg", 1.0))
-    has_one_branch = _has_one_branch(guider, name)
-    patcher = guider.model_patcher
-    run = Run(installation, patcher, sigmas, latent, name, cfg, has_one_branch)
+    installation = options.get(KEY)
+    if not isinstance(installation, Installation):
+        LOG.warning("Step Cache: another node dropped the settings of this model; it runs as it is")
+        return executor(*args, **kwargs)
+    run = _begun(installation, guider, args, kwargs)
+    if run is None:
+        return executor(*args, **kwargs)
     options[RUN_KEY] = run
-    _stand_last(options)
     outcome = "finished"
     try:
         return with_room(executor, args, kwargs)
@@ -47,8 +45,31 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
         raise
     finally:
         options.pop(RUN_KEY, None)
-        run.finish(outcome)
+        with attempted(run.report, "the end of the run"):
+            run.finish(outcome)
         LOG.info(run.report.summary())
+
+
+def _begun(
+    installation: Installation, guider: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Run | None:
+    """The run that begins; None where nothing of it is ours, which the report then says."""
+    report = empty_report(installation, "unknown")
+    with attempted(report, "the run"):
+        sampler = kwargs["sampler"] if "sampler" in kwargs else args[2]
+        sigmas = sigmas_in(args, kwargs)
+        report.sampler = name_of(sampler)
+        if has_steps(sigmas):
+            has_one = has_one_branch(guider, report.sampler)
+            scale = scale_of(guider)
+            latent, patcher = latent_in(args, kwargs), guider.model_patcher
+            _stand_last(guider.model_options["transformer_options"])
+            return Run(installation, patcher, sigmas, latent, report.sampler, scale, has_one)
+        report.idle = NO_STEP
+    report.idle = report.idle or report.notes[-1]
+    installation.mailbox.report = report
+    LOG.info(report.summary())
+    return None
 
 
 def predict_noise(executor: Any, x: Any, timestep: Any, *args: Any, **kwargs: Any) -> Any:
@@ -58,23 +79,35 @@ def predict_noise(executor: Any, x: Any, timestep: Any, *args: Any, **kwargs: An
     evaluations, where samplers read it too.
     """
     model_options = kwargs["model_options"] if "model_options" in kwargs else args[0]
-    run: Run | None = model_options["transformer_options"].get(RUN_KEY)
+    run = _run_in(_inner(model_options))
     if run is not None:
-        run.start_evaluation(float(timestep.flatten()[0]))
+        run.start_evaluation(timestep)
     return executor(x, timestep, *args, **kwargs)
 
 
 def apply_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     """APPLY_MODEL: patch the network for the length of this call."""
     call = ModelCall(args, kwargs)
-    run: Run | None = call.options.get(RUN_KEY)
+    run = _run_in(call.options)
     if run is None:
         return executor(*args, **kwargs)
     network = _uncompiled(executor.class_obj.diffusion_model)
-    hooks = getattr(executor.class_obj.current_patcher, "current_hooks", None)
+    patcher = getattr(executor.class_obj, "current_patcher", None)
+    hooks = getattr(patcher, "current_hooks", None)
     with TURNS.take():
         run.prove(network, call, executor)
-        return run.answer(network, call, weights_of(hooks), executor)
+        return run.answer(network, call, hooks, executor)
+
+
+def _inner(options: Any) -> Any:
+    """Those of the transformer among a model's options."""
+    return options.get("transformer_options") if isinstance(options, Mapping) else None
+
+
+def _run_in(options: Any) -> Run | None:
+    """The run that is going on, if these are its options."""
+    run = options.get(RUN_KEY) if isinstance(options, Mapping) else None
+    return run if isinstance(run, Run) else None
 
 
 def _uncompiled(network: Any) -> Any:
@@ -86,15 +119,17 @@ def calc_cond_batch(
     executor: Any, model: Any, conds: Any, x: Any, timestep: Any, options: Any, *args: Any
 ) -> Any:
     """CALC_COND_BATCH: one pass over all conditionings, of which guidance may leave one out."""
-    run: Run | None = options.get("transformer_options", {}).get(RUN_KEY)
+    run = _run_in(_inner(options))
 
     def predict(some: Any) -> Any:
         return executor(model, some, x, timestep, options, *args)
 
     if run is None:
         return predict(conds)
-    current = Pass.of(model, conds, tuple(x.shape), options, run.latent)
-    with announced(options["transformer_options"], current):
+    current = Pass(latent=None)
+    with attempted(run.report, "a pass over the conditionings"):
+        current = Pass.of(model, conds, tuple(x.shape), options, run.latent)
+    with announced(_inner(options), current):
         return run.guidance(model, conds, x, timestep, options, predict)
 
 
@@ -103,23 +138,3 @@ def _stand_last(options: dict[str, Any]) -> None:
     network, whoever cuts them into parts."""
     around: dict[str, Any] = options["wrappers"][WrappersMP.APPLY_MODEL]
     around[KEY] = around.pop(KEY)
-
-
-def _has_one_branch(guider: Any, sampler: str) -> bool:
-    """Whether the host will leave out the unconditional branch in every step.
-
-    Guiders that predict in a way of their own are not asked; the report tells afterwards.
-    """
-    if getattr(type(guider), "predict_noise", None) is not CFGGuider.predict_noise:
-        return False
-    if guider.conds.get("negative") is None:
-        return True
-    # The samplers of CFG++ ask for both branches whatever the scale is.
-    wants_both = guider.model_options.get("disable_cfg1_optimization") or "cfg_pp" in sampler
-    return not wants_both and math.isclose(guider.cfg, 1.0)
-
-
-def _name_of(sampler: Any) -> str:
-    function = getattr(sampler, "sampler_function", None)
-    name = getattr(function, "__name__", type(sampler).__name__)
-    return name.removeprefix("sample_").removesuffix("_function")

@@ -15,7 +15,7 @@ import toys
 from calibrating import calibrate
 from stepcache.cache_core.advisor import advise
 from stepcache.cache_core.calibration import Calibration, Wish
-from stepcache.cache_core.errors import ConfigError, RuleConflictError, UnsupportedModelError
+from stepcache.cache_core.errors import RuleConflictError, UnsupportedModelError
 from stepcache.cache_core.methods import CalibratedSmoothCache, FasterCache
 from stepcache.cache_core.patching import attach, last_report, timeline_of
 from stepcache.cache_core.patching.installation import KEY
@@ -146,28 +146,6 @@ def test_other_steps_get_a_schedule_of_their_length_and_a_note(steps: int) -> No
     assert "Calibrate with this sampler and scheduler" in note
     sample(patched, "shapes_dit")
     assert not any("other noise levels" in note for note in last_report(patched).notes)
-
-
-@pytest.mark.parametrize(
-    ("measured_by", "run", "words"),
-    [
-        ({"denoise": 0.4}, {}, r"the run begins at noise level .* Calibrate with this sampler"),
-        (
-            {"last_step": 6}, {},
-            r"the run goes on to noise level .* Calibrate a run of all its steps",
-        ),
-        ({}, {"steps": 1}, r"a run of 1 steps has nothing to reuse"),
-    ],
-)  # fmt: skip
-def test_a_run_beyond_what_was_measured_is_refused_before_the_first_evaluation(
-    measured_by: dict[str, Any], run: dict[str, Any], words: str
-) -> None:
-    found = calibrate("wan", **{"steps": STEPS, **measured_by}).calibration
-    model, answers = observe.record_answers(scheduled("wan", Wish(), found))
-    with pytest.raises(ConfigError, match=f"^SmoothCache Schedule: {words}"):
-        toys.sample(model, "wan", **{"steps": STEPS, **run})
-    assert answers == []
-    assert last_report(model) is None
 
 
 # Other models.

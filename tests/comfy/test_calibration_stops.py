@@ -39,22 +39,6 @@ def plain(name: str = "wan", **options: Any) -> torch.Tensor:
 # Before sampling.
 
 
-@pytest.mark.parametrize(
-    ("steps", "words"),
-    [
-        (1, r"a run of 1 step has nothing to compare; expected 2 or more\. Sample with as many"),
-        (0, r"a run of 0 steps evaluates no model; expected 1 or more\. Raise steps"),
-    ],
-)
-def test_too_few_steps_are_refused_before_the_first_evaluation(steps: int, words: str) -> None:
-    model, answers = observe.record_answers(toys.load("wan"))
-    patched = attach(model, CALIBRATE)
-    with pytest.raises(ConfigError, match=f"^SmoothCache Calibrate: {words}"):
-        toys.sample(patched, "wan", steps=steps, scheduler="normal")
-    assert answers == []
-    assert last_report(patched) is None
-
-
 def test_a_denoise_of_none_never_reaches_us() -> None:
     """The host hands the latents back."""
     patched = attach(toys.load("wan"), CALIBRATE)

@@ -14,7 +14,7 @@ from comfy.ldm.wan.model import WanAttentionBlock, WanSelfAttention
 from stepcache.cache_core.errors import UnsupportedModelError
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, TGate
 from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.run import PROVED
+from stepcache.cache_core.patching.remarks import PROVED
 from stepcache.cache_core.schedules import PercentRange
 from torch import nn
 

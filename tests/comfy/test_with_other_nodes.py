@@ -18,6 +18,7 @@ from companions import Companion
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.methods import FasterCache, TGate
 from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.patching.question import EXCHANGED, FOLLOWED
 from stepcache.cache_core.sites import SiteKind
 
 
@@ -102,7 +103,11 @@ def test_reuse_is_as_planned_and_repeats_itself(companion: Companion, case: Case
     picture = companion.sample(model, name)
     report = last_report(model)
     assert torch.isfinite(picture).all()
-    assert report.total_reused > 0
+    # Attentions that are several in a block compute where a patch stands around every block.
+    assert report.total_reused > 0 or {reason for _, reason in report.forced} == {
+        FOLLOWED,
+        EXCHANGED,
+    }
     for kind, plan in report.plans.items():
         if kind == SiteKind.GUIDANCE and not companion.has_guidance:
             assert not report.strip_of(kind).strip(".")

@@ -17,10 +17,8 @@ import torch
 import toys
 from runtime import Setup, sample
 from stepcache.cache_core.errors import ConfigError
-from stepcache.cache_core.methods import SmoothCache
 from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.run import OTHER_NETWORK
-from stepcache.cache_core.sites import SiteKind
+from stepcache.cache_core.patching.remarks import OTHER_NETWORK
 
 BUILDERS = cases.MORE_BUILDERS
 FITTING = {
@@ -126,14 +124,6 @@ def test_a_tile_depends_on_no_other_tile(name: str) -> None:
     for tile in runtime_sampling.tiles(name):
         alone = sample(attach(model, settings), name, conds, latent=tile, denoise=0.6)
         assert torch.equal(sample(shared, name, conds, latent=tile, denoise=0.6), alone)
-
-
-def test_a_schedule_for_the_whole_run_is_refused_in_a_stage() -> None:
-    schedule = SmoothCache(((SiteKind.SELF_ATTENTION, None, (True, False) * 5),))
-    patched = attach(toys.load("wan"), schedule)
-    stage = {"steps": 10, "start_step": 0, "last_step": 5, "force_full_denoise": False}
-    with pytest.raises(ConfigError, match="is for 10 steps, this run has 5; sample 10 steps"):
-        sample(patched, "wan", toys.conditioning("wan"), **stage)
 
 
 def test_a_second_model_with_other_layers_is_left_as_it_is() -> None:

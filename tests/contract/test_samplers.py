@@ -10,8 +10,8 @@ import observe
 import torch
 import toys
 from comfy.patcher_extension import WrappersMP
+from stepcache.cache_core.decisions import TOO_OFTEN
 from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.session import TOO_OFTEN
 
 
 @cases.each_case_and_sampler

@@ -12,8 +12,8 @@ from comfy.ldm.modules.attention import optimized_attention
 from comfy.ldm.wan.model_multitalk import MultiTalkGetAttnMapPatch
 from host import applied
 from runtime import Conds, Setup, sample
+from stepcache.cache_core.decisions import NOT_STORED, TOO_OLD
 from stepcache.cache_core.patching.question import FOLLOWED
-from stepcache.cache_core.session import NOT_STORED, TOO_OLD
 
 ATTENTION = ("PAB", "FasterCache", "SmoothCache")
 EVERY = ("PAB", "FasterCache", "TGate", "SmoothCache", "DeepCache", "PAB blocks")
@@ -209,7 +209,7 @@ SETUPS = [
     ),
     Setup(
         "patched blocks", ("flux", "sd3", "qwen", "wan"), patch=_added_to_blocks,
-        methods=("PAB", "PAB blocks"),
+        methods=("PAB", "PAB blocks"), forced=WATCHED,
     ),
     # The reference's tokens take part in the first step only.
     Setup(

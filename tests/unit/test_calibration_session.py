@@ -13,10 +13,10 @@ from stepcache.cache_core.calibration.meter import Meter
 from stepcache.cache_core.calibration.recorder import Recorder
 from stepcache.cache_core.calibration.session import CalibratingSession
 from stepcache.cache_core.clock import Timeline
+from stepcache.cache_core.decisions import Decision
 from stepcache.cache_core.report import Report
 from stepcache.cache_core.rules import Rule
 from stepcache.cache_core.schedules import Never
-from stepcache.cache_core.session import Decision
 from stepcache.cache_core.sites import SiteKind, SiteSelector
 
 STEPS = 4

@@ -21,7 +21,7 @@ from patience import HANG
 ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "effort", "sites", "clock", "streams", "values", "version"}),
+    frozenset({"errors", "decisions", "effort", "sites", "clock", "streams", "values", "version"}),
     frozenset(
         {"schedules", "non_uniform", "schedule_file", "plan", "approximators", "store", "estimate"}
     ),
@@ -34,10 +34,9 @@ FLOORS: tuple[frozenset[str], ...] = (
 """The rooms of cache_core from the ground up. A room may know its own floor and those below."""
 
 WITHOUT_TORCH = (
-    "errors", "effort", "sites", "clock", "streams", "schedules", "non_uniform", "schedule_file",
-    "plan", "approximators", "rules", "rows", "strips", "estimate", "report", "calibration",
-    "methods",
-    "advisor",
+    "errors", "decisions", "effort", "sites", "clock", "streams", "schedules", "non_uniform",
+    "schedule_file", "plan", "approximators", "rules", "rows", "strips", "estimate", "report",
+    "calibration", "methods", "advisor",
 )  # fmt: skip
 
 HOST = frozenset(

@@ -107,8 +107,10 @@ def test_a_method_is_frozen_and_equal_settings_are_equal(method: type[Method]) -
         (FasterCache, {"high_gain": 11.0}, "high_gain is 11; expected more than 0, up to 10"),
         (FasterCache, {"low_gain": 0.0}, "low_gain is 0; expected more than 0"),
         (FasterCache, {"high_gain": float("nan")}, "high_gain is nan; expected more than 0"),
-        (TGate, {"gate_step": 0}, "gate_step 0; expected 0 … 0"),
-        (TGate, {"gate_step": 0, "warm_up": 0}, "gate_step is 0; expected 1 or more"),
+        (TGate, {"gate_step": -1, "warm_up": 0}, "gate_step is -1; expected 1 or more"),
+        (TGate, {"gate_step": 0, "warm_up": -1}, "warm_up is -1 with gate_step 0"),
+        (TGate, {"gate_share": 0.0}, "gate_share is 0; expected more than 0, up to 1"),
+        (TGate, {"gate_share": float("nan")}, "gate_share is nan; expected more than 0"),
         (TGate, {"warm_up": 10, "gate_step": 10}, "expected 0 … 9: the warm-up ends before"),
         (TGate, {"warm_up": -1}, "warm_up is -1"),
         (TGate, {"self_interval": 0}, "interval is 0; expected 1 or more"),
@@ -256,6 +258,29 @@ def test_tgate_counts_its_intervals_from_step_0() -> None:
 def test_a_gate_at_the_first_step_and_at_the_end() -> None:
     assert strips(TGate(1, 0, 1), 4)["guidance"] == "CRRR"
     assert strips(TGate(4, 0, 1), 4)["guidance"] == "CCCC"
+
+
+@pytest.mark.parametrize(
+    ("steps", "share", "gate"),
+    [(30, 0.6, 18), (20, 0.6, 12), (10, 0.6, 6), (8, 0.6, 5), (4, 0.6, 2), (2, 0.6, 1), (1, 0.6, 1),
+     (40, 0.5, 20), (3, 0.01, 1), (9, 1.0, 9)],
+)  # fmt: skip
+def test_a_gate_by_share_follows_the_run(steps: int, share: float, gate: int) -> None:
+    method = TGate(0, gate_share=share).fitted(Timeline.even(steps))
+    assert method.gate_step == gate
+    assert method.warm_up == min(2, gate - 1)
+    assert method.notes == (
+        f"TGATE Gate: the gate is at step {gate} of {steps}, by gate_share {share:g}",
+    )
+    assert strips(method, steps)["guidance"] == "C" * gate + "R" * (steps - gate)
+    assert f"gate_step {gate}," in method.describe()
+    assert "gate_share" not in method.describe()
+    assert TGate(7, gate_share=share).fitted(Timeline.even(steps)) == TGate(7, gate_share=share)
+
+
+def test_before_a_run_a_gate_by_share_has_the_rules_of_thirty_steps() -> None:
+    assert TGate(0).rules() == TGate(18).rules()
+    assert "gate_share 0.6" in TGate(0).describe() and "gate_step" not in TGate(0).describe()
 
 
 def test_a_gate_beyond_the_last_step_is_refused() -> None:

@@ -15,6 +15,7 @@ from stepcache.cache_core.methods.presets import (
     PAB_PRESETS,
     TGATE_PRESETS,
     fora,
+    uniform,
 )
 from stepcache.cache_core.rules import plans_of
 
@@ -283,6 +284,15 @@ def test_fora_always_computes_the_first_and_the_last_step(label: str) -> None:
 
 
 def test_fora_needs_steps() -> None:
-    message = "steps is 0; expected the steps of the sampler, 1 or more"
+    message = "steps is -1; expected the steps of the sampler, or 0 to follow those of the run"
     with pytest.raises(ConfigError, match=message):
-        fora("FORA: every 2nd step", 0)
+        fora("FORA: every 2nd step", -1)
+
+
+@pytest.mark.parametrize("label", FORA_SCHEDULES)
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 8, 20, 50])
+def test_with_steps_0_a_uniform_schedule_is_that_of_the_run(label: str, steps: int) -> None:
+    following = uniform(label)
+    assert following.fitted(Timeline.even(steps)) == fora(label, steps)
+    assert following.rules() == fora(label, 20).rules()
+    assert label in following.describe()

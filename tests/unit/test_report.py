@@ -6,9 +6,9 @@ import json
 
 import pytest
 from clocks import HandClock
+from stepcache.cache_core.decisions import NOT_STORED, TOO_OLD
 from stepcache.cache_core.estimate import Observation
 from stepcache.cache_core.report import REPORT_VERSION, Report
-from stepcache.cache_core.session import NOT_STORED, TOO_OLD
 from stepcache.cache_core.sites import SiteKind
 
 SELF = "self_attention"

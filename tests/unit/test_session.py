@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from session_bench import COND, NEXT_SITE, SITE, UNCOND, Bench, stream_key
+from stepcache.cache_core.decisions import NOT_STORED, OTHER_WEIGHTS, TOO_OFTEN, TOO_OLD
 from stepcache.cache_core.schedules import Interval, Mask
-from stepcache.cache_core.session import NOT_STORED, OTHER_WEIGHTS, TOO_OFTEN, TOO_OLD
 
 
 def test_interval_3_computes_every_third_step_and_holds_it_between() -> None:

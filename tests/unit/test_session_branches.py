@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 from session_bench import COND, SITE, UNCOND, Bench, stream_key
 from stepcache.cache_core.approximators import BranchMean, CopyBranch
+from stepcache.cache_core.decisions import NOT_STORED
 from stepcache.cache_core.schedules import From, Interval
-from stepcache.cache_core.session import NOT_STORED
 
 GATE = From(2)
 MEAN = BranchMean(2)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from session_bench import COND, NEXT_SITE, SITE, UNCOND, Bench
 from stepcache.cache_core.approximators import Reuse
+from stepcache.cache_core.decisions import NOT_STORED
 from stepcache.cache_core.errors import StepCacheError
 from stepcache.cache_core.schedules import Interval, Mask
-from stepcache.cache_core.session import NOT_STORED
 from stepcache.cache_core.streams import StreamKey
 from stepcache.cache_core.values import Value
 

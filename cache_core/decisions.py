@@ -1,0 +1,24 @@
+"""What is decided at a site, and why a site computes although reuse was planned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NOT_STORED = "nothing stored yet for this conditioning, size or window"
+NOT_SETTLED = "the step that should have stored what this builds on did not run"
+TOO_OLD = "the step that should have computed it did not run"
+OTHER_WEIGHTS = "the weights have changed since, by the schedule of a LoRA hook"
+UNFIT = "what the layer returned cannot be divided among the prompts of the batch"
+TOO_OFTEN = "the sampler evaluated this step more often than a stored value may serve"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a site reuses, and why it computes although reuse was planned."""
+
+    reuse: bool
+    forced: str | None = None
+
+
+# Nearly every decision is one of these two, and every layer asks for one in every evaluation.
+COMPUTE, REUSE = Decision(reuse=False), Decision(reuse=True)
