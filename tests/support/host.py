@@ -31,7 +31,7 @@ def outputs_of(made: io.NodeOutput) -> tuple[Any, ...]:
     return made.result
 
 
-def boot(*, cpu: bool) -> None:
+def boot(cpu: bool = True) -> None:
     """Put the host on ``sys.path`` and parse its options as its ``main.py`` would.
 
     Args:
