@@ -15,13 +15,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import observe
 import quality_calibrated as calibrated
 import torch
 from quality import machine
 from quality_records import read_json, write_json
 from quality_runs import STEPS, Subject
-from stepcache.cache_core.patching import attach
+from stepcache.cache_core.patching import attach, last_report
 
 from demo.shapes import scenes
 
@@ -57,7 +56,8 @@ def rows_of(subject: Subject, work: Path, pairs: int) -> list[dict[str, Any]]:
         plain = [subject.draw(subject.model, texts, 0)[1]]
         for _ in range(pairs):
             ours.append(subject.draw(patched, texts, 0)[1])
-            gained = observe.report_of(patched).measured_speedup
+            report = last_report(patched)
+            gained = report.measured_speedup if report is not None else None
             assert gained is not None, "every run reuses"
             alone.append(gained)
             plain.append(subject.draw(subject.model, texts, 0)[1])

@@ -121,7 +121,7 @@ def test_caches_wait_for_nothing_in_the_model(name: str) -> None:
         model = attach(toys.load(name), method)
         extra = {w: n for w, n in heard(model, name).waits.items() if w not in plain}
         assert last_report(model).total_reused > 0 or isinstance(method, FasterCache)
-        assert [w.line.split("/")[-1].split(":")[0] for w in extra] == ["wrappers.py"]
+        assert [w.line.split("/")[-1].split(":")[0] for w in extra] == ["sampling_scale.py"]
         assert not any(w.is_in_model for w in extra) and sum(extra.values()) == 1
 
 
