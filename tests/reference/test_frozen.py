@@ -20,8 +20,9 @@ def test_a_fixture_is_what_its_reference_does(name: str) -> None:
         assert file.metadata() == about
         assert set(file.keys()) == set(tensors)
         for key, tensor in tensors.items():
-            # Another machine's kernels round differently; pictures are in float32.
-            tolerance = 1e-4 if tensor.dtype == torch.float32 else 1e-9
+            # Another machine's kernels round differently: pictures are in float32, and so are the
+            # timestep embeddings of networks in float64.
+            tolerance = 1e-4 if tensor.dtype == torch.float32 else 1e-5
             torch.testing.assert_close(tensor, file.get_tensor(key), rtol=0, atol=tolerance)
 
 
