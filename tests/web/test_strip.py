@@ -17,7 +17,7 @@ WITHOUT_EFFECT_HERE = {
         "low_gain", "high_gain", "switch_percent", "preset", "temporal_attention",
     },
     "StepCacheDeepCacheUNet": {"center", "power", "preset", "branch"},
-    "StepCacheTGate": {"preset", "after_gate", "gated_interval"},
+    "StepCacheTGate": {"preset", "after_gate", "gated_interval", "gate_share"},
     "StepCacheSmoothCache": {"threshold", "speedup", "quality", "lookahead", "parts"},
     "StepCacheAdvisor": {"calibration"},
 }  # fmt: skip
