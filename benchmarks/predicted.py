@@ -84,6 +84,7 @@ class Options:
 
     work: Path
     pairs: int
+    batch: int
     models: list[str]
     threads: int | None
     steps: int
@@ -95,6 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "calibration")
     parser.add_argument("--pairs", type=int, default=11)
+    parser.add_argument("--batch", type=int, default=25, help="as quality_calibrated.py was told")
     parser.add_argument("--steps", type=int, default=STEPS, help="of the sampler")
     parser.add_argument("--models", nargs="+", default=["dit", "unet"])
     parser.add_argument(
@@ -106,7 +108,7 @@ def main() -> None:
     kept = [row for row in _earlier() if row["model"] not in arguments.models]
     rows: list[dict[str, Any]] = []
     for name in arguments.models:
-        subject = Subject(name, "bfloat16", arguments.work, 25, arguments.steps)
+        subject = Subject(name, "bfloat16", arguments.work, arguments.batch, arguments.steps)
         subject.warm_up(subject.model)
         rows += rows_of(subject, arguments.work, arguments.pairs)
     found = {"machine": machine(), "threads": torch.get_num_threads(), "method": METHOD}

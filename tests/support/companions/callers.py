@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import comfy.samplers
 import torch
@@ -30,12 +30,12 @@ class ScaledByStep(comfy.samplers.CFGGuider):
         self, x: torch.Tensor, timestep: torch.Tensor, model_options: dict | None = None,
         seed: int | None = None,
     ) -> torch.Tensor:  # fmt: skip
-        options = model_options or {}
+        options, scales = model_options or {}, cast(Any, self.cfg)
         sigmas = options["transformer_options"]["sample_sigmas"]
         step = int((sigmas[:-1] - timestep.flatten()[0]).abs().argmin())
         return comfy.samplers.sampling_function(
             self.inner_model, x, timestep, self.conds["negative"], self.conds["positive"],
-            self.cfg[step], model_options=options, seed=seed,
+            scales[step], model_options=options, seed=seed,
         )  # fmt: skip
 
 
