@@ -261,7 +261,7 @@ def test_what_pip_meets_on_the_network_becomes_a_sentence(
         monkeypatch.setenv("PIP_RETRIES", "1")
         monkeypatch.setenv("PIP_PROXY" if as_proxy else "PIP_INDEX_URL", address)
         if as_proxy:
-            monkeypatch.setenv("PIP_INDEX_URL", "https://registry.invalid/simple")
+            monkeypatch.setenv("PIP_INDEX_URL", "https://nowhere.invalid/simple")
         with pytest.raises(StepError) as error:
             line = StepLine("x", io.StringIO())
             environment.pip_install(Path(sys.executable), line, "s", ["stepcache-no-such-package"])
