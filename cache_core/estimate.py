@@ -100,7 +100,7 @@ class Observation:
         full = self._full
         if full is not None and full.steps >= ENOUGH:
             return full.seconds - full.storing
-        return self._reckoning()({}) if self.seen else None
+        return self._estimator()({}) if self.seen else None
 
     @property
     def _full(self) -> Seen | None:
@@ -123,17 +123,17 @@ class Observation:
         seconds = {_told(each.reused): each.seconds for each in self.seen}
         if self._full is None or self._full.steps < ENOUGH:
             seconds[frozenset()] = full
-        reckoned = self._reckoning()
+        estimated = self._estimator()
         for shares in planned:
             if _told(shares) not in seconds:
-                found = reckoned(shares)
+                found = estimated(shares)
                 if found is None:
                     return None
                 seconds[_told(shares)] = found
         total = sum(seconds[_told(shares)] for shares in planned)
         return full * len(planned) / total if full > 0 and total > 0 else None
 
-    def _reckoning(self) -> Callable[[Shares], float | None]:
+    def _estimator(self) -> Callable[[Shares], float | None]:
         """Seconds of a step that was not seen, by least squares over those that were."""
         parts = sorted({part for each in self.seen for part in each.reused}, key=name_of)
         spend(len(self.seen) * (len(parts) + 1) ** 2 / 10)
@@ -143,7 +143,7 @@ class Observation:
         inverse = np.linalg.pinv(weighed)
         seconds = np.array([each.seconds - each.storing for each in self.seen]) * weights
 
-        def reckoned(shares: Shares) -> float | None:
+        def estimated(shares: Shares) -> float | None:
             if not {part for part, share in shares.items() if share}.issubset(parts):
                 return None
             spend(len(self.seen) * (len(parts) + 1) / 100)
@@ -153,7 +153,7 @@ class Observation:
                 return None
             return max(float(wanted @ inverse @ seconds), 0.0)
 
-        return reckoned
+        return estimated
 
     def nbytes(self, values: Mapping[Part, int]) -> float | None:
         """Bytes that a run will keep; None where the observed one kept nothing of a part.

@@ -22,4 +22,4 @@ def test_it_does_what_the_page_says(name: str, tmp_path: Path) -> None:
         pytest.skip("no Chromium: install one, or name it in the variable CHROMIUM")
     copy = tmp_path / "ComfyUI-StepCache"
     copy_of_project(pack.ROOT, copy)
-    go(walk, copy)
+    assert go(walk, copy) > 0

@@ -93,8 +93,12 @@ def make_repository(copy: Path) -> None:
         subprocess.run(["git", *WHO, *words], cwd=copy, check=True)
 
 
-def go(walk: Walk, copy: Path) -> None:
-    """Run a walk's commands in a copy of the project, and see after each what came of it."""
+def go(walk: Walk, copy: Path) -> int:
+    """Run a walk's commands in a copy of the project, and see after each what came of it.
+
+    Returns:
+        How many programs were run.
+    """
     environment = _environment(copy)
     places = {
         name: place.format(root=copy, comfyui=host.comfyui_path())
@@ -102,6 +106,7 @@ def go(walk: Walk, copy: Path) -> None:
     }
     if walk.is_repository:
         make_repository(copy)
+    programs = 0
     for step in walk.steps:
         before = _digests(copy)
         if step.before is not None:
@@ -111,9 +116,11 @@ def go(walk: Walk, copy: Path) -> None:
             told = told.replace(name, place)
         for words in words_of(f"{told} {step.more}"):
             _run(words, step, copy, environment)
+            programs += words[0] != "export"
         _check_files(step, before, _digests(copy))
         if step.check is not None:
             step.check(copy)
+    return programs
 
 
 def _environment(copy: Path) -> dict[str, str]:
