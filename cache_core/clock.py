@@ -39,6 +39,8 @@ class Clock:
             has no such scale (EDM).
         percent: the same as progress 0 … 1 in the host's sense (before any schedule shift).
         evaluation: number of denoiser evaluations that ran before in this run.
+        half_log_snr: log(alpha / sigma) of the evaluation itself, which some samplers make in the
+            middle of a step or at its end; for latents alpha × picture + sigma × noise.
     """
 
     step: int
@@ -47,6 +49,7 @@ class Clock:
     timestep: float | None
     percent: float
     evaluation: int = 0
+    half_log_snr: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +120,8 @@ class Timeline:
             candidates = [0 if starts_nearer else self.steps - 1]
         return next((step for step in candidates if step >= since), candidates[0])
 
-    def clock(self, step: int, evaluation: int = 0) -> Clock:
-        """The clock at the start of `step`."""
+    def clock(self, step: int, evaluation: int = 0, half_log_snr: float = 0.0) -> Clock:
+        """The clock in `step`."""
         return Clock(
             step=step,
             steps=self.steps,
@@ -126,6 +129,7 @@ class Timeline:
             timestep=self.timesteps[step],
             percent=self.percents[step],
             evaluation=evaluation,
+            half_log_snr=half_log_snr,
         )
 
 

@@ -9,6 +9,9 @@ NOT_SETTLED = "the step that should have stored what this builds on did not run"
 TOO_OLD = "the step that should have computed it did not run"
 OTHER_WEIGHTS = "the weights have changed since, by the schedule of a LoRA hook"
 UNFIT = "what the layer returned cannot be divided among the prompts of the batch"
+NOT_LATER = "the noise level did not fall since the newest computed evaluation"
+NO_PICTURE = "the latents are nothing but noise, of which no picture can be solved for"
+OWN_STEPS = "the sampler chooses its steps by what the network says, and would trust a forecast"
 TOO_OFTEN = "the sampler evaluated this step more often than a stored value may serve"
 
 

@@ -126,11 +126,16 @@ def plans_of(
     planned = planned or partial(Plan.of, timeline=timeline)
     rules = tuple(rules)
     spend(len(rules) * timeline.steps)
-    plans = {
-        # As many outputs as are combined have to be computed before the first reuse.
-        rule: planned(rule.when).computing_at(range(rule.what.needs))
-        for rule in rules
-    }
+    # As many outputs as are combined have to be computed before the first reuse.
+    plans = {rule: planned(rule.when).computing_first(rule.what.needs) for rule in rules}
+    evaluation = next((p for r, p in plans.items() if r.where.kind is SiteKind.EVALUATION), None)
+    if evaluation is not None:
+        plans = {
+            rule: plan
+            if plan is evaluation
+            else planned(rule.when).inside(evaluation).computing_first(rule.what.needs)
+            for rule, plan in plans.items()
+        }
     whole = frozenset[int]().union(*(rule.whole_steps for rule in plans))
     for rule, plan in plans.items():
         if rule.where.kind is SiteKind.DEEP_BRANCH:
@@ -139,7 +144,7 @@ def plans_of(
     if guidance is None:
         return plans
     return {
-        rule: plan if plan is guidance else plan.with_branches(guidance)
+        rule: plan if plan is guidance or plan is evaluation else plan.with_branches(guidance)
         for rule, plan in plans.items()
     }
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from .approximators import BranchMean, Reuse
+from .approximators import Approximator, BranchMean, Reuse
 from .clock import Clock, Timeline
 from .decisions import (
     COMPUTE,
@@ -87,15 +88,20 @@ class Session:
             raise StepCacheError("the model was called before the sampler announced an evaluation")
         return self._clock
 
+    def follow(self, site: Site, what: Approximator) -> None:
+        """From now on another approximator stands in at a site; its past begins anew."""
+        self._assigned = {**self._assigned, site: replace(self._assigned[site], what=what)}
+        self._store.drop_all(site)
+
     def rule_of(self, site: Site) -> Rule:
         """The rule that a claimed site follows."""
         return self._assigned[site]
 
-    def start_evaluation(self, sigma: float) -> None:
+    def start_evaluation(self, sigma: float, half_log_snr: float = 0.0) -> None:
         """Tell the time: the sampler is about to evaluate the model at `sigma`."""
         since = self._clock.step if self._clock else 0
         step = self._timeline.locate(sigma, since)
-        self._clock = self._timeline.clock(step, self._report.evaluations)
+        self._clock = self._timeline.clock(step, self._report.evaluations, half_log_snr)
         self._report.start_evaluation(step, self._store.nbytes)
 
     def decide(self, site: Site, streams: Sequence[StreamKey]) -> Decision:
@@ -148,23 +154,24 @@ class Session:
             given: what this step computed in any case, for approximators that build on it.
         """
         rule = self._assigned[site]
-        reuse = Reuse(self.clock, self._plan_of[site], given)
-        if isinstance(rule.what, BranchMean) and rule.what.merges_branches(self.clock.step):
+        clock, plan = self.clock, self._plan_of[site]
+        if isinstance(rule.what, BranchMean) and rule.what.merges_branches(clock.step):
             for stream in streams:
                 self._store.join(site, stream, rule.what.merge)
         values: list[Value] = []
         for stream in streams:
             if rule.what.needs == 0:
-                values.append(rule.what.approximate((), reuse)[0])
+                values.append(rule.what.approximate((), Reuse(clock, plan, given))[0])
                 continue
             entry = self._entry(site, stream)
             if stream.device is not None:
                 entry.past = tuple(moved(value, stream.device) for value in entry.past)
+            reuse = Reuse(clock, plan, given, entry.times)
             value, entry.past = rule.what.approximate(entry.past, reuse)
             values.append(value)
             # An entry of two branches is as old whichever of them is asked for.
             entry.reuses += entry.partner != stream
-        self._report.count(site.kind, reuse.clock.step, reused=True, streams=len(streams))
+        self._report.count(site.kind, clock.step, reused=True, streams=len(streams))
         return join(values)
 
     def keeps(self, site: Site) -> bool:
@@ -214,8 +221,9 @@ class Session:
             entry = self._store.get(site, stream)
             # A layer that changes what it returns (another node's doing) begins a new past.
             goes_on = entry and entry.weights == stream.weights and is_alike(entry.past[-1], part)
-            past = entry.past if entry and goes_on else ()
-            self._store.put(site, stream, rule.what.observe(past, part), step)
+            past, times = (entry.past, entry.times) if entry and goes_on else ((), ())
+            times = (*times, self.clock)[-rule.what.remembers :]
+            self._store.put(site, stream, rule.what.observe(past, part), step, times)
 
     def pass_on(self, site: Site, streams: Sequence[StreamKey]) -> None:
         """Count as reused what was given with the value of another site."""

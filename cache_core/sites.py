@@ -13,7 +13,8 @@ class SiteKind(str, Enum):
     """What a site computes. The values are the words used in reports and on nodes.
 
     Joint attention is over prompt and picture at once, so neither's part is a layer of its own. A
-    block is everything between two sums of the residual stream: attention, feed-forward, gates.
+    block is everything between two sums of the residual stream: attention, feed-forward, gates. An
+    evaluation is all that the sampler asks the network at one noise level.
     """
 
     SELF_ATTENTION = "self_attention"
@@ -24,6 +25,7 @@ class SiteKind(str, Enum):
     BLOCK = "block"
     DEEP_BRANCH = "deep_branch"
     GUIDANCE = "guidance"
+    EVALUATION = "evaluation"
 
     # That of enums is written in Python, and sites are looked up many times per evaluation.
     __hash__ = str.__hash__
@@ -40,7 +42,8 @@ class Site:
         kind: what is computed there.
         index: position among the sites of this kind, in the order of the network; for a deep
             branch the index into ``input_blocks`` of the last block that always runs. Guidance is
-            one site: what one branch of classifier-free guidance adds to the other.
+            one site: what one branch of classifier-free guidance adds to the other. So is the
+            evaluation, whose streams are the lists of conditionings.
         path: dotted module path below the diffusion model; empty where a site is no module.
     """
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from threading import Lock
 
+from .clock import Clock
 from .sites import Part, Site, part_of
 from .streams import StreamKey
 from .values import (
@@ -33,6 +34,7 @@ class Entry:
     Args:
         past: computed outputs, oldest first, as the approximator folded them.
         step: sampler step of the newest of them.
+        times: when the latest outputs were computed, oldest first.
         reuses: evaluations that used this past since it was stored.
         weights: those of the stream when it was stored.
         others: sites whose values have been added to it.
@@ -42,6 +44,7 @@ class Entry:
 
     past: tuple[Value, ...]
     step: int
+    times: tuple[Clock, ...] = ()
     reuses: int = 0
     weights: Hashable = ()
     others: frozenset[Site] = frozenset()
@@ -78,13 +81,20 @@ class Store:
                 entries.move_to_end(stream)
             return entry
 
-    def put(self, site: Site, stream: StreamKey, past: tuple[Value, ...], step: int) -> None:
+    def put(
+        self,
+        site: Site,
+        stream: StreamKey,
+        past: tuple[Value, ...],
+        step: int,
+        times: tuple[Clock, ...] = (),
+    ) -> None:
         """Store a copy of the values in `past` that are not stored already.
 
         A copy, because Flux, HunyuanVideo, LTXV and others write into what their blocks return.
         """
         with self._lock:
-            self._put(site, stream, past, step)
+            self._put(site, stream, past, step, times)
 
     def add(self, site: Site, stream: StreamKey, other: Site, value: Value) -> bool:
         """Add what another site returned to what this one has stored, in as much memory.
@@ -125,6 +135,7 @@ class Store:
         stream: StreamKey,
         past: tuple[Value, ...],
         step: int,
+        times: tuple[Clock, ...],
         partner: StreamKey | None = None,
     ) -> None:
         part = part_of(site)
@@ -132,7 +143,7 @@ class Store:
         old = entries.pop(stream, None)
         kept = {id(value) for value in old.past} if old else set[int]()
         owned = tuple(value if id(value) in kept else copy(value) for value in past)
-        entries[stream] = Entry(owned, step, weights=stream.weights, partner=partner)
+        entries[stream] = Entry(owned, step, times, weights=stream.weights, partner=partner)
         self._add(part, sum(map(nbytes, owned)) - _entry_nbytes(old))
         if len(entries) > self._max_streams:
             self._add(part, -_entry_nbytes(entries.popitem(last=False)[1]))
@@ -167,7 +178,8 @@ class Store:
             other = entries[partner]
             if partner.cond == stream.cond or other.step != entry.step:
                 return
-            self._put(site, stream, combine(entry.past, other.past), entry.step, partner)
+            past = combine(entry.past, other.past)
+            self._put(site, stream, past, entry.step, entry.times, partner)
             self._add(part_of(site), -_entry_nbytes(entries.pop(partner)))
 
     def joined(self, site: Site, stream: StreamKey) -> Entry | None:

@@ -36,11 +36,20 @@ def _share(counts: Mapping[Rule, int], plans: Mapping[Rule, Plan]) -> list[float
 
 
 def strips_of(shares: Mapping[Part, Sequence[float]]) -> dict[str, str]:
-    """One letter per step and kind: C all sites of the kind compute, R all reuse, P some do."""
+    """One letter per step and kind: C all sites of the kind compute, R all reuse, P some do, "."
+    none is asked, because the evaluation is reused."""
+    skipped = shares.get((SiteKind.EVALUATION, None))
     return {
-        kind.value: "".join("C" if not n else "R" if n == 1 else "P" for n in row)
+        kind.value: "".join(
+            "R" if n == 1 else "P" if n else "." if _is_skipped(kind, step, skipped) else "C"
+            for step, n in enumerate(row)
+        )
         for (kind, _), row in shares.items()
     }
+
+
+def _is_skipped(kind: SiteKind, step: int, evaluation: Sequence[float] | None) -> bool:
+    return kind is not SiteKind.EVALUATION and evaluation is not None and evaluation[step] == 1
 
 
 def without_guidance(assigned: Mapping[Site, Rule]) -> Mapping[Site, Rule]:
@@ -72,7 +81,9 @@ def planned_sites(
 def _sites(rules: Iterable[Rule], layers: Mapping[SiteKind, int] | None) -> list[Site]:
     """The model's sites; without a model those that rules name, or else one of the kind."""
     if layers is not None:
-        return [Site(kind, index) for kind, count in layers.items() for index in range(count)]
+        # Every model is evaluated.
+        counts = {**layers, SiteKind.EVALUATION: 1}
+        return [Site(kind, index) for kind, count in counts.items() for index in range(count)]
     named: dict[SiteKind, set[int]] = {}
     for rule in rules:
         indices = (rule.where.indices or frozenset()) | rule.where.excluded

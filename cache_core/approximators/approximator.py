@@ -22,11 +22,13 @@ class Reuse:
         plan: what the site's rule does in this run.
         given: what this step computed in any case; at the guidance site the output of the branch
             that runs, None elsewhere.
+        times: when the latest outputs of the past were computed, oldest first.
     """
 
     clock: Clock
     plan: Plan
     given: Value | None = None
+    times: tuple[Clock, ...] = ()
 
 
 class Approximator(Protocol):

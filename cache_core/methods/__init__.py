@@ -6,9 +6,12 @@ from .fastercache import FasterCache
 from .method import CUSTOM, Method, Preset
 from .pab import PAB
 from .smoothcache import CalibratedSmoothCache, SmoothCache, UniformSmoothCache
+from .step_cache import StepCache
 from .tgate import TGate
 
-METHODS: tuple[type[Method], ...] = (DeepCache, PAB, FasterCache, TGate, SmoothCache)
+METHODS: tuple[type[Method], ...] = (
+    StepCache, DeepCache, PAB, FasterCache, TGate, SmoothCache,
+)  # fmt: skip
 """Every method, in the order in which the documentation lists them."""
 
 __all__ = [
@@ -22,6 +25,7 @@ __all__ = [
     "Method",
     "Preset",
     "SmoothCache",
+    "StepCache",
     "TGate",
     "UniformSmoothCache",
 ]

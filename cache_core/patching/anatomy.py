@@ -10,12 +10,15 @@ from torch import nn
 
 from ..calibration import ModelFacts
 from ..errors import UnsupportedModelError
-from ..sites import Site
+from ..sites import Site, SiteKind
 from .exchanged import in_words, is_exchanged
 from .facts import facts_of
 from .families import FAMILIES, Access, Family, family_by_structure, family_of
 from .fitness import check, check_calibration
 from .installation import RuleSource
+
+EVALUATED: Mapping[Site, Access | None] = {Site(SiteKind.EVALUATION, 0): None}
+"""What every network has that is sampled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,11 @@ class Anatomy:
         family = family_of(network) or family_by_structure(network)
         if family is None:
             exchanged = in_words("", network) if is_exchanged(network) else ""
-            return cls(name, None, {}, ModelFacts("", name, "", {}), exchanged)
+            return cls(name, None, EVALUATED, ModelFacts("", name, "", {}), exchanged)
         sites = family.sites(network)
-        return cls(name, family, sites, facts_of(network, family, sites))
+        facts = facts_of(network, family, sites)
+        is_sampled = SiteKind.EVALUATION not in (family.lacks or {})
+        return cls(name, family, {**sites, **EVALUATED} if is_sampled else sites, facts)
 
     def accept(self, method: RuleSource) -> tuple[Family, tuple[str, ...]]:
         """Refuse a method that cannot act in it.
@@ -58,13 +63,16 @@ class Anatomy:
             UnsupportedModelError: it has no place where the method could act.
             ConfigError: a parameter does not fit it.
         """
+        kinds = {rule.where.kind for rule in method.rules()}
+        if self.family is None and kinds == {SiteKind.EVALUATION}:
+            return Family(name="another", model_classes=()), ()
         if self.family is None:
             hint = f". If it was of one before: {self.exchanged}" if self.exchanged else ""
             raise UnsupportedModelError(
                 f"{method.name}: the model is a {self.network}, which is none of the "
                 f"{len(FAMILIES)} known families, and shows no row of equal blocks with attention "
                 f"in them by which it could be taken apart. Connect the model past this node; "
-                f"ComfyUI's LazyCache node works on every model{hint}"
+                f"Step Cache works on every model{hint}"
             )
         check_calibration(method, self.facts)
         counts = Counter(site.kind for site in self.sites)

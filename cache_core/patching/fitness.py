@@ -112,7 +112,7 @@ def _alternative(counts: Mapping[SiteKind, int]) -> str:
         return "Use Apply PAB or Apply FasterCache on this model"
     if counts.get(SiteKind.GUIDANCE):
         return "Use Apply FasterCache on this model"
-    return "ComfyUI's LazyCache node works on every model"
+    return "Step Cache works on every model"
 
 
 def _index_beyond(rule: Rule, index: int, count: int) -> str:

@@ -117,7 +117,7 @@ class Guidance:
 
 def stream_of(conds: Conds, x: torch.Tensor, sigma: float, options: Mapping[str, Any]) -> StreamKey:
     """As whose a difference of branches is kept: that of the prompts of this noise level."""
-    active = [[entry for entry in entries if _is_active(entry, sigma)] for entries in conds]
+    active = [[entry for entry in entries if is_active(entry, sigma)] for entries in conds]
     current: Pass = options[PASS_KEY]
     return StreamKey(
         cond=UNCOND,
@@ -132,7 +132,7 @@ def stream_of(conds: Conds, x: torch.Tensor, sigma: float, options: Mapping[str,
     )
 
 
-def _is_active(entry: Mapping[str, Any], sigma: float) -> bool:
+def is_active(entry: Mapping[str, Any], sigma: float) -> bool:
     """Whether a conditioning entry takes part at this noise level (prompt scheduling)."""
     return entry.get("timestep_end", 0.0) <= sigma <= entry.get("timestep_start", math.inf)
 

@@ -18,6 +18,9 @@ from .carried import OfRun
 PASS_KEY = "stepcache_pass"
 """Under this key the pass that is under way stands in ``transformer_options``."""
 
+PASS = "a pass over the conditionings"
+"""What is asked where it cannot be told what it is about, for the note about it."""
+
 UNKNOWN_PART = (
     "another node samples parts of the latents (tiles, windows), and it is not known which"
 )

@@ -14,13 +14,12 @@ from ..calibration.session import WatchingSession
 from ..clock import Timeline
 from ..report import Report
 from ..session import Compute, Session
-from ..sites import SiteKind
 from ..streams import StreamCounter, StreamKey
-from .branches import Branches, Conds, Predict
+from .added_noise import Sort
+from .branches import Conds, Predict
 from .carried import OfRun
 from .deep_branch import swap_deep_branches
-from .guidance import BOTH, Guidance, stream_of
-from .hooks import advance, weights_of
+from .hooks import weights_of
 from .injected import at_rest
 from .installation import Installation
 from .layers import swap_layers
@@ -29,11 +28,11 @@ from .model_call import ModelCall
 from .module_swap import Swap
 from .neighbours import refuse_neighbours
 from .networks import Networks
-from .parts import Shape
+from .parts import PASS, Shape
+from .passes import Asked, Passes
 from .planned import Planned
 from .proof import prove
 from .remarks import (
-    NEEDS_BOTH,
     NO_SCALE,
     NOTHING_TO_COMPARE,
     ONE_STEP,
@@ -60,6 +59,7 @@ class Run(OfRun):
         sigmas: the schedule, shape (steps + 1,).
         latent: shape of the latents.
         sampler: name of the sampler.
+        sampler_sort: whether it adds noise.
         cfg: scale of guidance, 1 where there is none, None where it is not one number.
         has_one_branch: whether the host will leave out the unconditional branch in every step, so
             that plans need not wait for it.
@@ -76,6 +76,7 @@ class Run(OfRun):
         sigmas: torch.Tensor,
         latent: Shape,
         sampler: str,
+        sampler_sort: Sort,
         cfg: float | None,
         has_one_branch: bool,
     ) -> None:
@@ -89,7 +90,6 @@ class Run(OfRun):
         self._sigma: float | None = None
         self.latent = latent
         """Shape of the run's latents."""
-        self._has_met_both = False
         self._has_met_parts = False
         self.report = Report(
             methods=[method.describe() for method in self._planned.methods],
@@ -117,8 +117,11 @@ class Run(OfRun):
         self._prediction = self._planned.prediction
         self._recorder: Recorder | None = None
         self._session = self._session_for(timeline)
-        self._guidance = next((s for s in self._assigned if s.kind is SiteKind.GUIDANCE), None)
-        self._ask = Branches(self.report.answers)
+        self._passes = Passes(
+            self._session, self._assigned, self._counter,
+            model_patcher.get_model_object("model_sampling"), sampler_sort,
+            installation.swaps_halves, self._studying, self.report,
+        )  # fmt: skip
         is_asked = self.report.is_calibrating
         sites = {s: is_asked or not r.when.never_reuses for s, r in self._assigned.items()}
         own, is_known = model_patcher.model.diffusion_model, not installation.needs_proof
@@ -148,7 +151,7 @@ class Run(OfRun):
 
     def _begin(self, sigma: float) -> None:
         self._sigma = sigma
-        self._session.start_evaluation(sigma)
+        self._session.start_evaluation(sigma, self._passes.begin(sigma))
         self._counter.start_evaluation()
         if self._studying is not None:
             self._studying.start_evaluation()
@@ -177,6 +180,8 @@ class Run(OfRun):
             for site, layer in self._networks.bound(diffusion_model).layers.items()
             if self._studying is not None or not self._assigned[site].when.never_reuses
         }
+        if not active:
+            return
         owners = [method.name for method in self._installation.methods]
         rows = call.x.shape[0]
         prove(
@@ -247,7 +252,7 @@ class Run(OfRun):
             )
             yield
 
-    def guidance(
+    def answers(
         self,
         model: Any,
         conds: Conds,
@@ -256,47 +261,19 @@ class Run(OfRun):
         model_options: dict[str, Any],
         predict: Predict,
     ) -> list[torch.Tensor]:
-        """One pass over the conditionings, of which a branch may be answered from memory."""
-        guidance: Guidance | None = None
-        with attempted(self.report, BOTH) as preparing:
-            guidance = self._guidance_of(model, conds, x, sigma, model_options)
-        if guidance is None or preparing.failed:
+        """One pass over the conditionings; arguments as of `Asked`."""
+        asked: Asked | None = None
+        with attempted(self.report, PASS):
+            self._tell_time(sigma)
+            assert self._sigma is not None
+            asked = Asked(model, conds, x, sigma, self._sigma, model_options, predict)
+        if asked is None:
             return predict(conds)
-        answers = guidance.asked(predict, self._ask)
-        with attempted(self.report, BOTH) as joining:
-            answers = guidance.joined(answers)
-            if self._studying is not None:
-                self._studying.influence.guided(x, sigma, answers)
-        is_lacking = joining.failed and guidance.is_alone
-        return guidance.both(predict, self._ask) if is_lacking else answers
+        return self._passes.answer(asked, is_lasting=not self._has_met_parts)
 
-    def _guidance_of(
-        self,
-        model: Any,
-        conds: Conds,
-        x: torch.Tensor,
-        sigma: torch.Tensor,
-        model_options: dict[str, Any],
-    ) -> Guidance | None:
-        """What is asked and what is kept of both branches; None where that is not ours to say."""
-        self._tell_time(sigma)
-        # One list is the pass of another guidance (PAG, SLG) or CFG 1, three are another guider.
-        if len(conds) != 2 or None in conds:
-            return None
-        self._has_met_both = True
-        site = self._guidance
-        if site is None:
-            return None
-        if self._installation.swaps_halves and x.shape[0] > 1:
-            # One branch alone would have its latents exchanged with each other.
-            self._note(NEEDS_BOTH)
-            return None
-        assert self._sigma is not None
-        advance(model, conds, sigma, model_options)
-        options = model_options["transformer_options"]
-        (stream,) = self._counter.number([stream_of(conds, x, self._sigma, options)])
-        is_lasting = not self._has_met_parts
-        return Guidance(self._session, site, stream, conds, x, sigma, model, is_lasting, self._note)
+    def evaluated(self, x: torch.Tensor, denoised: torch.Tensor) -> None:
+        """The sampler has been answered; arguments as of `Passes.over`."""
+        self._passes.over(x, denoised)
 
     def _note(self, remark: str) -> None:
         self.report.remark(remark)
@@ -304,7 +281,7 @@ class Run(OfRun):
     def finish(self, outcome: str) -> None:
         """End the run: drop every value, leave the report in the mailbox."""
         if not self.report.is_calibrating:
-            for remark in on_guidance(self._planned, self._has_met_both):
+            for remark in on_guidance(self._planned, self._passes.has_met_both):
                 self._note(remark)
         if self._networks.has_met_another:
             self._note(OTHER_NETWORK)

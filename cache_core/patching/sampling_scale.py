@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import comfy.model_sampling as ms
 import numpy as np
@@ -22,6 +22,41 @@ def level_of(sigmas: torch.Tensor) -> float:
     if not math.isfinite(sigma):
         raise ValueError(f"a noise level of {sigma}")
     return sigma
+
+
+MAX_HALF_LOG_SNR = 16.0
+"""Where latents are noise alone, or picture alone: log(alpha / sigma) in numbers that have a
+power."""
+
+
+class Scale(NamedTuple):
+    """Latents are alpha × picture + sigma × noise."""
+
+    alpha: float
+    sigma: float
+
+    @property
+    def half_log_snr(self) -> float:
+        """log(alpha / sigma), the time in which solvers are written, between ±16."""
+        parts = (math.log(max(part, TINY)) for part in self)
+        alpha, sigma = parts
+        return max(-MAX_HALF_LOG_SNR, min(alpha - sigma, MAX_HALF_LOG_SNR))
+
+
+def scale_at(model_sampling: Any, sigma: float) -> Scale:
+    """How much of picture and noise latents hold at a noise level of the host's sampling object.
+
+    Raises:
+        ValueError: they hold neither.
+    """
+    one, level = torch.ones(1, 1), torch.tensor([sigma])
+    zero = torch.zeros_like(one)
+    # Some sampling objects write into what they are given.
+    alpha = float(model_sampling.noise_scaling(level, zero.clone(), one.clone()))
+    noise = float(model_sampling.noise_scaling(level, one, zero))
+    if not (math.isfinite(alpha + noise) and alpha >= 0 and noise >= 0 and alpha + noise > 0):
+        raise ValueError(f"latents of {alpha:g} × picture + {noise:g} × noise")
+    return Scale(alpha, noise)
 
 
 def timeline_of(model_sampling: Any, sigmas: torch.Tensor) -> Timeline:

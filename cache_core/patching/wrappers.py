@@ -9,10 +9,11 @@ from typing import Any
 from comfy.model_management import InterruptProcessingException
 from comfy.patcher_extension import WrappersMP
 
+from .added_noise import sort_of
 from .guider import has_one_branch, has_steps, latent_in, name_of, scale_of, sigmas_in
 from .installation import KEY, Installation
 from .model_call import ModelCall
-from .parts import Pass, announced
+from .parts import PASS, Pass, announced
 from .remarks import NO_STEP, empty_report
 from .room import with_room
 from .run import RUN_KEY, Run
@@ -60,11 +61,12 @@ def _begun(
         sigmas = sigmas_in(args, kwargs)
         report.sampler = name_of(sampler)
         if has_steps(sigmas):
+            sort = sort_of(sampler)
             has_one = has_one_branch(guider, report.sampler)
             scale = scale_of(guider)
             latent, patcher = latent_in(args, kwargs), guider.model_patcher
             _stand_last(guider.model_options["transformer_options"])
-            return Run(installation, patcher, sigmas, latent, report.sampler, scale, has_one)
+            return Run(installation, patcher, sigmas, latent, report.sampler, sort, scale, has_one)
         report.idle = NO_STEP
     report.idle = report.idle or report.notes[-1]
     installation.mailbox.report = report
@@ -82,7 +84,10 @@ def predict_noise(executor: Any, x: Any, timestep: Any, *args: Any, **kwargs: An
     run = _run_in(_inner(model_options))
     if run is not None:
         run.start_evaluation(timestep)
-    return executor(x, timestep, *args, **kwargs)
+    denoised = executor(x, timestep, *args, **kwargs)
+    if run is not None:
+        run.evaluated(x, denoised)
+    return denoised
 
 
 def apply_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
@@ -127,10 +132,10 @@ def calc_cond_batch(
     if run is None:
         return predict(conds)
     current = Pass(latent=None)
-    with attempted(run.report, "a pass over the conditionings"):
+    with attempted(run.report, PASS):
         current = Pass.of(model, conds, tuple(x.shape), options, run.latent)
     with announced(_inner(options), current):
-        return run.guidance(model, conds, x, timestep, options, predict)
+        return run.answers(model, conds, x, timestep, options, predict)
 
 
 def _stand_last(options: dict[str, Any]) -> None:

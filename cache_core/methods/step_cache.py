@@ -1,0 +1,73 @@
+"""Step Cache: compute planned evaluations, forecast the others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+from ..approximators import Forecast
+from ..errors import ConfigError
+from ..rules import Rule
+from ..s_curve import SCurve
+from ..schedules import PercentRange
+from ..sites import SiteKind, SiteSelector
+from .method import Method
+
+MAX_SPEED = 5.0
+
+Carried = Literal["auto", "noise", "denoised"]
+"""What is continued from step to step, as it stands on the node."""
+
+DENOISED = Forecast("denoised", slope=0.5)
+FORECASTS: dict[Carried, Forecast] = {
+    "auto": Forecast("noise", where_noise_is_added=DENOISED),
+    "noise": Forecast("noise"),
+    "denoised": DENOISED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StepCache(Method):
+    """Training-free reuse of whole evaluations.
+
+    Args:
+        speed: steps ÷ evaluations that are computed, 1 … 5; 1 computes all.
+        start_percent: progress before which every step computes, 0 … 1.
+        end_percent: progress after which every step computes, 0 … 1.
+        carried: "noise" or "denoised", as for `Forecast`; "auto" is the first where the sampler
+            follows the ODE, and the second where it adds noise of its own.
+
+    Raises:
+        ConfigError: a parameter is outside its range.
+
+    Source: our own; docs/methods.md says how it differs from published ones.
+    """
+
+    name: ClassVar[str] = "Step Cache"
+    paper: ClassVar[str] = ""
+
+    speed: float = 2.0
+    start_percent: float = 0.0
+    end_percent: float = 1.0
+    carried: Carried = "auto"
+
+    def __post_init__(self) -> None:
+        if not 1.0 <= self.speed <= MAX_SPEED:
+            raise ConfigError(
+                f"speed is {self.speed:g}; expected 1 … {MAX_SPEED:g} (2 computes every second "
+                f"evaluation, 1 computes all)"
+            )
+        if self.carried not in FORECASTS:
+            known = ", ".join(get_args(Carried))
+            raise ConfigError(f"carried is {self.carried!r}; expected one of: {known}")
+        self.rules()
+
+    def rules(self) -> tuple[Rule, ...]:
+        rule = Rule(
+            where=SiteSelector(SiteKind.EVALUATION),
+            when=SCurve(self.speed) & PercentRange(self.start_percent, self.end_percent),
+            what=FORECASTS[self.carried],
+            owner=self.name,
+            is_required=True,
+        )
+        return (rule,)

@@ -1,0 +1,71 @@
+"""Whether a sampler adds noise of its own: the host's by name, others by where their steps lead."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from .guider import name_of
+from .sampling_scale import Scale
+
+Sort = Literal["follows the ODE", "adds noise", "chooses its steps", "unknown"]
+
+FOLLOWING = frozenset({
+    "euler", "euler_cfg_pp", "heun", "heunpp2", "exp_heun_2_x0", "dpm_2", "lms", "dpm_fast",
+    "dpmpp_2m", "dpmpp_2m_cfg_pp", "ipndm", "ipndm_v", "deis", "res_multistep",
+    "res_multistep_cfg_pp", "gradient_estimation", "gradient_estimation_cfg_pp",
+    "unipc", "unipc_bh2",
+})  # fmt: skip
+
+ADDING = frozenset({
+    "euler_ancestral", "euler_ancestral_cfg_pp", "exp_heun_2_x0_sde", "dpm_2_ancestral",
+    "dpmpp_2s_ancestral", "dpmpp_2s_ancestral_cfg_pp", "dpmpp_sde", "dpmpp_sde_gpu",
+    "dpmpp_2m_sde", "dpmpp_2m_sde_gpu", "dpmpp_2m_sde_heun", "dpmpp_2m_sde_heun_gpu",
+    "dpmpp_3m_sde", "dpmpp_3m_sde_gpu", "ddpm", "lcm", "res_multistep_ancestral",
+    "res_multistep_ancestral_cfg_pp", "er_sde", "seeds_2", "seeds_3", "sa_solver",
+    "sa_solver_pece",
+})  # fmt: skip
+
+LEAST_NOISE = 0.3
+"""Of all the noise that may be exchanged in a step: a step of a multistep sampler misses the
+straight one by less than a tenth of it, one that exchanges the noise in full by all of it."""
+
+
+def sort_of(sampler: Any) -> Sort:
+    """What kind of sampler the host's object is, with its options."""
+    name, options = name_of(sampler), getattr(sampler, "extra_options", None) or {}
+    if name == "dpm_adaptive":
+        return "chooses its steps"
+    if name in FOLLOWING:
+        return "adds noise" if options.get("s_churn") else "follows the ODE"
+    if name in ADDING:
+        is_off = name != "lcm" and 0 in (options.get("eta", 1), options.get("s_noise", 1))
+        return "follows the ODE" if is_off else "adds noise"
+    return "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Where the sampler will be after a step that adds no noise, to first order.
+
+    Args:
+        x: noisy latents of an evaluation.
+        denoised: what it said, guidance included.
+        scale: of the latents then.
+    """
+
+    x: torch.Tensor
+    denoised: torch.Tensor
+    scale: Scale
+
+    def misses(self, x: torch.Tensor, scale: Scale) -> bool:
+        """Whether the latents of a later evaluation hold noise that this one did not. Waits for
+        the device."""
+        noise = (self.x - self.denoised * self.scale.alpha) / self.scale.sigma
+        expected = self.denoised * scale.alpha + noise * scale.sigma
+        missed = float((x - expected).square().mean().sqrt())
+        exchanged = 1 - (scale.sigma * self.scale.alpha) / (self.scale.sigma * scale.alpha)
+        return missed > LEAST_NOISE * scale.sigma * math.sqrt(max(exchanged, 0.0))
