@@ -19,6 +19,7 @@ from .smoothcache_curves import SmoothCacheCurves
 from .smoothcache_export import SmoothCacheExport
 from .smoothcache_schedule import SmoothCacheSchedule
 from .speed_audit import SpeedAudit
+from .step_cache import StepCacheForecast
 from .step_cache_advisor import StepCacheAdvisor
 from .step_cache_compare import StepCacheCompare
 from .step_cache_compare_runs import StepCacheCompareRuns
@@ -26,6 +27,7 @@ from .step_cache_report import StepCacheReport
 from .tgate_gate import TGateGate
 
 NODES: tuple[type[io.ComfyNode], ...] = (
+    StepCacheForecast,
     DeepCacheUNet,
     ApplyPAB,
     ApplyFasterCache,

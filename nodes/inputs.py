@@ -20,7 +20,7 @@ MethodT = TypeVar("MethodT", bound=Method)
 FoundT = TypeVar("FoundT")
 
 
-def start_percent(default: float) -> io.Float.Input:
+def start_percent(default: float, *, advanced: bool = False) -> io.Float.Input:
     """Where in the run reuse may begin."""
     return percent(
         "start_percent",
@@ -28,10 +28,11 @@ def start_percent(default: float) -> io.Float.Input:
         "Before this point of the run every step is computed: the first steps decide the "
         "composition. 0 is the start. On the 0-1000 timestep scale of the papers this is "
         "1000 × (1 - value): 0.15 is timestep 850. Flow models count before their shift.",
+        advanced=advanced,
     )
 
 
-def end_percent(default: float) -> io.Float.Input:
+def end_percent(default: float, *, advanced: bool = False) -> io.Float.Input:
     """Where in the run reuse ends."""
     return percent(
         "end_percent",
@@ -39,6 +40,7 @@ def end_percent(default: float) -> io.Float.Input:
         "After this point of the run every step is computed: the last steps draw fine detail. "
         "1 is the end. On the 0-1000 timestep scale of the papers this is "
         "1000 × (1 - value): 0.9 is timestep 100. Flow models count before their shift.",
+        advanced=advanced,
     )
 
 

@@ -83,8 +83,8 @@ class CalibratingSession(Session):
         """Whether the sampler evaluated each of the first so many steps at its own noise level."""
         return self._is_on_grid and self._visited >= set(range(steps))
 
-    def start_evaluation(self, sigma: float) -> None:
-        super().start_evaluation(sigma)
+    def start_evaluation(self, sigma: float, half_log_snr: float = 0.0) -> None:
+        super().start_evaluation(sigma, half_log_snr)
         clock = self.clock
         if len(self._rehearsals) == REHEARSALS and self.clock.evaluation not in self._rehearsals:
             self._rehearsed.clear()

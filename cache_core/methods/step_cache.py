@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 from ..approximators import Forecast
+from ..clock import Timeline
 from ..errors import ConfigError
+from ..plan import Plan
 from ..rules import Rule
 from ..s_curve import SCurve
 from ..schedules import PercentRange
@@ -16,7 +18,11 @@ from .method import Method
 MAX_SPEED = 5.0
 
 Carried = Literal["auto", "noise", "denoised"]
+CARRIED: tuple[Carried, ...] = get_args(Carried)
 """What is continued from step to step, as it stands on the node."""
+
+SHOWN_STEPS = (8, 20, 30, 50)
+"""Runs of which is said what to expect, while none is known."""
 
 DENOISED = Forecast("denoised", slope=0.5)
 FORECASTS: dict[Carried, Forecast] = {
@@ -58,9 +64,19 @@ class StepCache(Method):
                 f"evaluation, 1 computes all)"
             )
         if self.carried not in FORECASTS:
-            known = ", ".join(get_args(Carried))
+            known = ", ".join(CARRIED)
             raise ConfigError(f"carried is {self.carried!r}; expected one of: {known}")
         self.rules()
+
+    def expectation(self) -> str:
+        """What to expect of runs of some lengths, for a person."""
+        (rule,) = self.rules()
+        plans = {n: Plan.of(rule.when, Timeline.even(n)) for n in SHOWN_STEPS}
+        lines = [
+            f"{steps:2} steps: {plan.strip.count('C'):2} run the model  {plan.strip}"
+            for steps, plan in plans.items()
+        ]
+        return "\n".join([self.describe(), *lines, "C computed   R forecast"])
 
     def rules(self) -> tuple[Rule, ...]:
         rule = Rule(

@@ -23,7 +23,16 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "decisions", "effort", "sites", "clock", "streams", "values", "version"}),
     frozenset(
-        {"schedules", "non_uniform", "schedule_file", "plan", "approximators", "store", "estimate"}
+        {
+            "schedules",
+            "non_uniform",
+            "s_curve",
+            "schedule_file",
+            "plan",
+            "approximators",
+            "store",
+            "estimate",
+        }
     ),
     frozenset({"rules"}),
     frozenset({"rows", "session", "report", "strips"}),
@@ -35,6 +44,7 @@ FLOORS: tuple[frozenset[str], ...] = (
 
 WITHOUT_TORCH = (
     "errors", "decisions", "effort", "sites", "clock", "streams", "schedules", "non_uniform",
+    "s_curve",
     "schedule_file", "plan", "approximators", "rules", "rows", "strips", "estimate", "report",
     "calibration", "methods", "advisor",
 )  # fmt: skip

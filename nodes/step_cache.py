@@ -1,0 +1,90 @@
+"""Node "Step Cache"."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+from ..cache_core.methods import StepCache
+from ..cache_core.methods.step_cache import CARRIED, MAX_SPEED
+from . import inputs
+from .method_node import MethodNode
+
+SEARCHED = (
+    "speed", "faster", "accelerate", "speed up", "skip steps", "cache", "teacache", "easycache",
+    "lazycache", "magcache", "first block cache", "wavespeed", "taylorseer", "forecast",
+)  # fmt: skip
+"""What people look for who want what this node does."""
+
+
+class StepCacheForecast(MethodNode):
+    """Attaches the forecast of whole evaluations to a model."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="StepCacheForecast",
+            display_name=StepCache.name,
+            category=inputs.CATEGORY,
+            description=(
+                "Makes sampling up to five times faster: some steps run the model, and the others "
+                "are forecast from them. For every model, sampler and number of steps. Put it "
+                "between the loader and the sampler."
+            ),
+            search_aliases=list(SEARCHED),
+            inputs=[
+                io.Model.Input("model"),
+                io.Float.Input(
+                    "speed",
+                    default=2.0,
+                    min=1.0,
+                    max=MAX_SPEED,
+                    step=0.1,
+                    round=0.01,
+                    display_mode=io.NumberDisplay.slider,
+                    tooltip=(
+                        "How many times fewer steps run the model: 2 leaves out every second one. "
+                        "Higher is faster and drifts further from the plain picture; 1 changes "
+                        "nothing."
+                    ),
+                ),
+                inputs.start_percent(0.0, advanced=True),
+                inputs.end_percent(1.0, advanced=True),
+                io.Combo.Input(
+                    "carried",
+                    options=list(CARRIED),
+                    default="auto",
+                    tooltip=(
+                        "What is continued from step to step. auto: the noise, and the picture "
+                        "where the sampler adds noise of its own (ancestral, SDE, LCM)."
+                    ),
+                    advanced=True,
+                ),
+            ],
+            outputs=[io.Model.Output(), io.String.Output(display_name="text")],
+            hidden=[io.Hidden.unique_id],
+            not_idempotent=True,
+        )
+
+    @classmethod
+    def method(
+        cls, speed: float, start_percent: float, end_percent: float, carried: str
+    ) -> StepCache:
+        return inputs.build(
+            StepCache,
+            speed=speed,
+            start_percent=start_percent,
+            end_percent=end_percent,
+            carried=carried,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: io.Model.Type,
+        speed: float,
+        start_percent: float,
+        end_percent: float,
+        carried: str,
+    ) -> io.NodeOutput:
+        method = cls.method(speed, start_percent, end_percent, carried)
+        return io.NodeOutput(cls.attached(model, method), method.expectation())
