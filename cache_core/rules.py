@@ -128,18 +128,18 @@ def plans_of(
     spend(len(rules) * timeline.steps)
     # As many outputs as are combined have to be computed before the first reuse.
     plans = {rule: planned(rule.when).computing_first(rule.what.needs) for rule in rules}
+    whole = frozenset[int]().union(*(rule.whole_steps for rule in plans))
+    for rule, plan in plans.items():
+        if rule.where.kind is SiteKind.DEEP_BRANCH:
+            plans[rule] = plan.computing_at(whole)
     evaluation = next((p for r, p in plans.items() if r.where.kind is SiteKind.EVALUATION), None)
     if evaluation is not None:
         plans = {
             rule: plan
             if plan is evaluation
-            else planned(rule.when).inside(evaluation).computing_first(rule.what.needs)
+            else plan.inside(evaluation).computing_first(rule.what.needs)
             for rule, plan in plans.items()
         }
-    whole = frozenset[int]().union(*(rule.whole_steps for rule in plans))
-    for rule, plan in plans.items():
-        if rule.where.kind is SiteKind.DEEP_BRANCH:
-            plans[rule] = plan.computing_at(whole)
     guidance = next((p for r, p in plans.items() if r.where.kind is SiteKind.GUIDANCE), None)
     if guidance is None:
         return plans

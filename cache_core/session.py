@@ -90,7 +90,9 @@ class Session:
 
     def follow(self, site: Site, what: Approximator) -> None:
         """From now on another approximator stands in at a site; its past begins anew."""
-        self._assigned = {**self._assigned, site: replace(self._assigned[site], what=what)}
+        rule = replace(self._assigned[site], what=what)
+        self._assigned = {**self._assigned, site: rule}
+        self._plans = {**self._plans, rule: self._plan_of[site]}
         self._store.drop_all(site)
 
     def rule_of(self, site: Site) -> Rule:

@@ -12,6 +12,9 @@ from ..schedules import Never
 from ..sites import SiteKind, SiteSelector
 from .method import Method
 
+MEASURED = tuple(kind for kind in SiteKind if kind is not SiteKind.EVALUATION)
+"""Layers, and guidance; an evaluation is all of them together."""
+
 
 @dataclass(frozen=True, slots=True)
 class Calibrate(Method):
@@ -30,7 +33,7 @@ class Calibrate(Method):
     study: Study  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def rules(self) -> tuple[Rule, ...]:
-        return tuple(Rule(SiteSelector(kind), Never(), _what(kind), self.name) for kind in SiteKind)
+        return tuple(Rule(SiteSelector(kind), Never(), _what(kind), self.name) for kind in MEASURED)
 
     def describe(self) -> str:
         return f"{self.name} (up to {self.study.lookahead} steps apart, {self.study.average})"

@@ -14,6 +14,7 @@ Options = Mapping[str, Any]
 """``model_options`` of a model; those of its transformer stand in them."""
 
 GUIDANCE = frozenset({SiteKind.GUIDANCE})
+EVALUATION = frozenset({SiteKind.EVALUATION})
 EVERYTHING = frozenset(SiteKind)
 
 
@@ -44,8 +45,9 @@ def _patches(options: Options, name: str) -> Iterable[Any]:
     return _transformer(options).get("patches", {}).get(name, ())
 
 
-def _has_easycache(options: Options) -> bool:
-    return getattr(_transformer(options).get("easycache"), "name", "") == "EasyCache"
+def _has_easycache(name: str) -> Callable[[Options], bool]:
+    """Whether the host's cache of this name is there; both stand under one key."""
+    return lambda options: getattr(_transformer(options).get("easycache"), "name", "") == name
 
 
 def _has_nag(options: Options) -> bool:
@@ -96,32 +98,42 @@ _MIXES = (
     "different steps would be mixed into the difference that this node keeps. Remove {0}, or set "
     "guidance_interval to 1"
 )
+_ANSWERS = (
+    "which leaves out evaluations by itself, so that forecasts would be made of its guesses. Take "
+    "one of the two nodes out"
+)
 _COUNTS = (
     "which counts or joins the calls of both branches, and this node leaves one of them out. "
     "Remove {0}, or use Apply PAB or Apply FasterCache with guidance_interval 1 beside it"
 )
 
+_HAS_TEACACHE = _keys("rel_l1_thresh", "teacache_device")
+_HAS_MAGCACHE = _keys("magcache_thresh", "mag_ratios")
+_HAS_CACHEDIT = _keys("cache_dit_turbo", "cache_dit")
+_HAS_SPECTRUM = _either(_keys("spectrum"), _wrapped_by("SpectrumSDXL"))
+
 NEIGHBOURS = (
+    *(
+        Neighbour(name, EVALUATION, _ANSWERS, is_present)
+        for name, is_present in {
+            "EasyCache": _has_easycache("EasyCache"), "LazyCache": _has_easycache("LazyCache"),
+            "TeaCache": _HAS_TEACACHE, "MagCache": _HAS_MAGCACHE, "CacheDiT": _HAS_CACHEDIT,
+            "Spectrum": _HAS_SPECTRUM,
+        }.items()
+    ),
     # They answer for the network branch by branch from what each said last.
     Neighbour(
-        "EasyCache", GUIDANCE, _MIXES.format("EasyCache"), _has_easycache,
+        "EasyCache", GUIDANCE, _MIXES.format("EasyCache"), _has_easycache("EasyCache"),
         lambda rule: rule.what.needs > 0,
     ),
     Neighbour(
-        "TeaCache", GUIDANCE, _MIXES.format("TeaCache"), _keys("rel_l1_thresh", "teacache_device"),
+        "TeaCache", GUIDANCE, _MIXES.format("TeaCache"), _HAS_TEACACHE,
         lambda rule: rule.what.needs > 0,
     ),
     # They count calls, or keep what both branches answered in one batch.
-    Neighbour(
-        "MagCache", GUIDANCE, _COUNTS.format("MagCache"), _keys("magcache_thresh", "mag_ratios"),
-    ),
-    Neighbour(
-        "CacheDiT", GUIDANCE, _COUNTS.format("CacheDiT"), _keys("cache_dit_turbo", "cache_dit"),
-    ),
-    Neighbour(
-        "Spectrum", GUIDANCE, _COUNTS.format("Spectrum"),
-        _either(_keys("spectrum"), _wrapped_by("SpectrumSDXL")),
-    ),
+    Neighbour("MagCache", GUIDANCE, _COUNTS.format("MagCache"), _HAS_MAGCACHE),
+    Neighbour("CacheDiT", GUIDANCE, _COUNTS.format("CacheDiT"), _HAS_CACHEDIT),
+    Neighbour("Spectrum", GUIDANCE, _COUNTS.format("Spectrum"), _HAS_SPECTRUM),
     # It lets the first block decide, whose change a reused layer hides, and exchanges the rows of
     # blocks for a module of its own while the model runs.
     Neighbour(

@@ -57,7 +57,7 @@ def test_beside_another_node_it_is_refused_in_either_order(other: Any) -> None:
 
 
 def test_a_model_without_layers_to_compare_is_refused() -> None:
-    with pytest.raises(StepCacheError, match=r"^SmoothCache Calibrate: .*HiDream O1.*LazyCache"):
+    with pytest.raises(StepCacheError, match=r"^SmoothCache Calibrate: .*HiDream O1.*Step Cache"):
         attach(toys.load("hidream_o1"), CALIBRATE)
 
 

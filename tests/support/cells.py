@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-METHODS = ("PAB", "FasterCache", "DeepCache", "TGate", "SmoothCache", "blocks")
+METHODS = ("StepCache", "PAB", "FasterCache", "DeepCache", "TGate", "SmoothCache", "blocks")
 OF_NODE = {
+    "Step Cache": "StepCache",
     "Apply PAB": "PAB", "Apply FasterCache": "FasterCache", "DeepCache UNet": "DeepCache",
     "TGATE Gate": "TGate", "SmoothCache Schedule": "SmoothCache",
 }  # fmt: skip

@@ -25,10 +25,11 @@ from stepcache.cache_core.calibration import (
     Wish,
     choose,
 )
+from stepcache.cache_core.methods.calibrate import MEASURED
 from stepcache.cache_core.sites import SiteKind
 from stepcache.nodes.picture import canvas, panel
 
-KINDS = tuple(SiteKind)
+KINDS = MEASURED
 SELF = SiteKind.SELF_ATTENTION
 
 DEUTERANOPIA = (

@@ -45,10 +45,10 @@ class Bench:
         self.evaluation = -1
         self.computed = 0
 
-    def evaluate(self, step: int) -> None:
+    def evaluate(self, step: int, half_log_snr: float = 0.0) -> None:
         """The sampler evaluates the model at the start of `step`."""
         self.evaluation += 1
-        self.session.start_evaluation(self.sigmas[step])
+        self.session.start_evaluation(self.sigmas[step], half_log_snr)
 
     def call(self, *streams: StreamKey, site: Site = SITE) -> torch.Tensor:
         """One call of a site with one row per stream."""

@@ -155,3 +155,9 @@ def test_a_schedule_that_rises_again_counts_from_the_last_step() -> None:
     assert [timeline.locate(0.5), timeline.locate(0.5, since=2)] == [1, 3]
     assert [timeline.locate(1.0), timeline.locate(1.0, since=1)] == [0, 2]
     assert timeline.locate(0.7, since=2) == 2
+
+
+def test_a_clock_tells_the_level_of_the_evaluation_beside_that_of_the_step() -> None:
+    clock = QUARTERS.clock(2, evaluation=5, half_log_snr=0.25)
+    assert (clock.sigma, clock.evaluation, clock.half_log_snr) == (0.5, 5, 0.25)
+    assert QUARTERS.clock(2).half_log_snr == 0.0

@@ -160,3 +160,64 @@ def test_fastercache_as_the_scripts_run_it(
     assert guidance.strip.replace("C", "F").replace("R", "c") == cfg_trace
     planned = Plan.of(StepRange(first_attention, 50) & attention, line).with_branches(guidance)
     assert planned.strip.replace("R", "r") == attention_trace
+
+
+# Whole evaluations that are reused: nothing is asked in their steps.
+
+
+@pytest.mark.parametrize(
+    ("wanted", "evaluation", "strip"),
+    [
+        # No turn falls on a skipped step.
+        ("CRRRCR", "CCRRCC", "CR..CR"),
+        # Step 2 would compute, and step 4 does so by itself.
+        ("CRCRCR", "CCRRCC", "CR..CR"),
+        # Step 3 would compute: step 5 does, and steps after it reuse again.
+        ("CRRCRRR", "CCCRRCC", "CRR..CR"),
+        # Two turns that are missed are made up for once.
+        ("CRCCRRR", "CCRRCCC", "CR..CRR"),
+        # Nothing is left to make up for.
+        ("CRRRRC", "CCRRRR", "CR...."),
+        ("CCCC", "CCCC", "CCCC"),
+        ("CRRR", "CRRC", "C..R"),
+    ],
+)
+def test_where_the_turn_falls_on_a_step_that_is_not_asked_the_next_one_computes(
+    wanted: str, evaluation: str, strip: str
+) -> None:
+    inside = plan(wanted).inside(plan(evaluation))
+    assert inside.strip == strip
+    assert inside.not_asked == {step for step, letter in enumerate(evaluation) if letter == "R"}
+
+
+def skipping(strip: str) -> Plan:
+    """A plan in which "." is not asked."""
+    skipped = frozenset(step for step, letter in enumerate(strip) if letter == ".")
+    return Plan(tuple(letter == "R" for letter in strip), skipped)
+
+
+def test_the_source_of_a_step_is_one_that_was_asked() -> None:
+    planned = skipping("CR..RC.R")
+    assert planned.strip == "CR..RC.R"
+    assert [planned.source(step) for step in range(8)] == [0, 0, 0, 0, 0, 5, 5, 5]
+    assert planned.sources == (0, 0, 0, 0, 0, 5, 5, 5)
+
+
+def test_as_many_steps_compute_first_as_are_asked() -> None:
+    assert skipping("C..RRR").computing_first(2).strip == "C..CRR"
+    assert skipping("CR..RR").computing_first(3).strip == "CC..CR"
+
+
+def test_an_output_is_needed_over_steps_that_are_not_asked() -> None:
+    planned = skipping("C...RC.C")
+    assert planned.is_needed_after(0), "the next step that is asked reuses"
+    assert not planned.is_needed_after(7)
+    assert not skipping("C..CR").is_needed_after(0), "step 3 computes it anew"
+    assert skipping("C..CR").is_needed_after(0, needs=2)
+
+
+def test_a_second_branch_has_nothing_of_a_step_that_was_not_asked() -> None:
+    # Guidance leaves a branch out in 1 and 4; what is reused in 5 was computed in 3 by both.
+    assert skipping("CR.CRR").with_branches(skipping("CR.CRC")).strip == "CR.CRR"
+    # In 1 one branch computes, 2 is not asked, and in 3 both have to be there.
+    assert skipping("CC.RRR").with_branches(skipping("CR.CCC")).strip == "CC.CRR"

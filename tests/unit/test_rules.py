@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from stepcache.cache_core.approximators import CopyBranch, Extrapolate, Hold
+from stepcache.cache_core.approximators import CopyBranch, Extrapolate, Forecast, Hold
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.errors import RuleConflictError
 from stepcache.cache_core.rules import Rule, assign, plans_of
-from stepcache.cache_core.schedules import From, Interval, Schedule
+from stepcache.cache_core.schedules import From, Interval, Mask, Schedule
 from stepcache.cache_core.sites import Site, SiteKind, SiteSelector
 
 SELF = [Site(SiteKind.SELF_ATTENTION, i, f"blocks.{i}.attn1") for i in range(3)]
@@ -103,3 +103,74 @@ def test_attention_goes_by_the_branches_that_ran(guidance: Schedule, attention: 
     both = Rule(SiteSelector(SiteKind.GUIDANCE), guidance, CopyBranch(), "")
     held = Rule(SiteSelector(SiteKind.SELF_ATTENTION), Interval(2), Hold(), "")
     assert strips(both, held)[1] == attention
+
+
+# Whole evaluations: layers are asked in the steps that are left.
+
+
+def evaluation(strip: str) -> Rule:
+    """The evaluation computes and reuses in these steps."""
+    mask = Mask(tuple(letter == "C" for letter in strip))
+    return Rule(SiteSelector(SiteKind.EVALUATION), mask, Forecast(), "Step Cache")
+
+
+def beside(strip: str, *rules: Rule) -> list[str]:
+    """What the rules do beside an evaluation, whatever the order."""
+    asked, *found = strips(evaluation(strip), *rules, steps=len(strip))
+    assert asked == strip
+    assert strips(*rules, evaluation(strip), steps=len(strip)) == [*found, asked]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("interval", "evaluations", "strip"),
+    [
+        (2, "CCRRCCRC", "CR..CR.C"),
+        # The turns of 3 and 6 fall on steps that are not asked.
+        (3, "CCCRRCRC", "CRR..C.C"),
+        (1, "CCRRCCRC", "CC..CC.C"),
+    ],
+)
+def test_intervals_inside_evaluations(interval: int, evaluations: str, strip: str) -> None:
+    held = Rule(SiteSelector(SiteKind.SELF_ATTENTION), Interval(interval), Hold(), "")
+    assert beside(evaluations, held) == [strip]
+
+
+def test_as_many_asked_steps_compute_first_as_are_combined() -> None:
+    two = Rule(SiteSelector(SiteKind.SELF_ATTENTION), Interval(8), Extrapolate(), "")
+    assert beside("CCRCCCRC", two) == ["CC.RRR.R"]
+    # A forecast needs two itself, whatever its schedule says.
+    assert strips(evaluation("CRRRCC"), two, steps=6) == ["CCRRCC", "CC..RR"]
+
+
+def gated(step: int) -> Rule:
+    """T-GATE: cross-attention is frozen from this step on, which has to see every layer."""
+    return Rule(
+        SiteSelector(SiteKind.CROSS_ATTENTION), From(step), Hold(), "",
+        whole_steps=frozenset({step - 1, step}),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "cross", "deep"),
+    [
+        # The gate is at 4: what it freezes is computed in 3.
+        ("CCCCCCCC", "CCCCRRRR", "CRRCCRRR"),
+        # 3 is not asked: 4 computes instead, and the deep branch with it.
+        ("CCCRCCCC", "CCC.CRRR", "CRR.CRRR"),
+        # Neither is 4.
+        ("CCCRRCCC", "CCC..CRR", "CRR..CRR"),
+        # The gate itself is not asked: 3 has computed, and the deep branch is whole once more.
+        ("CCCCRCCC", "CCCC.RRR", "CRRC.CRR"),
+    ],
+)
+def test_a_gate_on_a_step_that_is_not_asked_moves_to_the_next_one(
+    evaluations: str, cross: str, deep: str
+) -> None:
+    branch = Rule(SiteSelector(SiteKind.DEEP_BRANCH), Interval(8), Hold(), "")
+    assert beside(evaluations, gated(4), branch) == [cross, deep]
+
+
+def test_guidance_ends_when_the_attention_it_rests_on_is_frozen() -> None:
+    ends = Rule(SiteSelector(SiteKind.GUIDANCE), From(4), CopyBranch(), "")
+    assert beside("CCCRRCCC", gated(4), ends) == ["CCC..CRR", "CCC..CRR"]

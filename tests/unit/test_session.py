@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from session_bench import COND, NEXT_SITE, SITE, UNCOND, Bench, stream_key
+from stepcache.cache_core.approximators import Forecast
 from stepcache.cache_core.decisions import NOT_STORED, OTHER_WEIGHTS, TOO_OFTEN, TOO_OLD
 from stepcache.cache_core.schedules import Interval, Mask
 
@@ -170,3 +171,36 @@ def test_what_was_computed_out_of_plan_serves_three_evaluations_too() -> None:
         seen += bench.numbers(COND)
     assert seen == [0, 0, 0, 0, 40]
     assert bench.forced == {NOT_STORED: 1, TOO_OFTEN: 1}
+
+
+# What a forecast asks of a session.
+
+
+def test_an_approximator_is_told_when_what_it_is_given_was_computed() -> None:
+    bench = Bench(Mask((True, True, False, True, False)), steps=5, what=Forecast())
+    told: list[list[float]] = []
+    for step, level in enumerate((-2.0, -1.0, 0.0, 1.0, 2.0)):
+        bench.evaluate(step, half_log_snr=level)
+        bench.call(COND)
+        entry = bench.session.store.get(SITE, COND)
+        assert entry is not None
+        told.append([clock.half_log_snr for clock in entry.times])
+    assert told == [[-2], [-2, -1], [-2, -1], [-1, 1], [-1, 1]]
+    assert bench.strip == "CCRCR"
+
+
+def test_from_now_on_another_approximator_stands_in_and_its_past_begins_anew() -> None:
+    bench = Bench(Mask((True, True, False, True, True, False)), steps=6, what=Forecast())
+    held = Forecast("denoised", slope=0.0)
+    for step in range(6):
+        bench.evaluate(step, half_log_snr=step)
+        if step == 2:
+            bench.session.follow(SITE, held)
+            assert bench.session.store.nbytes == 0
+            assert bench.session.rule_of(SITE).what is held
+        numbers = bench.numbers(COND)
+    assert bench.strip == "CCCCCR", "nothing was stored that step 2 could reuse"
+    assert bench.forced == {NOT_STORED: 1}
+    assert numbers == [40], "the newest is held"
+    bench.session.finish("finished")
+    assert bench.report.outcome == "finished" and bench.report.observed is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from session_bench import stream_key
+from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.sites import Site, SiteKind
 from stepcache.cache_core.store import Store
 from stepcache.cache_core.streams import StreamKey
@@ -197,3 +198,14 @@ def test_half_precision_is_added_up_as_float32_and_rounded_once(dtype: torch.dty
     assert entry is not None and isinstance(entry.past[0], torch.Tensor)
     assert torch.equal(entry.past[0], total.to(dtype))
     assert (store.nbytes, store.peak_nbytes) == (200, 400)
+
+
+def test_times_are_kept_beside_values_and_take_no_bytes() -> None:
+    store, line = Store(), Timeline.even(4)
+    times = line.clock(0, half_log_snr=-1.0), line.clock(1, half_log_snr=0.5)
+    store.put(SITE, A, (floats(2), floats(2)), step=1, times=times)
+    store.put(SITE, B, (floats(2),), step=1)
+    one, other = store.get(SITE, A), store.get(SITE, B)
+    assert one is not None and other is not None
+    assert (one.times, other.times) == (times, ())
+    assert store.nbytes == 8 + 8 + 8

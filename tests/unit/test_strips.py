@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.errors import ConfigError
-from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, TGate
+from stepcache.cache_core.methods import (
+    PAB,
+    DeepCache,
+    FasterCache,
+    SmoothCache,
+    StepCache,
+    TGate,
+)
 from stepcache.cache_core.rules import Rule, coverage_of, plans_of
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.sites import SiteKind
@@ -73,3 +80,19 @@ def test_a_schedule_of_another_length_is_refused() -> None:
     with pytest.raises(ConfigError, match="the schedule is for 2 steps, this run has 6"):
         method = SmoothCache(((F, None, (True, False)),)).fitted(EVEN)
         planned_strips(method.rules(), EVEN)
+
+
+@pytest.mark.parametrize("layers", [None, {}, {S: 4}])
+def test_every_model_is_evaluated(layers: dict[SiteKind, int] | None) -> None:
+    strips = planned_strips(StepCache(2.0).rules(), EVEN, layers)
+    assert list(strips) == ["evaluation"]
+    assert strips["evaluation"].count("C") == 3
+
+
+def test_layers_are_not_asked_where_their_evaluation_is_reused() -> None:
+    rules = (*StepCache(2.0).rules(), *PAB(2, 1, 1, WHOLE).rules())
+    strips = planned_strips(rules, EVEN, {S: 4})
+    skipped = [letter == "R" for letter in strips["evaluation"]]
+    assert any(skipped)
+    assert [letter == "." for letter in strips[S.value]] == skipped
+    assert "R" in strips[S.value]

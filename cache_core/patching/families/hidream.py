@@ -28,6 +28,6 @@ HIDREAM_O1 = Family(
         (SiteKind.SELF_ATTENTION, SiteKind.JOINT_ATTENTION, SiteKind.FEED_FORWARD, SiteKind.BLOCK),
         "it keeps the prompt's keys and values between calls, so that the length of a layer's "
         "output changes from call to call. Apply FasterCache can leave out its unconditional "
-        "branch, and LazyCache reuses whole steps",
+        "branch, and Step Cache reuses whole evaluations",
     ),
 )

@@ -1,0 +1,105 @@
+"""The forecast of whole evaluations: series that a reader can continue in the head."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import pytest
+import torch
+from stepcache.cache_core.approximators import Forecast, Reuse
+from stepcache.cache_core.approximators.forecast import MAX_REACH, reach_of
+from stepcache.cache_core.clock import Clock, Timeline
+from stepcache.cache_core.plan import Plan
+
+LINE, PLAN = Timeline.even(8), Plan((False, False, *[True] * 6))
+LINEAR = Forecast()
+
+
+def at(alpha: float, sigma: float) -> Clock:
+    """An evaluation of latents of so much picture and noise."""
+    return LINE.clock(0, half_log_snr=math.log(alpha / sigma))
+
+
+def forecast(
+    what: Forecast, computed: list[tuple[Clock, float]], now: Clock
+) -> float:
+    """What stands in now for what was computed then."""
+    past: tuple[torch.Tensor, ...] = ()
+    for _, value in computed:
+        past = what.observe(past, torch.tensor([value], dtype=torch.float64))  # type: ignore[assignment]
+    times = tuple(clock for clock, _ in computed)
+    value, after = what.approximate(past, Reuse(now, PLAN, times=times))
+    assert after is past, "a forecast is no history"
+    assert isinstance(value, torch.Tensor)
+    return value.item()
+
+
+EVEN_FLOW = [at(1 - 0.5**n, 0.5**n) for n in range(1, 6)]
+"""Of flow models: 1 + alpha / sigma is 1 / sigma, which doubles."""
+EVEN_EPS = [at(1, 1 / (2**n - 1)) for n in range(1, 6)]
+"""Of latents whose picture is not scaled: 1 + 1 / sigma doubles."""
+FALLING, RISING = [10.0, 8.0, 6.0, 4.0, 2.0], [1.0, 4.0, 7.0, 10.0, 13.0]
+
+
+@pytest.mark.parametrize("clocks", [EVEN_FLOW, EVEN_EPS], ids=["flow", "eps"])
+@pytest.mark.parametrize("series", [FALLING, RISING], ids=["falling", "rising"])
+def test_any_two_of_an_even_series_tell_all_that_follow(
+    series: list[float], clocks: list[Clock]
+) -> None:
+    points = list(zip(clocks, series, strict=True))
+    for older, newer in combinations(range(4), 2):
+        for now in range(newer + 1, 5):
+            told = forecast(LINEAR, [points[older], points[newer]], points[now][0])
+            assert told == pytest.approx(series[now], rel=1e-12), (older, newer, now)
+
+
+def test_the_first_step_of_a_flow_model_is_nothing_but_noise() -> None:
+    """The logarithm of no picture is no number, and the line begins there all the same."""
+    noise = LINE.clock(0, half_log_snr=-16.0)
+    told = forecast(LINEAR, [(noise, 10.0), (EVEN_FLOW[0], 8.0)], EVEN_FLOW[1])
+    assert told == pytest.approx(6.0, abs=1e-6)
+
+
+def test_what_lies_on_a_line_is_met_whatever_the_coordinate_is() -> None:
+    clocks = [LINE.clock(0, half_log_snr=at) for at in (-1.0, 0.0, 0.5, 1.0, 1.5)]
+    line = [0.0, 1.0, *(1 + reach_of(clocks[:2], clock) for clock in clocks[2:])]
+    assert line == sorted(line), "less noise is further on"
+    for older, newer, now in combinations(range(5), 3):
+        if reach_of([clocks[older], clocks[newer]], clocks[now]) < MAX_REACH:
+            pair = [(clocks[n], 5 - 2 * line[n]) for n in (older, newer)]
+            assert forecast(LINEAR, pair, clocks[now]) == pytest.approx(5 - 2 * line[now])
+
+
+def test_the_two_newest_outputs_count() -> None:
+    points = list(zip(EVEN_FLOW, [99.0, 8.0, 6.0], strict=False))
+    assert forecast(LINEAR, points, EVEN_FLOW[3]) == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"), [(EVEN_FLOW[1], EVEN_FLOW[1]), (EVEN_FLOW[2], EVEN_FLOW[1])]
+)
+def test_without_less_noise_there_is_no_line_and_the_newest_is_held(
+    older: Clock, newer: Clock
+) -> None:
+    assert forecast(LINEAR, [(older, 3.0), (newer, 7.0)], EVEN_FLOW[4]) == 7.0
+
+
+def test_a_line_is_not_continued_without_end() -> None:
+    near = LINE.clock(0, half_log_snr=EVEN_FLOW[0].half_log_snr + 1e-6)
+    told = forecast(LINEAR, [(EVEN_FLOW[0], 1.0), (near, 2.0)], EVEN_FLOW[4])
+    assert told == 2.0 + MAX_REACH
+    assert reach_of([EVEN_FLOW[0], near], EVEN_FLOW[4]) == MAX_REACH
+
+
+@pytest.mark.parametrize(("slope", "told"), [(0.0, 8.0), (0.5, 7.0), (1.0, 6.0)])
+def test_a_slope_is_followed_in_part(slope: float, told: float) -> None:
+    pair = [(EVEN_FLOW[0], 10.0), (EVEN_FLOW[1], 8.0)]
+    assert forecast(Forecast("denoised", slope), pair, EVEN_FLOW[2]) == pytest.approx(told)
+
+
+def test_a_forecast_is_as_precise_as_what_it_is_made_of() -> None:
+    past = (torch.ones(2, dtype=torch.float32), torch.full((2,), 2.0, dtype=torch.float32))
+    value, _ = LINEAR.approximate(past, Reuse(EVEN_FLOW[2], PLAN, times=tuple(EVEN_FLOW[:2])))
+    assert isinstance(value, torch.Tensor) and value.dtype is torch.float32
+    assert past[1].tolist() == [2.0, 2.0], "what is stored is not written into"
