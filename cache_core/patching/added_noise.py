@@ -33,6 +33,9 @@ LEAST_NOISE = 0.3
 """Of all the noise that may be exchanged in a step: a step of a multistep sampler misses the
 straight one by less than a tenth of it, one that exchanges the noise in full by all of it."""
 
+ROUNDINGS = 16
+"""Of latents that no step has moved: as many of their own type are no noise."""
+
 
 def sort_of(sampler: Any) -> Sort:
     """What kind of sampler the host's object is, with its options."""
@@ -66,6 +69,8 @@ class Landing:
         the device."""
         noise = (self.x - self.denoised * self.scale.alpha) / self.scale.sigma
         expected = self.denoised * scale.alpha + noise * scale.sigma
-        missed = float((x - expected).square().mean().sqrt())
+        lengths = torch.stack([(x - expected).float(), expected.float()]).flatten(1)
+        missed, size = lengths.square().mean(1).sqrt().tolist()
         exchanged = 1 - (scale.sigma * self.scale.alpha) / (self.scale.sigma * scale.alpha)
-        return missed > LEAST_NOISE * scale.sigma * math.sqrt(max(exchanged, 0.0))
+        least = LEAST_NOISE * scale.sigma * math.sqrt(max(exchanged, 0.0))
+        return bool(missed > least + ROUNDINGS * torch.finfo(x.dtype).eps * size)

@@ -65,7 +65,7 @@ class Anatomy:
         """
         kinds = {rule.where.kind for rule in method.rules()}
         if self.family is None and kinds == {SiteKind.EVALUATION}:
-            return Family(name="another", model_classes=()), ()
+            return Family(name="an unknown family", model_classes=()), ()
         if self.family is None:
             hint = f". If it was of one before: {self.exchanged}" if self.exchanged else ""
             raise UnsupportedModelError(

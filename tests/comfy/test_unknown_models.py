@@ -12,7 +12,7 @@ import toys
 from calibrating import STEPS, calibrate
 from comfy.ldm.wan.model import WanAttentionBlock, WanSelfAttention
 from stepcache.cache_core.errors import UnsupportedModelError
-from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, TGate
+from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, StepCache, TGate
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.patching.remarks import PROVED
 from stepcache.cache_core.schedules import PercentRange
@@ -49,6 +49,18 @@ def test_an_unknown_model_is_taken_apart_and_proved_right(name: str) -> None:
     assert observe.fingerprint(unknown) == marks
     idle = attach(unknown, PAB(1, 1, 1, WHOLE))
     assert torch.equal(toys.sample(idle, name), toys.sample(known, name))
+
+
+@pytest.mark.parametrize("methods", [(StepCache(2.0),), (StepCache(2.0), REUSING)], ids=len)
+def test_evaluations_of_an_unknown_model_need_no_proof(methods: tuple[Any, ...]) -> None:
+    unknown, known = of_next_month("wan"), toys.load("wan")
+    for method in methods:
+        unknown, known = attach(unknown, method), attach(known, method)
+    assert torch.equal(toys.sample(unknown, "wan", steps=8), toys.sample(known, "wan", steps=8))
+    report = last_report(unknown)
+    assert (PROVED in report.notes) == (len(methods) == 2)
+    assert report.plans == last_report(known).plans
+    assert not report.forced
 
 
 @pytest.mark.parametrize("name", ["wan", "qwen"])

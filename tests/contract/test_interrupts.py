@@ -82,8 +82,10 @@ def test_an_error_inside_any_call_leaves_nothing(case: cases.Case, evaluation: i
     model = toys.load(case.model)
     patched = attach(model, case.reusing(STEPS))
     whole, marks = _whole(case), observe.fingerprint(model)
+    # An evaluation that is answered calls no model.
+    calls = 3 if case.method == "StepCache" else STEPS
     with pytest.raises(torch.OutOfMemoryError):
-        toys.sample(_stop_in_model(patched, evaluation), case.model, steps=STEPS)
+        toys.sample(_stop_in_model(patched, evaluation % calls), case.model, steps=STEPS)
     _assert_clean(model, patched, marks)
     assert torch.equal(toys.sample(patched, case.model, steps=STEPS), whole)
 

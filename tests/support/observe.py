@@ -14,6 +14,7 @@ import torch
 from comfy.model_management import InterruptProcessingException
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.patching import last_report
+from stepcache.cache_core.patching.sampling_scale import scale_at
 from stepcache.cache_core.report import Report
 from stepcache.cache_core.store import Store
 from torch.utils.flop_counter import FlopCounterMode
@@ -89,6 +90,28 @@ def hold_inputs_still(model: Any) -> Any:
         return executor(first[0].clone(), first[1].clone(), *args)
 
     clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "hold_inputs_still", hold)
+    return clone
+
+
+def hold_noise_still(model: Any) -> Any:
+    """A clone that takes the same noise out of its latents in every evaluation, prompt by prompt.
+
+    What each prompt says first is as the network says it. The wrapper is added last, as that of
+    `hold_inputs_still`.
+    """
+    clone = model.clone()
+    noise: dict[int, torch.Tensor] = {}
+
+    def hold(executor: Any, asked: Any, conds: Any, x: Any, sigma: Any, options: Any) -> Any:
+        said = executor(asked, conds, x, sigma, options)
+        alpha, level = scale_at(asked.model_sampling, float(sigma[0]))
+        for number, denoised in enumerate(said):
+            noise.setdefault(number, (x - alpha * denoised) / level)
+        if alpha == 0:
+            return said
+        return [(x - level * noise[number]) / alpha for number in range(len(said))]
+
+    clone.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, "hold_noise_still", hold)
     return clone
 
 

@@ -21,9 +21,7 @@ def at(alpha: float, sigma: float) -> Clock:
     return LINE.clock(0, half_log_snr=math.log(alpha / sigma))
 
 
-def forecast(
-    what: Forecast, computed: list[tuple[Clock, float]], now: Clock
-) -> float:
+def forecast(what: Forecast, computed: list[tuple[Clock, float]], now: Clock) -> float:
     """What stands in now for what was computed then."""
     past: tuple[torch.Tensor, ...] = ()
     for _, value in computed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from stepcache.cache_core.clock import Timeline
@@ -56,7 +57,7 @@ def test_both_ends_are_as_dense_as_each_other_and_no_less_than_the_middle(bend: 
         for speed in (2.0, 3.0, 4.0):
             # Step 0 stands by itself: with step 1 it gives the first line.
             places = sorted(SCurve(speed, bend).computed_steps(steps))[1:]
-            gaps = [b - a for a, b in zip(places, places[1:], strict=False)]
+            gaps = [b - a for a, b in pairwise(places)]
             assert max(gaps[0], gaps[-1]) <= max(gaps)
             # Rounding moves a step by one.
             mirrored = zip(gaps, reversed(gaps), strict=True)
