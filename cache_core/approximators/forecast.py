@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -19,14 +18,18 @@ Carried = Literal["noise", "denoised"]
 MAX_REACH = 8.0
 """How far a line is continued, in lengths between its two points; rounding decides beyond."""
 
+NOISE_ALONE = -2.0
+"""log(alpha / sigma) below which a run begins with noise alone. What networks say there is far from
+what they say next, so that no line leads through it: the first noise estimate of a UNet lies three
+times as far from its second as that one from its third."""
+
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """A straight line through the last two computed evaluations.
 
     Latents are alpha × picture + sigma × noise. What is carried is what the network takes for the
-    noise, or for the picture. Lines are over log(1 + alpha / sigma), which is finite where there is
-    nothing but noise, and log-SNR where there is little of it.
+    noise, or for the picture. Lines are over log(alpha / sigma), half the log-SNR.
 
     Args:
         carried: "noise", for samplers that follow the ODE; "denoised", for those that add noise
@@ -54,13 +57,11 @@ class Forecast:
 def reach_of(times: Sequence[Clock], now: Clock) -> float:
     """How far beyond the newer of two times this one lies, in lengths between them.
 
-    0 where they are at one noise level, through which there is no line.
+    0, which holds the newer value, where both are at one noise level, and where the older one is
+    the first evaluation of latents that are nothing but noise.
     """
-    older, newer = (_coordinate(clock) for clock in times[-2:])
-    length = newer - older
-    return min((_coordinate(now) - newer) / length, MAX_REACH) if length > 0 else 0.0
-
-
-def _coordinate(clock: Clock) -> float:
-    """log(1 + alpha / sigma)."""
-    return float(math.log1p(math.exp(clock.half_log_snr)))
+    older, newer = times[-2:]
+    length = newer.half_log_snr - older.half_log_snr
+    if length <= 0 or (older.step == 0 and older.half_log_snr < NOISE_ALONE):
+        return 0.0
+    return min((now.half_log_snr - newer.half_log_snr) / length, MAX_REACH)

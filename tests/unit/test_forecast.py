@@ -8,7 +8,7 @@ from itertools import combinations
 import pytest
 import torch
 from stepcache.cache_core.approximators import Forecast, Reuse
-from stepcache.cache_core.approximators.forecast import MAX_REACH, reach_of
+from stepcache.cache_core.approximators.forecast import MAX_REACH, NOISE_ALONE, reach_of
 from stepcache.cache_core.clock import Clock, Timeline
 from stepcache.cache_core.plan import Plan
 
@@ -33,10 +33,10 @@ def forecast(what: Forecast, computed: list[tuple[Clock, float]], now: Clock) ->
     return value.item()
 
 
-EVEN_FLOW = [at(1 - 0.5**n, 0.5**n) for n in range(1, 6)]
-"""Of flow models: 1 + alpha / sigma is 1 / sigma, which doubles."""
-EVEN_EPS = [at(1, 1 / (2**n - 1)) for n in range(1, 6)]
-"""Of latents whose picture is not scaled: 1 + 1 / sigma doubles."""
+EVEN_FLOW = [at(2**n / (1 + 2**n), 1 / (1 + 2**n)) for n in range(5)]
+"""Of flow models: alpha / sigma doubles."""
+EVEN_EPS = [at(1, 2.0**-n) for n in range(5)]
+"""Of latents whose picture is not scaled."""
 FALLING, RISING = [10.0, 8.0, 6.0, 4.0, 2.0], [1.0, 4.0, 7.0, 10.0, 13.0]
 
 
@@ -52,11 +52,12 @@ def test_any_two_of_an_even_series_tell_all_that_follow(
             assert told == pytest.approx(series[now], rel=1e-12), (older, newer, now)
 
 
-def test_the_first_step_of_a_flow_model_is_nothing_but_noise() -> None:
-    """The logarithm of no picture is no number, and the line begins there all the same."""
-    noise = LINE.clock(0, half_log_snr=-16.0)
-    told = forecast(LINEAR, [(noise, 10.0), (EVEN_FLOW[0], 8.0)], EVEN_FLOW[1])
-    assert told == pytest.approx(6.0, abs=1e-6)
+def test_no_line_leads_through_latents_that_are_nothing_but_noise() -> None:
+    for half_log_snr in (-16.0, NOISE_ALONE - 0.1):
+        noise = LINE.clock(0, half_log_snr=half_log_snr)
+        assert forecast(LINEAR, [(noise, 10.0), (EVEN_FLOW[0], 8.0)], EVEN_FLOW[1]) == 8.0
+        later = LINE.clock(1, half_log_snr=half_log_snr)
+        assert forecast(LINEAR, [(later, 10.0), (EVEN_FLOW[0], 8.0)], EVEN_FLOW[1]) < 8.0
 
 
 def test_what_lies_on_a_line_is_met_whatever_the_coordinate_is() -> None:
