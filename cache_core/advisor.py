@@ -12,10 +12,10 @@ from .approximators import Constant
 from .calibration import (
     Calibration,
     Chooser,
-    Forecast,
     ModelFacts,
     Place,
     Prediction,
+    Predictor,
     Wish,
     predict,
 )
@@ -175,9 +175,9 @@ class Advisor:
 
     def _predicted(self, timeline: Timeline) -> tuple[_Candidate, ...]:
         """All settings whose schedule does not depend on the wished speedup."""
-        forecast = Forecast(self.calibration, timeline)
+        predictor = Predictor(self.calibration, timeline)
         return tuple(
-            _Candidate(name, method, forecast.predict(rules))
+            _Candidate(name, method, predictor.predict(rules))
             for name, method, rules in self._methods()
         )
 

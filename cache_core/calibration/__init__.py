@@ -2,7 +2,7 @@
 
 from .calibration import Average, Calibration, Costs, ModelFacts, Part, RunFacts
 from .choose import By, Chooser, Chosen, Parts, Wish, choose
-from .prediction import Forecast, Prediction, predict
+from .prediction import Prediction, Predictor, predict
 from .scan import scan
 from .study import Study
 from .table import Branch, ErrorTable, Lags, Place
@@ -16,7 +16,7 @@ __all__ = [
     "Chosen",
     "Costs",
     "ErrorTable",
-    "Forecast",
+    "Predictor",
     "Lags",
     "ModelFacts",
     "Part",

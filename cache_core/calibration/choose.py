@@ -16,7 +16,7 @@ from ..schedules import Mask
 from ..sites import SiteKind, SiteSelector
 from .calibration import Calibration
 from .groups import LAYERS
-from .prediction import Forecast, Prediction, predict
+from .prediction import Prediction, Predictor, predict
 from .scan import scan
 from .search import Search
 from .table import ErrorTable, Lags, Place
@@ -133,16 +133,16 @@ class Chooser:
                 f"{found.speedup:.2f}× here. A greater lookahead, {other} or another method may "
                 f"save more",
             )
-        forecast = search.forecast
-        rows = _rows(found.changes, forecast.table.steps, found.alpha, found.lookahead)
-        prediction = forecast.predict(rules_of(rows))
+        predictor = search.predictor
+        rows = _rows(found.changes, predictor.table.steps, found.alpha, found.lookahead)
+        prediction = predictor.predict(rules_of(rows))
         return Chosen(rows, found.alpha, found.lookahead, prediction, notes)
 
     def _search(self, timeline: Timeline, parts: Parts, lookahead: int) -> Search:
         """Every schedule that a threshold could give, with what it would do."""
         measured, _ = self._resampled(timeline)
         places = _places(measured, Wish("speedup", 1.0, lookahead, parts))
-        return Search(Forecast(measured, timeline), places, lookahead)
+        return Search(Predictor(measured, timeline), places, lookahead)
 
     def _resample(self, timeline: Timeline) -> tuple[Calibration, tuple[str, ...]]:
         """The calibration at the noise levels of a run, and what to say of that."""

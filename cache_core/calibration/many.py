@@ -1,5 +1,5 @@
 """Hundreds of schedules at once, for a search that keeps one of them: what `scan` and
-`Forecast.predict` find of each, to the last bit. No torch."""
+`Predictor.predict` find of each, to the last bit. No torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..effort import spend
 from ..sites import Part, SiteKind, SiteSelector
 from .groups import LAYERS
-from .prediction import Forecast, asking, part_of
+from .prediction import Predictor, asking, part_of
 from .table import Place, changes_of
 
 Flags = NDArray[np.bool_]
@@ -51,12 +51,12 @@ def scans(errors: Numbers, alphas: Sequence[float], lookahead: int) -> Flags:
 
 
 def judged(
-    forecast: Forecast, places: Sequence[Place], compute: Flags
+    predictor: Predictor, places: Sequence[Place], compute: Flags
 ) -> Iterator[tuple[float, float]]:
-    """Speedup and error of schedules, as `Forecast.predict` says of the rules of each.
+    """Speedup and error of schedules, as `Predictor.predict` says of the rules of each.
 
     Args:
-        forecast: of the run; what layers cost is known.
+        predictor: of the run; what layers cost is known.
         places: what the rows are about: kinds of layers, or single ones, or whole blocks.
         compute: shape (schedules, places, steps), True computes; the first step always does, and
             none reuses over more steps than were measured.
@@ -68,18 +68,18 @@ def judged(
         # What is reckoned by step and place goes over all schedules in a row.
         some = np.ascontiguousarray(np.transpose(compute[begin : begin + most]))
         yield from zip(
-            _speedups(forecast, places, some), _errors(forecast, places, some), strict=True
+            _speedups(predictor, places, some), _errors(predictor, places, some), strict=True
         )
 
 
-def _speedups(forecast: Forecast, places: Sequence[Place], compute: Flags) -> Iterator[float]:
+def _speedups(predictor: Predictor, places: Sequence[Place], compute: Flags) -> Iterator[float]:
     """Of flags of shape (steps, places, schedules), as all below."""
-    costs, reuse, steps = forecast.calibration.costs, ~compute, len(compute)
+    costs, reuse, steps = predictor.calibration.costs, ~compute, len(compute)
     beyond = costs.beyond if places[0].kind in LAYERS else 0.0
-    cost = _costs(reuse, _shares(forecast, places, costs.seconds or costs.flops), beyond)
+    cost = _costs(reuse, _shares(predictor, places, costs.seconds or costs.flops), beyond)
     is_timed = bool(costs.seconds)
     keeping, asked = (
-        _shares(forecast, places, shares if is_timed else {})
+        _shares(predictor, places, shares if is_timed else {})
         for shares in (costs.keeping, costs.asking)
     )
     # With one step of slack, as `Plan.is_needed_after`.
@@ -111,35 +111,37 @@ def _sum(terms: Iterable[Numbers]) -> Numbers:
     return total
 
 
-def _shares(forecast: Forecast, places: Sequence[Place], by_part: Mapping[Part, float]) -> Numbers:
+def _shares(
+    predictor: Predictor, places: Sequence[Place], by_part: Mapping[Part, float]
+) -> Numbers:
     return np.array([
         by_part.get((place.kind, None), 0.0) * part
-        for place, part in zip(places, _parts(forecast, places), strict=True)
+        for place, part in zip(places, _parts(predictor, places), strict=True)
     ])  # fmt: skip
 
 
-def _parts(forecast: Forecast, places: Sequence[Place]) -> list[float]:
+def _parts(predictor: Predictor, places: Sequence[Place]) -> list[float]:
     """The share of its kind's sites that each place is about."""
     indices = [None if place.index is None else frozenset({place.index}) for place in places]
     selectors = map(SiteSelector, (place.kind for place in places), indices)
-    return [part_of(where, forecast.calibration) for where in selectors]
+    return [part_of(where, predictor.calibration) for where in selectors]
 
 
-def _errors(forecast: Forecast, places: Sequence[Place], compute: Flags) -> Iterator[float]:
-    """Mean relative errors of the network's output; see `Forecast.predict`."""
+def _errors(predictor: Predictor, places: Sequence[Place], compute: Flags) -> Iterator[float]:
+    """Mean relative errors of the network's output; see `Predictor.predict`."""
     steps, _, schedules = compute.shape
     reuse, moments = ~compute, np.array(range(steps))[:, None, None]
     sources = np.maximum.accumulate(np.where(compute, moments, 0), axis=0)
-    table = forecast.table
+    table = predictor.table
     changes = changes_of([table.rows[place] for place in places], steps, table.lookahead)
     missed = changes[np.indices((len(places), 1))[0], moments - sources, sources]
     # Which group it is, is told by what reuses at all.
     is_fed = np.array([place.kind is SiteKind.FEED_FORWARD for place in places])
     which = reuse[:, is_fed].any(axis=(0, 1)).astype(np.intp)
-    groups = [forecast.group_of(places[0], name) for name in ("attention", "layers")]
+    groups = [predictor.group_of(places[0], name) for name in ("attention", "layers")]
     kinds = np.array([count for _, count, _ in groups])[which]
     weights = np.array([weight for *_, weight in groups])[which]
-    part = np.array(_parts(forecast, places))[:, None] / kinds
+    part = np.array(_parts(predictor, places))[:, None] / kinds
     passes_on = places[0].kind in LAYERS
     stored, each = np.zeros((steps, schedules)), np.indices((schedules,))[0]
     # Infinite where nothing is known; times no influence that is no number.

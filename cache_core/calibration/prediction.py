@@ -48,7 +48,7 @@ class Prediction:
         return f"{self.speedup:.2f}× faster{flops}, {100 * self.error:.1f} % error per step"
 
 
-class Forecast:
+class Predictor:
     """Predictions for one run. What settings have in common is reckoned once.
 
     Args:
@@ -165,12 +165,12 @@ class Forecast:
 
 
 def predict(calibration: Calibration, rules: Iterable[Rule], timeline: Timeline) -> Prediction:
-    """As `Forecast.predict`, of a run that is asked about once.
+    """As `Predictor.predict`, of a run that is asked about once.
 
     Raises:
         ConfigError: a schedule does not fit the run, or the run not the calibration.
     """
-    return Forecast(calibration, timeline).predict(rules)
+    return Predictor(calibration, timeline).predict(rules)
 
 
 @dataclass(frozen=True, slots=True)

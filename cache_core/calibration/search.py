@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .many import judged, scans
-from .prediction import Forecast
+from .prediction import Predictor
 from .table import Lags, Place, changes_of
 
 SEARCHED_ROWS = 20_000
@@ -41,13 +41,13 @@ class Search:
     """Every schedule that a threshold could give in a run.
 
     Args:
-        forecast: of the run; what layers cost is known.
+        predictor: of the run; what layers cost is known.
         places: what reuses: kinds of layers, or single ones, or whole blocks.
         lookahead: most steps in a row that reuse.
     """
 
-    def __init__(self, forecast: Forecast, places: Sequence[Place], lookahead: int) -> None:
-        self.forecast, table = forecast, forecast.table
+    def __init__(self, predictor: Predictor, places: Sequence[Place], lookahead: int) -> None:
+        self.predictor, table = predictor, predictor.table
         changes = {place: table.rows[place] for place in places}
         # Shorter hops at a higher threshold are as fast, and often nearer to the plain run. So are
         # layers that all reuse in the same steps: in the others everything is computed, and right.
@@ -67,7 +67,7 @@ class Search:
                 for alpha, compute in zip(alphas, every, strict=True):
                     made.setdefault(compute.tobytes(), (alpha, hop, lags))
         compute = np.reshape(np.frombuffer(b"".join(made), np.bool_), (len(made), *shape))
-        figures = judged(forecast, places, compute)
+        figures = judged(predictor, places, compute)
         self.found = [Found(*each, *f) for each, f in zip(made.values(), figures, strict=True)]
 
     def fast(self, speedup: float) -> Found | None:

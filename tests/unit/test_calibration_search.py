@@ -19,10 +19,10 @@ from stepcache.cache_core.calibration import (
     Chosen,
     Costs,
     ErrorTable,
-    Forecast,
     Lags,
     ModelFacts,
     Place,
+    Predictor,
     RunFacts,
     Wish,
     scan,
@@ -85,7 +85,7 @@ def random_calibration(seed: int, **changes: Any) -> Calibration:
 
 def plain(calibration: Calibration, line: Timeline, places: list[Place], look: int) -> list[Any]:
     """Every schedule of a threshold by itself: scanned, made a rule of, and predicted."""
-    table, forecast = calibration.table.at(line.sigmas), Forecast(calibration, line)
+    table, predictor = calibration.table.at(line.sigmas), Predictor(calibration, line)
     alone = {place: table.rows[place] for place in places}
     in_step = dict.fromkeys(places, table.mean(places))
     found: dict[Any, Any] = {}
@@ -97,7 +97,7 @@ def plain(calibration: Calibration, line: Timeline, places: list[Place], look: i
                 for place, each in lags.items()
             )
             if rows not in found:
-                found[rows] = Chosen(rows, alpha, hop, forecast.predict(rules_of(rows)))
+                found[rows] = Chosen(rows, alpha, hop, predictor.predict(rules_of(rows)))
     return list(found.values())
 
 
@@ -123,7 +123,7 @@ def check(calibration: Calibration, line: Timeline, parts: Any, lookahead: int) 
     places = places_of(calibration, parts)
     every = plain(calibration, line, places, lookahead)
     measured = replace(calibration, table=calibration.table.at(line.sigmas))
-    search = Search(Forecast(measured, line), places, lookahead)
+    search = Search(Predictor(measured, line), places, lookahead)
     assert [bits(each) for each in search.found] == [bits(each) for each in every]
     chooser = Chooser(calibration)
     for speedup in SPEEDUPS:
@@ -175,13 +175,13 @@ def test_where_a_share_was_not_measured(part: str, parts: Any) -> None:
 def test_only_what_is_chosen_is_predicted_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others would take a strip ten times as long."""
     calibration, predicted = read(SHIPPED[0]), list[Any]()
-    predict = Forecast.predict
+    predict = Predictor.predict
 
-    def counted(self: Forecast, rules: Any) -> Any:
+    def counted(self: Predictor, rules: Any) -> Any:
         predicted.append(rules)
         return predict(self, rules)
 
-    monkeypatch.setattr(Forecast, "predict", counted)
+    monkeypatch.setattr(Predictor, "predict", counted)
     chosen = Chooser(calibration).choose(calibration.timeline, Wish("speedup", 1.5))
     assert predicted == [rules_of(chosen.rows)]
 
@@ -208,15 +208,15 @@ def test_every_row_is_scanned_at_every_threshold(seed: int) -> None:
 
 def test_more_schedules_than_fit_into_memory_at_one_time_are_judged_in_order() -> None:
     calibration = random_calibration(5)
-    table, forecast = calibration.table, Forecast(calibration, calibration.timeline)
+    table, predictor = calibration.table, Predictor(calibration, calibration.timeline)
     places = places_of(calibration, "layers")
     some = scans(
         changes_of([table.rows[place] for place in places], table.steps, table.lookahead),
         [0.0, 0.05, 0.1, 0.2, 0.5], table.lookahead,
     )  # fmt: skip
     often = MOST_CELLS // some.size + 2
-    assert list(judged(forecast, places, np.concatenate([some] * often))) == often * list(
-        judged(forecast, places, some)
+    assert list(judged(predictor, places, np.concatenate([some] * often))) == often * list(
+        judged(predictor, places, some)
     )
 
 
