@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,20 +82,24 @@ def summarise(batches: list[Batch], plain: list[Batch]) -> dict[str, Any]:
     before = [one for batch in batches for one in by_first[batch["first"]]]
     alike = [value for batch in batches for value in batch["psnr"] if value is not None]
     ratios = [b["plain_seconds"] / b["seconds"] for b in batches if "plain_seconds" in b]
-    return {
-        **summary,
+    summary |= {
         "plain_fully_correct": round(statistics.fmean(before), 4),
         "broken": sum(was and not now for was, now in zip(before, correct, strict=True)),
         "repaired": sum(now and not was for was, now in zip(before, correct, strict=True)),
         "psnr": round(statistics.fmean(alike), 2) if alike else None,
         "identical": len(correct) - len(alike),
         "ssim": round(statistics.fmean(v for batch in batches for v in batch["ssim"]), 4),
-        "speedup": {
-            "median": round(statistics.median(ratios), 4),
-            "lowest": round(min(ratios), 4),
-            "highest": round(max(ratios), 4),
-            "pairs": len(ratios),
-        },
+    }
+    return {**summary, "speedup": speedup_of(ratios)} if ratios else summary
+
+
+def speedup_of(ratios: Sequence[float]) -> dict[str, float | int]:
+    """Plain ÷ own seconds of some pairs."""
+    return {
+        "median": round(statistics.median(ratios), 4),
+        "lowest": round(min(ratios), 4),
+        "highest": round(max(ratios), 4),
+        "pairs": len(ratios),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,25 @@ class Subject:
         work: folder of the records and the plain pictures.
         batch: captions sampled at once.
         steps: of the sampler.
+        seed: of the noise of the first caption's batch.
+        sampler: of KSampler.
     """
 
-    def __init__(self, name: str, precision: str, work: Path, batch: int, steps: int) -> None:
-        self.name, self.precision, self.batch = name, precision, batch
+    def __init__(
+        self,
+        name: str,
+        precision: str,
+        work: Path,
+        batch: int,
+        steps: int,
+        seed: int = SEED,
+        sampler: str = "euler",
+    ) -> None:
+        self.name, self.precision, self.batch, self.seed = name, precision, batch, seed
         self._work = work
-        self.options = options = evaluate.sampling_of(name, steps)
+        self.options = options = replace(evaluate.sampling_of(name, steps), sampler=sampler)
         self._conditions = {
-            "model": name, "precision": precision, "steps": steps, "seed": SEED,
+            "model": name, "precision": precision, "steps": steps, "seed": seed,
             "cfg": options.cfg, "shift": options.shift, "sampler": options.sampler,
             "scheduler": options.scheduler,
             "batch": batch, "threads": torch.get_num_threads(), "torch": torch.__version__,
@@ -51,9 +63,15 @@ class Subject:
         self.model = self._load()
         self.plain = self.record("plain", "", "no cache")
 
-    def record(self, method: str, label: str, parameters: str) -> Record:
-        """The record of one setting on this model; made or resumed."""
-        what = {"method": method, "label": label, "parameters": parameters, **self._conditions}
+    def record(self, method: str, label: str, parameters: str, **more: Any) -> Record:
+        """The record of one setting on this model; made or resumed.
+
+        Args:
+            method, label, parameters: what is scored.
+            more: whatever else belongs to its line.
+        """
+        told = {"method": method, "label": label, "parameters": parameters, **more}
+        what = {**told, **self._conditions}
         parts = (self.name, method, label.replace(" ", "-"), self.precision)
         name = "_".join(part for part in parts if part)
         return Record(self._work / "records" / f"{name}.json", what)
@@ -63,11 +81,13 @@ class Subject:
 
         Few pictures but all steps: gates and schedules are for a run of that length.
         """
-        evaluate.sample(model, scenes.held_out_captions(WARM_UP_PICTURES), self.options, SEED)
+        evaluate.sample(
+            model, scenes.held_out_captions(WARM_UP_PICTURES), self.options, self.seed
+        )
 
     def draw(self, model: Any, texts: list[str], first: int) -> tuple[torch.Tensor, float]:
         """Pictures (B, 256, 256, 3) in [0, 1], and the seconds that sampling took."""
-        pictures = evaluate.sample(model, texts, self.options, SEED + first)
+        pictures = evaluate.sample(model, texts, self.options, self.seed + first)
         return pictures, self._seconds
 
     def plain_pictures(self, texts: list[str], first: int) -> NDArray[np.uint8]:
@@ -78,7 +98,7 @@ class Subject:
             pictures, seconds = self.draw(self.model, texts, first)
             folder.mkdir(parents=True, exist_ok=True)
             np.savez_compressed(path, pictures=eight_bit(pictures))
-            self.plain.add({"first": first, **_verdicts(pictures, texts), "seconds": seconds})
+            self.plain.add({"first": first, **verdicts(pictures, texts), "seconds": seconds})
         with np.load(path) as file:
             return file["pictures"]
 
@@ -128,7 +148,7 @@ def score(subject: Subject, record: Record, patch: Patch, count: int, pair_every
             )
         else:
             pictures, batch["seconds"] = subject.draw(patched, texts, first)
-        batch |= _verdicts(pictures, texts) | _likeness(pictures, stored)
+        batch |= verdicts(pictures, texts) | likeness(pictures, stored)
         record.add(batch)
         _show(record, subject.plain, first + len(texts), count)
 
@@ -167,12 +187,13 @@ def eight_bit(pictures: torch.Tensor) -> NDArray[np.uint8]:
     return (pictures.numpy() * 255).round().astype(np.uint8)
 
 
-def _verdicts(pictures: torch.Tensor, texts: list[str]) -> dict[str, list[bool]]:
+def verdicts(pictures: torch.Tensor, texts: list[str]) -> dict[str, list[bool]]:
+    """What the judge says of every picture."""
     pairs = zip(pictures, texts, strict=True)
     return {"correct": [judge(picture.numpy(), text).correct for picture, text in pairs]}
 
 
-def _likeness(pictures: torch.Tensor, stored: NDArray[np.uint8]) -> dict[str, list[float | None]]:
+def likeness(pictures: torch.Tensor, stored: NDArray[np.uint8]) -> dict[str, list[float | None]]:
     """PSNR (None for identical pictures) and SSIM of every 8-bit picture."""
     pairs = [(a / 255.0, b / 255.0) for a, b in zip(eight_bit(pictures), stored, strict=True)]
     decibels = [psnr(a, b) for a, b in pairs]

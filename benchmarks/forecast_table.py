@@ -1,0 +1,32 @@
+"""Every row of the comparison, by its name."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import forecast_layers as layers
+import forecast_rows as rows
+from forecast_rows import Make
+
+ROWS: dict[str, Make] = {
+    "Step Cache": rows.step_cache,
+    "fewer steps": partial(rows.fewer, None),
+    "fewer steps, DPM++ 2M": partial(rows.fewer, "dpmpp_2m"),
+    "EasyCache": partial(rows.host, "EasyCache"),
+    "LazyCache": partial(rows.host, "LazyCache"),
+    "DeepCache": partial(layers.at_share, "DeepCache", layers.deepcache),
+    "SmoothCache, blocks": partial(layers.at_share, "SmoothCache blocks", layers.blocks),
+    "SmoothCache, layers": partial(layers.at_share, "SmoothCache layers", layers.layers),
+    "uniform blocks": partial(layers.at_share, "uniform blocks", layers.uniform_blocks),
+    "PAB, blocks": partial(layers.at_share, "PAB blocks", layers.pab_blocks),
+    "PAB": partial(layers.at_share, "PAB", layers.pab),
+    "FasterCache": partial(layers.at_share, "FasterCache", layers.fastercache),
+    "T-GATE": partial(layers.at_share, "T-GATE", layers.tgate),
+    "TaylorSeer, order 1": partial(rows.taylor, 1),
+    "TaylorSeer, order 2": partial(rows.taylor, 2),
+    "First Block Cache": rows.first_block,
+    "MagCache": rows.magnitudes,
+    "Spectrum": rows.chebyshev,
+}
+TIMED = frozenset({"Step Cache", "fewer steps", "EasyCache"})
+"""Rows whose seconds are compared with those of the plain model."""
