@@ -1,4 +1,4 @@
-"""What is done to a model instead: fewer steps, another sampler, the host's caches; and its FLOPs."""
+"""What is done to a model instead: fewer steps, another sampler, the host's caches; its FLOPs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is set beside Step Cache, each as near as it comes to a share of the computed evaluations."""
+"""What is set beside Step Cache, each as near as it comes to a share of computed evaluations."""
 
 from __future__ import annotations
 
@@ -73,9 +73,7 @@ def step_cache(bench: Bench, speed: float) -> Contender:
 def fewer(sampler: str | None, bench: Bench, speed: float) -> Contender:
     """Fewer steps: by the run's sampler, or by another one."""
     steps, chosen = bench.count(speed), sampler or bench.subject.options.sampler
-    return Contender(
-        f"{steps} steps of {chosen}", lambda model: fewer_steps(model, steps, chosen)
-    )
+    return Contender(f"{steps} steps of {chosen}", lambda model: fewer_steps(model, steps, chosen))
 
 
 def host(name: str, bench: Bench, speed: float) -> Contender:
@@ -97,9 +95,7 @@ def first_block(bench: Bench, speed: float) -> Contender:
     return Contender(f"threshold {found}", lambda model: patch(model, found))
 
 
-def _threshold(
-    bench: Bench, name: str, patch: Callable[[Any, float], Any], speed: float
-) -> float:
+def _threshold(bench: Bench, name: str, patch: Callable[[Any, float], Any], speed: float) -> float:
     return bench.training.chosen(
         f"{name} {speed:g}×", lambda: bench.training.threshold(name, patch, bench.share(speed))
     )

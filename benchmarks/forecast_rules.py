@@ -68,9 +68,7 @@ class Planned(Rule):
         is_of_hidden: whether it forecasts the last hidden state itself instead of what was added.
     """
 
-    def __init__(
-        self, computed: Iterable[int], series: Series, is_of_hidden: bool = False
-    ) -> None:
+    def __init__(self, computed: Iterable[int], series: Series, is_of_hidden: bool = False) -> None:
         self._computed, self._series = frozenset(computed), series
         self._is_of_hidden = is_of_hidden
 
@@ -145,7 +143,10 @@ class Chebyshev(Series):
 
     def at(self, step: int) -> torch.Tensor:
         fitted = sum(
-            (weight * value for weight, value in zip(self._weights(step), self._values, strict=True)),
+            (
+                weight * value
+                for weight, value in zip(self._weights(step), self._values, strict=True)
+            ),
             torch.zeros_like(self._values[-1]),
         )
         return self._blend * fitted + (1 - self._blend) * self._line.at(step)

@@ -26,8 +26,10 @@ IDENTICAL = 99.0
 """What stands for the PSNR of equal pictures where means are compared, dB."""
 LEAST, MOST = 1e-4, 3.0
 """Thresholds that are looked at; the host's nodes take none above."""
-NEAR = 1.02
+NEAR = 1.03
 """Ratio of two thresholds between which no other one is looked for."""
+TOLERANCE = 0.01
+"""How far above the wanted share no other threshold is looked for."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ def highest_threshold(
         high = min(t for t in known if t > low and not is_enough(t))
         # Thresholds matter by their ratio. Three digits are kept of each.
         middle = float(f"{math.sqrt(low * high):.3g}")
-        if high / low < NEAR or middle in (low, high):
+        is_near = low in known and known[low] - wanted <= TOLERANCE
+        if is_near or high / low < NEAR or middle in (low, high):
             return low
         share_at(middle)

@@ -1,7 +1,7 @@
 """Lets a rule answer for the blocks of a genuine network, through the host's own ways in.
 
-A transformer (Wan's layout) is asked through the patches that may replace its blocks, a UNet (Stable
-Diffusion's) through hooks for the length of a call: there the trunk lies between the first
+A transformer (Wan's layout) is asked through the patches that may replace its blocks, a UNet
+(Stable Diffusion's) through hooks for the length of a call: there the trunk lies between the first
 convolution and the last normalisation, which have the same channels.
 """
 

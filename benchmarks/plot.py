@@ -1,4 +1,4 @@
-"""Draws docs/quality.png and docs/calibration.png: what a cache gains, and what it changes."""
+"""Draws docs/quality.png, calibration.png and forecast.png: what caches gain and change."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import plot_forecast
 from plot_canvas import Canvas, Colour, Panel, Shape
 
 HERE = Path(__file__).resolve().parent
@@ -216,6 +217,10 @@ def main() -> None:
         path = DOCS / f"{name}.png"
         draw(figure, rows).save(path)
         print(f"wrote {path}")
+    forecast = json.loads((RESULTS / "forecast.json").read_text(encoding="utf-8"))
+    path = DOCS / "forecast.png"
+    plot_forecast.draw(forecast).save(path)
+    print(f"wrote {path}")
 
 
 if __name__ == "__main__":

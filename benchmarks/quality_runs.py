@@ -81,9 +81,7 @@ class Subject:
 
         Few pictures but all steps: gates and schedules are for a run of that length.
         """
-        evaluate.sample(
-            model, scenes.held_out_captions(WARM_UP_PICTURES), self.options, self.seed
-        )
+        evaluate.sample(model, scenes.held_out_captions(WARM_UP_PICTURES), self.options, self.seed)
 
     def draw(self, model: Any, texts: list[str], first: int) -> tuple[torch.Tensor, float]:
         """Pictures (B, 256, 256, 3) in [0, 1], and the seconds that sampling took."""

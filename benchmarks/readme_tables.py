@@ -9,6 +9,7 @@ from typing import Any
 
 import help_results as shown
 
+from .forecast_page import readme_table
 from .page import markdown
 
 WORKFLOWS = {
@@ -161,6 +162,11 @@ def advised(results: Path) -> str:
 
     head = ["wished of the advisor", "chosen", "predicted", "measured", "right", "PSNR"]
     return markdown(head, lines())
+
+
+def forecast(results: Path) -> str:
+    """How near Step Cache and others stay to the plain picture."""
+    return readme_table(_read(results, "forecast"))
 
 
 def _read(results: Path, name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from .page import markdown
 from .record import BenchmarkError, Record
 
 FILES: dict[str, tuple[str, ...]] = {
-    "README.md": ("demo", "arithmetic", "defaults", "advised", "settings"),
+    "README.md": ("forecast", "demo", "arithmetic", "defaults", "advised", "settings"),
     "docs/methods.md": ("defaults",),
     "docs/recipes.md": ("recipe sdxl_small", "recipe flux_small", "recipe wan_small"),
 }
@@ -122,6 +122,7 @@ def _recipe(model: str, results: Path) -> str:
 
 
 TABLES: dict[str, Callable[[Path], str]] = {
+    "forecast": readme_tables.forecast,
     "demo": readme_tables.demo,
     "arithmetic": readme_tables.arithmetic,
     "defaults": readme_tables.defaults,

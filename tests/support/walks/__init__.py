@@ -10,6 +10,7 @@ WALKS = {walk.steps[0].command: walk for walk in (*OF_SCRIPTS, *OF_BENCHMARKS)}
 
 NAMED = {
     "python -m benchmarks": "python -m benchmarks run",
+    "python benchmarks/forecast.py": "python benchmarks/forecast.py --threads 1",
     "python benchmarks/gpu.py": "python benchmarks/gpu.py --tiny",
     "python benchmarks/int8_quality.py": (
         "python benchmarks/int8_quality.py --threads 2 --count 100"

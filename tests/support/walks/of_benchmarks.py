@@ -13,6 +13,9 @@ SHORT = "--count 1 --batch 1 --steps 4 --threads 1"
 ONE = "--fresh --pairs 1 --only"
 FLUX = "flux_small, 256 × 256, batch 1: PAB, whole blocks"
 TRAINED = "shapes_dit, 128 × 128, batch 1: SmoothCache"
+PICTURES = ("docs/quality.png", "docs/calibration.png", "docs/forecast.png")
+COMPARED = (f"{RESULTS}/forecast.json", f"{RESULTS}/forecast.md")
+COMPARE = "--count 1 --batch 1 --steps 10 --speeds 2 --pairs 1 --threads 1 --only"
 CALIBRATED = f"{SHORT} --models dit --without-hosts"
 
 
@@ -69,10 +72,8 @@ WALKS = (
         Step("python -m benchmarks tables",
              before=checks.emptied("docs/recipes.md", "docs/methods.md")),
         Step("python benchmarks/plot.py",
-             before=checks.without("docs/quality.png", "docs/calibration.png"),
-             may_leave=("docs/quality.png", "docs/calibration.png"),
-             check=checks.both(checks.picture("docs/quality.png", 1280),
-                               checks.picture("docs/calibration.png", 1280))),
+             before=checks.without(*PICTURES), may_leave=PICTURES,
+             check=checks.both(*(checks.picture(name, 1280) for name in PICTURES))),
     )),
     Walk((
         Step("python -m benchmarks arithmetic",
@@ -97,6 +98,17 @@ WALKS = (
              check=checks.rows(f"{RESULTS}/quality.json", "plain", "PAB", "DeepCache")),
         Step("python benchmarks/quality.py --merge-only",
              before=checks.without(f"{RESULTS}/quality.json")),
+    )),
+    Walk((
+        Step("python benchmarks/forecast.py --threads 1",
+             f'{COMPARE} "dit/Step Cache" "dit/fewer steps" "dit/Taylor*1"', leaves=COMPARED,
+             check=checks.rows(COMPARED[0], "plain", "Step Cache", "fewer steps",
+                               "TaylorSeer, order 1")),
+        Step('python benchmarks/forecast.py --only "unet/MagCache" --count 50',
+             f"{COMPARE} unet/MagCache", leaves=COMPARED,
+             check=checks.holds(COMPARED[0], lambda found: "unet_MagCache-2×"
+                                in found["chosen"]["euler"])),
+        Step("python benchmarks/forecast.py --merge-only", before=checks.without(*COMPARED)),
     )),
     Walk((
         Step("python benchmarks/int8_quality.py --threads 2 --count 100", f"{SHORT} --models unet",
