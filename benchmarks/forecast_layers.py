@@ -8,7 +8,7 @@ from itertools import product
 from typing import Literal
 
 import pack
-from forecast_rows import NEAR, Bench, Contender, ours
+from forecast_rows import Bench, Contender, ours
 from stepcache.cache_core.calibration import Calibration, Chooser, Wish
 from stepcache.cache_core.calibration import file as calibration_file
 from stepcache.cache_core.errors import StepCacheError
@@ -31,6 +31,8 @@ from demo import calibrate
 WINDOWS = (PercentRange(0.0, 1.0), PercentRange(0.05, 0.98), PercentRange(0.15, 0.9))
 WISHES = tuple(1 + number / 10 for number in range(1, 51))
 """Speeds that are wished of a calibration."""
+NEAR = 0.1
+"""How far a share may be from the wanted one, relative."""
 LOOKAHEAD = 4
 """SmoothCache's most reuses in a row."""
 

@@ -20,9 +20,7 @@ from stepcache.cache_core.patching import attach
 
 SPEEDS = (1.5, 2.0, 2.5, 3.0, 4.0)
 """Plain evaluations ÷ computed ones."""
-NEAR = 0.1
-"""How far a share may be from the wanted one, relative, where it cannot be set freely."""
-LONGEST = (2, 4, 6)
+LONGEST = (2, 4, 6, 12)
 """MagCache's most reuses in a row that are tried."""
 POLYNOMIALS = ((4, 0.1, 0.5), (2, 0.1, 0.5), (4, 0.1, 1.0))
 """Degree, ridge and blend that are tried; the first as published."""
@@ -104,22 +102,21 @@ def _threshold(bench: Bench, name: str, patch: Callable[[Any, float], Any], spee
 def magnitudes(bench: Bench, speed: float) -> Contender:
     """MagCache: its threshold follows from ratios that were measured once."""
     ratios = bench.training.chosen("MagCache ratios", bench.training.magnitude_ratios)
-    count = bench.count(speed)
-
-    def candidates() -> Iterator[dict[str, Any]]:
-        for longest in LONGEST:
-            steps = _magnitude_steps(ratios, count, longest)
-            if abs(len(steps) / count - 1) <= NEAR:
-                yield {"longest": longest, "steps": steps}
-
-    found = _best(bench, f"MagCache {speed:g}×", candidates(), _held)
+    plans = {n: _magnitude_steps(ratios, bench.count(speed), n) for n in LONGEST}
+    fewest = min(len(steps) for steps in plans.values())
+    candidates = (
+        {"longest": longest, "steps": steps}
+        for longest, steps in plans.items()
+        if len(steps) == fewest
+    )
+    found = _best(bench, f"MagCache {speed:g}×", candidates, _held)
     return Contender(f"longest {found['longest']}, computes {found['steps']}", _held(found))
 
 
 def _magnitude_steps(ratios: list[float], count: int, longest: int) -> tuple[int, ...]:
     """Its steps at the threshold that computes so many, or hardly more."""
-    low, high = 0.0, 1.0
-    for _ in range(40):
+    low, high = 0.0, 100.0
+    for _ in range(60):
         middle = (low + high) / 2
         is_enough = len(magnitude_steps(ratios, middle, longest)) >= count
         low, high = (middle, high) if is_enough else (low, middle)
