@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import forecast_combined as pairs
 import forecast_layers as layers
 import forecast_rows as rows
 from forecast_rows import Make
@@ -22,6 +23,10 @@ ROWS: dict[str, Make] = {
     "PAB": partial(layers.at_share, "PAB", layers.pab),
     "FasterCache": partial(layers.at_share, "FasterCache", layers.fastercache),
     "T-GATE": partial(layers.at_share, "T-GATE", layers.tgate),
+    "Step Cache + DeepCache": partial(pairs.combined, "DeepCache", pairs.deepcache),
+    "Step Cache + PAB, blocks": partial(pairs.combined, "PAB blocks", pairs.pab_blocks),
+    "Step Cache + guidance": partial(pairs.combined, "guidance", pairs.guidance),
+    "Step Cache + T-GATE": partial(pairs.combined, "T-GATE", pairs.tgate),
     "TaylorSeer, order 1": partial(rows.taylor, 1),
     "TaylorSeer, order 2": partial(rows.taylor, 2),
     "First Block Cache": rows.first_block,
