@@ -20,7 +20,7 @@ import torch
 import toys
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.errors import StepCacheError
-from stepcache.cache_core.methods import PAB, FasterCache, TGate
+from stepcache.cache_core.methods import PAB, FasterCache, StepCache, TGate
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.patching.installation import KEY
 from stepcache.cache_core.patching.unforeseen import TOLD
@@ -30,7 +30,7 @@ BOTH = FasterCache(2, 2, 2, WHOLE, guidance_interval=2, guidance_window=WHOLE)
 STEPS = 6
 METHODS = {
     "PAB": PAB(2, 2, 2, WHOLE), "blocks": PAB(block=2, window=WHOLE), "both": BOTH,
-    "gate": TGate(3, 0, 2, 2),
+    "gate": TGate(3, 0, 2, 2), "whole": StepCache(2.0),
 }  # fmt: skip
 MISSING = object()
 
@@ -184,11 +184,47 @@ PLACES: dict[str, Place] = {
     **_options(CALL, "ad_params", {"none": None, "of words": {"sub_idxs": "all"}}),
     **_options(CALL, "multigpu_thread_device", {"words": "the second", "unhashable": []}),
 }  # fmt: skip
-ASKED = {RUN: ("PAB",), EVALUATION: ("both",), PASS: ("both", "gate"), CALL: ("PAB", "blocks")}
+ASKED = {
+    RUN: ("PAB", "whole"), EVALUATION: ("both", "whole"), PASS: ("both", "gate", "whole"),
+    CALL: ("PAB", "blocks"),
+}  # fmt: skip
+
+
+def _entries(**changes: Any) -> Callable[[Any], Any]:
+    """Every entry of all prompts with something else in it, or without it."""
+
+    def change(conds: list[list[dict[str, Any]]]) -> Any:
+        return [
+            [
+                {k: v for k, v in {**entry, **changes}.items() if v is not MISSING}
+                for entry in entries
+            ]
+            for entries in conds
+        ]
+
+    return change
+
+
+WHOLE_PLACES = _arguments(PASS, 1, "entries", {
+    "of a hostile control": _entries(control=Hostile()),
+    "of a control in words": _entries(control="canny"),
+    "of a control on at words": _entries(control=SimpleNamespace(timestep_range=("a", "b"))),
+    "of a control on at one number": _entries(control=SimpleNamespace(timestep_range=0.5)),
+    "of words as beginning": _entries(timestep_start="early"),
+    "of an end that is none": _entries(timestep_end=None),
+    "of hooks in words": _entries(hooks="lora"),
+    "without an identity": _entries(uuid=MISSING),
+    "of an unhashable identity": _entries(uuid=[[]]),
+    "of one identity": _entries(uuid=1),
+})  # fmt: skip
+"""What only streams of whole evaluations are made of."""
 CASES = [
-    pytest.param(place, method, id=f"{name}-{method}")
-    for name, place in PLACES.items()
-    for method in ASKED[place.room]
+    *(
+        pytest.param(place, method, id=f"{name}-{method}")
+        for name, place in PLACES.items()
+        for method in ASKED[place.room]
+    ),
+    *(pytest.param(place, "whole", id=f"{name}-whole") for name, place in WHOLE_PLACES.items()),
 ]
 
 
@@ -315,3 +351,69 @@ def test_a_guider_may_keep_anything_as_its_scale(scale: Any) -> None:
 
     plain = run(toys.load("wan"))
     assert torch.equal(run(attach(toys.load("wan"), PAB(1, 1, 1, WHOLE))), plain)
+
+
+SCALED: dict[str, Callable[[], Any]] = {
+    "an error": lambda: 1 / 0,
+    "no number": lambda: torch.full((1, 1), torch.nan),
+    "none": lambda: None,
+    "complex": lambda: torch.tensor([[1j]]),
+    "many numbers": lambda: torch.ones(2, 2),
+    "neither picture nor noise": lambda: torch.zeros(1, 1),
+}
+
+
+@pytest.mark.parametrize("what", SCALED)
+def test_latents_that_cannot_be_taken_apart_are_computed(what: str) -> None:
+    """Some packs bring sampling objects that mix whole latents alone."""
+    model = toys.load("wan").clone()
+    own = type(model.get_model_object("model_sampling"))
+
+    class Picky(own):
+        def noise_scaling(self, sigma: Any, noise: Any, *args: Any, **kwargs: Any) -> Any:
+            if noise.ndim < 4:
+                return SCALED[what]()
+            return super().noise_scaling(sigma, noise, *args, **kwargs)
+
+    picky = Picky(model.model.model_config)
+    picky.load_state_dict(model.get_model_object("model_sampling").state_dict())
+    model.add_object_patch("model_sampling", picky)
+    plain = toys.sample(model, "wan")
+    patched = attach(model, METHODS["whole"])
+    assert torch.equal(toys.sample(patched, "wan"), plain)
+    report = observe.report_of(patched)
+    assert report.outcome == "finished"
+    assert report.nothing_reused_because
+    assert [TOLD in note for note in report.notes] == [True]
+    assert observe.stored_bytes() == 0
+
+
+ANSWERS: dict[str, Callable[[torch.Tensor], Any]] = {
+    "no number": lambda x: x * torch.nan,
+    "another size": lambda x: x[..., :4],
+    "another type": lambda x: x.double(),
+}
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+def test_what_the_network_said_may_be_anything(what: str) -> None:
+    """In one step only, which is the last before a forecast."""
+    calls: list[int] = []
+
+    def answer(executor: Any, *args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        said = executor(*args, **kwargs)
+        return [ANSWERS[what](each) for each in said] if len(calls) == 2 else said
+
+    def restore(executor: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        said = executor(x, *args, **kwargs)
+        return said if said.shape == x.shape and said.isfinite().all() else x * 0.5
+
+    outside = toys.load("wan").clone()
+    outside.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "restore", restore)
+    outside = attach(outside, METHODS["whole"])
+    outside.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, "answer", answer)
+    picture = toys.sample(outside, "wan")
+    assert torch.isfinite(picture).all()
+    assert observe.report_of(outside).outcome == "finished"
+    assert observe.stored_bytes() == 0

@@ -15,6 +15,7 @@ import torch
 import toys
 from cases import Case
 from companions import Companion
+from stepcache.cache_core.decisions import NOT_STORED
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.methods import FasterCache, TGate
 from stepcache.cache_core.patching import attach, last_report
@@ -103,11 +104,12 @@ def test_reuse_is_as_planned_and_repeats_itself(companion: Companion, case: Case
     picture = companion.sample(model, name)
     report = last_report(model)
     assert torch.isfinite(picture).all()
-    # Attentions that are several in a block compute where a patch stands around every block.
-    assert report.total_reused > 0 or {reason for _, reason in report.forced} == {
-        FOLLOWED,
-        EXCHANGED,
-    }
+    # Attentions that are several in a block compute where a patch stands around every block, and
+    # of windows that never come back nothing is stored twice, of which a line could be made.
+    assert report.total_reused > 0 or {reason for _, reason in report.forced} in (
+        {FOLLOWED, EXCHANGED},
+        {NOT_STORED} if case.method == "StepCache" else None,
+    )
     for kind, plan in report.plans.items():
         if kind == SiteKind.GUIDANCE and not companion.has_guidance:
             assert not report.strip_of(kind).strip(".")

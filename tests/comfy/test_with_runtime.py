@@ -36,8 +36,8 @@ SETUPS: list[Setup] = [
 
 
 def _fits(name: str, method: str) -> bool:
-    attention = {"PAB blocks", "FasterCache attention"}
-    return method in FITTING.get(name, toys.TOYS[name].methods | attention)
+    always = {"PAB blocks", "FasterCache attention", "StepCache"}
+    return method in FITTING.get(name, toys.TOYS[name].methods | always)
 
 
 def _cells(*, held: bool = False) -> Any:
@@ -45,7 +45,7 @@ def _cells(*, held: bool = False) -> Any:
         pytest.param(setup, name, method, id=f"{setup}-{name}-{method}")
         for setup in SETUPS
         for name in setup.models
-        for method in setup.methods
+        for method in (*setup.methods, *(("StepCache",) if name == setup.models[0] else ()))
         if _fits(name, method)
         if not held or (setup.asks_alike and BUILDERS[method](name).keeps_answers)
     ]

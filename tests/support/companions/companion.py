@@ -39,8 +39,8 @@ class Companion:
 
     Args:
         models: toys that it fits.
-        stress: methods that it is likeliest to upset besides PAB, the likeliest first; all of them
-            are tried on the first model, the first that fits on the others.
+        stress: methods that it is likeliest to upset besides PAB and Step Cache, the likeliest
+            first; all of them are tried on the first model, the first that fits on the others.
         patch: puts its node on a model.
         change: what its nodes do to the conditioning of a toy.
         options: arguments of the run for a toy.
@@ -67,7 +67,9 @@ class Companion:
         """Names of the methods to try on a toy."""
         fitting = [method for method in self.stress if _fits(method, name)]
         has_all = self.is_dangerous or name == self.models[0]
-        return ("PAB", *(fitting if has_all else fitting[:1]))
+        # Whatever stands beside it, an evaluation is answered without the network.
+        whole = ("StepCache",) if has_all or name in PAIR else ()
+        return ("PAB", *whole, *(fitting if has_all else fitting[:1]))
 
     def __str__(self) -> str:
         return self.name
