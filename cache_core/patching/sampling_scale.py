@@ -49,11 +49,10 @@ def scale_at(model_sampling: Any, sigma: float) -> Scale:
     Raises:
         ValueError: they hold neither.
     """
-    one, level = torch.ones(1, 1), torch.tensor([sigma])
-    zero = torch.zeros_like(one)
-    # Some sampling objects write into what they are given.
-    alpha = float(model_sampling.noise_scaling(level, zero.clone(), one.clone()))
-    noise = float(model_sampling.noise_scaling(level, one, zero))
+    # A picture of ones without noise, and noise of ones without a picture.
+    pictures, noises = torch.tensor([[1.0], [0.0]]), torch.tensor([[0.0], [1.0]])
+    mixed = model_sampling.noise_scaling(torch.tensor([sigma]), noises, pictures)
+    alpha, noise = mixed.flatten().tolist()
     if not (math.isfinite(alpha + noise) and alpha >= 0 and noise >= 0 and alpha + noise > 0):
         raise ValueError(f"latents of {alpha:g} × picture + {noise:g} × noise")
     return Scale(alpha, noise)

@@ -355,11 +355,11 @@ def test_a_guider_may_keep_anything_as_its_scale(scale: Any) -> None:
 
 SCALED: dict[str, Callable[[], Any]] = {
     "an error": lambda: 1 / 0,
-    "no number": lambda: torch.full((1, 1), torch.nan),
+    "no number": lambda: torch.full((2, 1), torch.nan),
     "none": lambda: None,
-    "complex": lambda: torch.tensor([[1j]]),
+    "complex": lambda: torch.tensor([[1j], [1j]]),
     "many numbers": lambda: torch.ones(2, 2),
-    "neither picture nor noise": lambda: torch.zeros(1, 1),
+    "neither picture nor noise": lambda: torch.zeros(2, 1),
 }
 
 

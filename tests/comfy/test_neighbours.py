@@ -14,7 +14,7 @@ import torch
 import toys
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.errors import ConfigError, StepCacheError, UnsupportedModelError
-from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, TGate
+from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, StepCache, TGate
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.sites import SiteKind
 from torch import nn
@@ -23,6 +23,7 @@ WHOLE = cases.WHOLE_RUN
 LAYERS = PAB(2, 2, 2, WHOLE)
 BRANCH = FasterCache(1, 1, 1, guidance_interval=2, guidance_window=WHOLE)
 GATE = TGate(3, 0, 1, 1)
+WHOLE_CALLS = StepCache(2.0)
 IDLE = PAB(1, 1, 1, WHOLE)
 
 
@@ -143,7 +144,8 @@ def _sample(model: Any, name: str) -> torch.Tensor:
 @pytest.mark.parametrize("is_behind", [False, True], ids=["in front", "behind"])
 def test_where_both_cannot_be_right_the_other_node_is_named(node: str, is_behind: bool) -> None:
     name, patch = NODES[node]
-    for method in (BRANCH,) if node in GUIDES else (BRANCH, LAYERS, GATE):
+    methods = (BRANCH, WHOLE_CALLS) if node in GUIDES else (BRANCH, LAYERS, GATE, WHOLE_CALLS)
+    for method in methods:
         model = toys.load(name)
         model = attach(patch(model), method) if is_behind else patch(attach(model, method))
         with pytest.raises(ConfigError) as refusal:
@@ -160,7 +162,8 @@ def test_what_reuses_nothing_stands_beside_all_of_them(node: str) -> None:
     if node == "EasyCache":
         pytest.skip("only its mark is here; with its node: contract/test_together.py")
     plain = _sample(patch(toys.load(name)), name)
-    assert torch.equal(_sample(attach(patch(toys.load(name)), IDLE), name), plain)
+    for idle in (IDLE, StepCache(1.0)):
+        assert torch.equal(_sample(attach(patch(toys.load(name)), idle), name), plain)
 
 
 @pytest.mark.parametrize("node", [node for node in GUIDES if node != "EasyCache"])

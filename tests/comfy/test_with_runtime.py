@@ -16,6 +16,7 @@ import runtime_weights
 import torch
 import toys
 from runtime import Setup, sample
+from stepcache.cache_core.decisions import NOT_STORED
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.patching.remarks import OTHER_NETWORK
@@ -74,7 +75,10 @@ def test_the_laws_hold_beside(setup: Setup, name: str, method: str) -> None:
         pictures.append(setup.picture(patched, name))
         report = last_report(patched)
         assert report.total_reused > 0
-        assert {reason for _, reason in report.forced} <= setup.forced
+        forced = {reason for _, reason in report.forced}
+        # What was said with a ControlNet is no answer without it.
+        is_switched = method == "StepCache" and setup.name == "ControlNet of the first half"
+        assert forced == {NOT_STORED} if is_switched else forced <= setup.forced
         for kind, plan in report.plans.items():
             done = report.strip_of(kind)
             assert done == plan or report.forced or set(done) == {"."}

@@ -10,7 +10,7 @@ import pytest
 import torch
 import toys
 from stepcache.cache_core.errors import ConfigError, RuleConflictError
-from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, TGate
+from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, StepCache, TGate
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.sites import SiteKind
@@ -111,6 +111,18 @@ def test_easycache_beside_a_rebuilt_branch_is_refused_in_words() -> None:
     patched = attach(easycache(toys.load("wan")), FasterCache())
     with pytest.raises(ConfigError, match=r"^Apply FasterCache: .*EasyCache.*interval to 1"):
         toys.sample(patched, "wan", steps=12)
+
+
+@pytest.mark.parametrize(
+    ("cache", "name"), [(easycache, "EasyCache"), (lazycache, "LazyCache")], ids=["Easy", "Lazy"]
+)
+def test_two_that_leave_out_evaluations_are_refused(cache: Any, name: str) -> None:
+    for patched in (
+        cache(attach(toys.load("wan"), StepCache(2.0))),
+        attach(cache(toys.load("wan")), StepCache(2.0)),
+    ):
+        with pytest.raises(ConfigError, match=rf"^Step Cache: .*also carries {name}, .*one of the"):
+            toys.sample(patched, "wan", steps=12)
 
 
 def test_lazycache_beside_a_rebuilt_branch_works() -> None:
