@@ -15,10 +15,11 @@ import torch
 import toys
 from clocks import counted_time
 from comfy.model_management import InterruptProcessingException
+from foreign import of_no_family
 from stepcache import speed
 from stepcache.cache_core.calibration import Study
 from stepcache.cache_core.errors import StepCacheError
-from stepcache.cache_core.methods import PAB, Calibrate
+from stepcache.cache_core.methods import PAB, Calibrate, StepCache
 from stepcache.cache_core.patching import attach, attached, last_report
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.nodes.auditing import advice, caches, settings
@@ -135,6 +136,19 @@ def test_a_run_that_reuses_is_told_and_its_own_method_is_not_advised() -> None:
         if each["node"] in caches_by_name():
             assert each["caution"].startswith("In place of what reuses now.")
     assert len(attached(model)) == 1, "the model that came in is not changed"
+
+
+def test_whole_evaluations_are_audited_on_a_network_of_no_known_family_too() -> None:
+    steps = 8
+    for model in (toys.load("sd15"), of_no_family()):
+        model = attach(model, StepCache(2.0))
+        expected = toys.sample(model, "sd15", steps=steps)
+        latent, text, data, _ = audit(model, "sd15", steps=steps, measure_cache=True)
+        assert torch.equal(latent["samples"], expected)
+        found = json.loads(data)
+        assert found["attached"] == [StepCache(2.0).describe()]
+        assert found["reuse"] is not None and StepCache.name in text
+    assert observe.stored_bytes() == 0
 
 
 def test_the_next_audit_says_what_following_gained(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import torch
 import toys
 from comfy.ldm.depth_anything_3.model import DepthAnything3Net
 from comfy.patcher_extension import WrappersMP
+from foreign import of_no_family
 from stepcache.cache_core.decisions import NOT_LATER, NOT_STORED, OWN_STEPS
 from stepcache.cache_core.errors import StepCacheError, UnsupportedModelError
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, StepCache, TGate
@@ -224,30 +225,8 @@ def test_half_a_run_is_forecast_as_a_whole_one(name: str, denoise: float) -> Non
 # Models.
 
 
-class PublishedNextMonth(nn.Module):
-    """A network of no known family, without any block."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.dtype = torch.float32
-        self.mix = nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(
-        self, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor, **rest: Any
-    ) -> torch.Tensor:
-        return self.mix(x) + context.mean() + 1e-3 * timestep[:, None, None, None]
-
-
-def _of_next_month() -> Any:
-    model = toys.TOYS["sd15"].make()
-    network = PublishedNextMonth(4)
-    toys.fill(network)
-    model.model.diffusion_model = network.requires_grad_(False)
-    return model
-
-
 def test_a_network_of_no_known_family_is_forecast_too() -> None:
-    model = _of_next_month()
+    model = of_no_family()
     plain = toys.sample(model, "sd15", steps=STEPS)
     marks = observe.fingerprint(model)
     assert torch.equal(toys.sample(attach(model, StepCache(1.0)), "sd15", steps=STEPS), plain)
@@ -267,7 +246,7 @@ def test_a_network_of_no_known_family_is_forecast_too() -> None:
 
 @pytest.mark.parametrize("method", [PAB(), DeepCache(), FasterCache(), TGate()])
 def test_what_needs_layers_is_refused_there_and_named_the_node_that_works(method: Any) -> None:
-    for model in (_of_next_month(), attach(_of_next_month(), TWICE)):
+    for model in (of_no_family(), attach(of_no_family(), TWICE)):
         with pytest.raises(UnsupportedModelError, match="Step Cache works on every model"):
             attach(model, method)
 
