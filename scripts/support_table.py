@@ -24,14 +24,17 @@ from stepcache.cache_core.methods import (  # noqa: E402
     DeepCache,
     FasterCache,
     Method,
+    StepCache,
     TGate,
 )
 from stepcache.cache_core.methods.presets import fora  # noqa: E402
 from stepcache.cache_core.patching.families import FAMILIES, Family  # noqa: E402
 from stepcache.cache_core.patching.fitness import check  # noqa: E402
 from stepcache.cache_core.sites import SiteKind  # noqa: E402
+from stepcache.nodes.picture.parts import in_words  # noqa: E402
 
 METHODS: dict[str, Method] = {
+    "Step Cache": StepCache(),
     "DeepCache": DeepCache(),
     "PAB": PAB(),
     "FasterCache": FasterCache(),
@@ -48,16 +51,22 @@ def refusal_of(method: Method, family: Family) -> str | None:
     """Why a method does not work on a family, in the words of its error, or None."""
     network = family.model_classes[0].rpartition(".")[2]
     try:
-        check(method, family, network, dict.fromkeys(family.kinds, MANY))
+        check(method, family, network, dict.fromkeys(kinds_in(family), MANY))
     except UnsupportedModelError as error:
         return str(error)
     return None
 
 
+def kinds_in(family: Family) -> frozenset[SiteKind]:
+    """The kinds of sites of a family; whatever is sampled is evaluated."""
+    is_sampled = SiteKind.EVALUATION not in (family.lacks or {})
+    return family.kinds | {SiteKind.EVALUATION} if is_sampled else family.kinds
+
+
 def kinds_of(method: Method, family: Family) -> str:
     """The kinds of sites that a method acts on."""
-    kinds = {rule.where.kind for rule in method.rules()} & family.kinds
-    return ", ".join(kind.value.replace("_", " ") for kind in SiteKind if kind in kinds)
+    kinds = {rule.where.kind for rule in method.rules()} & kinds_in(family)
+    return ", ".join(in_words(kind) for kind in SiteKind if kind in kinds)
 
 
 def short_table() -> str:
@@ -82,7 +91,8 @@ def long_page() -> str:
         "Written by `scripts/support_table.py` from families and methods themselves; a test",
         "compares. Every cell is tried on tiny models of ComfyUI's own classes (`tests/contract`).",
         "A model of a family that is not listed is taken apart by its structure, and refused on",
-        "the first step unless answering for its layers leaves the result bit-identical.",
+        "the first step unless answering for its layers leaves the result bit-identical. Step Cache",
+        "asks for whole steps, not for layers: it works on those too, as they are.",
     ]
     for family in sorted(FAMILIES, key=lambda family: family.name.lower()):
         models = [] if family.models == family.name else [f"{family.models}.", ""]

@@ -63,6 +63,7 @@ LOOKS: dict[str, tuple[float, Colour]] = {
     "C": (1.0, (59, 130, 208)),
     "P": (0.5, (138, 111, 192)),
     "R": (0.25, (176, 125, 10)),
+    ".": (0.05, (128, 134, 143)),
 }
 """Height and colour of a step's bar: as on the nodes."""
 LARGE, MIDDLE, SMALL = 46, 28, 24
@@ -81,7 +82,7 @@ class Card:
     Args:
         title: of the model.
         methods: names of the workflow's nodes.
-        strips: letters C, P and R by kind of layer.
+        strips: letters by kind of layer, as on the nodes.
     """
 
     title: str

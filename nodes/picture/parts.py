@@ -21,6 +21,8 @@ LITTLE = 1.3
 MOST_CHANGE = 1e6
 """Greater ones are only ever the work of a broken file."""
 STEPS = (1, 2, 2.5, 5, 10)
+NAMES = {SiteKind.EVALUATION: "whole steps"}
+"""Kinds that are called otherwise than in files."""
 
 Item = TypeVar("Item")
 Point = tuple[float, float]
@@ -81,7 +83,7 @@ class Part:
 
 def in_words(kind: SiteKind, index: int | None = None) -> str:
     """A kind of site, or one site of it, in words."""
-    words = str(kind).replace("_", " ")
+    words = NAMES.get(kind) or str(kind).replace("_", " ")
     return words if index is None else f"{words} {index}"
 
 

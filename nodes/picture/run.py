@@ -66,7 +66,7 @@ def draw_run(report: Report) -> Image.Image:
     canvas.text((MARGIN, 22), "What the run did", TITLE_SIZE, bold=True)
     for number, words in enumerate(header):
         canvas.text((MARGIN, 64 + LINE * number), words, TEXT_SIZE)
-    _draw_legend(canvas, strips_top - 22)
+    _draw_legend(canvas, strips_top - 22, "".join(report.plans.values()))
     cell = min((room - NAMES - SHARES) / max(report.steps, 1), WIDEST)
     columns = Columns(MARGIN + NAMES, cell, report.steps)
     _draw_strips(canvas, report, columns, strips_top)
@@ -110,7 +110,8 @@ def _draw_strips(canvas: Canvas, report: Report, columns: Columns, top: float) -
         for step, letter in enumerate(strip):
             x = columns.left + columns.cell * step
             gap = 1.0 if columns.cell >= 4 else 0.0
-            _draw_cell(canvas, (x, y, x + columns.cell - gap, y + ROW), letter)
+            if letter != "." or plan[step] == ".":
+                _draw_cell(canvas, (x, y, x + columns.cell - gap, y + ROW), letter)
             if letter not in (".", plan[step]):
                 canvas.box((x, y - 4, x + columns.cell - gap, y - 1), OTHERWISE)
         computed, reused = report.counts_of(kind)
@@ -125,17 +126,22 @@ def _draw_strips(canvas: Canvas, report: Report, columns: Columns, top: float) -
 
 
 def _draw_cell(canvas: Canvas, box: Box, letter: str) -> None:
-    """Dark what is computed, hatched what is reused, both where some of each."""
+    """Dark what is computed, hatched what is reused, both where some of each; a line where nothing
+    is asked, because the whole step is reused."""
     left, top, right, bottom = box
+    if letter == ".":
+        middle = (top + bottom) / 2
+        canvas.box((left, middle - 1, right, middle + 1), HATCH)
     if letter in "RP":
         canvas.hatch(box, REUSED, HATCH)
     if letter in "CP":
         canvas.box((left, top if letter == "C" else (top + bottom) / 2, right, bottom), COMPUTED)
 
 
-def _draw_legend(canvas: Canvas, y: float) -> None:
+def _draw_legend(canvas: Canvas, y: float, planned: str) -> None:
     right = WIDTH - MARGIN
-    for words, letter in (("reused", "R"), ("partly", "P"), ("computed", "C")):
+    samples = (("reused", "R"), ("partly", "P"), ("computed", "C"))
+    for words, letter in ((("not asked", "."), *samples) if "." in planned else samples):
         x = right - canvas.letters.width_of(words, SIZE)
         canvas.text((x, y), words, SIZE, INK, "lm")
         _draw_cell(canvas, (x - 30, y - 9, x - 8, y + 9), letter)

@@ -14,6 +14,7 @@ const LOOK_AGAIN_MS = 300;
 const ASK_AGAIN_MS = 3000;
 const MARGINS = 20;
 const NODES = new Set([
+  "StepCacheForecast",
   "StepCacheApplyPAB",
   "StepCacheApplyFasterCache",
   "StepCacheDeepCacheUNet",
@@ -148,10 +149,7 @@ function linesOfPlan(plan, run, known) {
   if (!plan) return [];
   if (plan.refused) return [`no preview: ${plan.refused}`];
   if (plan.error) return [plan.error];
-  const all = Object.values(plan.strips).join("");
-  if (!all) return ["nothing to reuse"];
-  const share = (100 * (all.match(/[RP]/g)?.length ?? 0)) / all.length;
-  const lines = [share ? `reuses ${share.toFixed(0)} % of these layers` : "reuses nothing"];
+  const lines = [reuseOf(plan.strips)];
   if (plan.prediction) {
     const { speedup, error } = plan.prediction;
     lines[0] += `; predicted ${speedup.toFixed(2)}× faster, ${(100 * error).toFixed(1)} % error`;
@@ -160,6 +158,19 @@ function linesOfPlan(plan, run, known) {
   if (expected) lines.push(`expected by the last run: ${expected}`);
   if (!known && run.words) lines.push("noise schedule assumed even until the first run");
   return lines;
+}
+
+function reuseOf({ evaluation, ...layers }) {
+  const whole = evaluation && `${count(evaluation, /C/g)} of ${evaluation.length} steps run the model`;
+  const all = Object.values(layers).join("");
+  if (!all) return whole ?? "nothing to reuse";
+  const share = (100 * count(all, /[RP]/g)) / all.length;
+  const lines = [whole, share ? `reuses ${share.toFixed(0)} % of these layers` : "reuses nothing"];
+  return lines.filter(Boolean).join("; ");
+}
+
+function count(letters, which) {
+  return letters.match(which)?.length ?? 0;
 }
 
 /** What the seconds and bytes of the last run tell about this setting. */

@@ -12,6 +12,7 @@ const WORDS = {
   block: "whole blocks",
   deep_branch: "deep branch",
   guidance: "guidance",
+  evaluation: "whole steps",
 };
 // A quarter of the text's colour makes them keep 3:1 in dark and in light themes: no colour does alone.
 const themed = (colour) => `color-mix(in srgb, ${colour} 75%, currentColor)`;
@@ -20,6 +21,13 @@ const LOOKS = {
   C: { top: 1, height: ROW - 2, fill: themed("#3b82d0"), word: "computed" },
   P: { top: ROW / 2 - 1, height: ROW / 2, fill: themed("#8a6fc0"), word: "partly reused" },
   R: { top: ROW - 4, height: 3, fill: themed("#b07d0a"), word: "reused" },
+  ".": { top: ROW / 2 - 0.5, height: 1, fill: themed("#80868f"), word: "not asked" },
+};
+const LEGEND = {
+  C: "tall: computed",
+  P: "half: partly reused",
+  R: "low: reused",
+  ".": "line in the middle: not asked, the whole step is reused",
 };
 const CHANGED = themed("#e5484d");
 
@@ -59,7 +67,8 @@ export function makeView(height) {
     element,
     /**
      * @param {{above: string, strips: Object<string, string>, plans: Object<string, string>,
-     *   lines: string[]}} state letters C, P, R by kind, "." for what has not happened yet.
+     *   lines: string[]}} state letters C, P, R by kind; in plans "." for a step in which nothing is asked, in
+     *   strips for one that has not happened, or in which nothing was asked.
      */
     show(state) {
       above.textContent = state.above;
@@ -68,23 +77,36 @@ export function makeView(height) {
       const wanted = JSON.stringify([state.strips, state.plans]);
       if (wanted !== drawn) {
         drawn = wanted;
-        rows.replaceChildren(...Object.keys(state.plans).map((kind) => row(kind, state)));
+        const begun = begunOf(state.strips);
+        rows.replaceChildren(...Object.keys(state.plans).map((kind) => row(kind, state, begun)));
         rows.setAttribute("aria-label", inWords(state.strips, state.plans));
+        rows.title = legendOf(Object.values(state.plans));
       }
     },
   };
 }
 
-function row(kind, { strips, plans }) {
+/** How many steps have begun, whichever of the rows was asked in them. */
+function begunOf(strips) {
+  return Math.max(0, ...Object.values(strips).map((strip) => strip.replace(/\.+$/, "").length));
+}
+
+/** What the looks of these plans mean. */
+function legendOf(plans) {
+  const letters = new Set(plans.join(""));
+  return Object.keys(LEGEND).filter((letter) => letters.has(letter)).map((letter) => LEGEND[letter]).join("; ");
+}
+
+function row(kind, { strips, plans }, begun) {
   const line = make("div", { display: "flex", alignItems: "center", height: `${ROW + 2}px` });
   const label = make("span", { flex: "0 0 104px", fontSize: "10px", whiteSpace: "nowrap" });
   label.textContent = wordOf(kind);
-  line.append(label, bars(strips[kind] ?? plans[kind], plans[kind]));
+  line.append(label, bars(strips[kind] ?? plans[kind], plans[kind], begun));
   return line;
 }
 
 /** One path per look, so that a hundred steps cost no more than ten. */
-function bars(strip, plan) {
+function bars(strip, plan, begun) {
   const steps = plan.length;
   const svg = vector("svg", {
     viewBox: `0 0 ${steps} ${ROW}`,
@@ -100,7 +122,9 @@ function bars(strip, plan) {
     const letter = done === "." ? plan[step] : done;
     if (!LOOKS[letter]) continue;
     if (done !== "." && done !== plan[step]) changed.push(step);
-    const key = `${letter} ${isLive && done === "." ? "planned" : "done"}`;
+    // A step in which nothing was to be asked leaves no trace in this row.
+    const isToCome = done === "." && !(letter === "." && step < begun);
+    const key = `${letter} ${isLive && isToCome ? "planned" : "done"}`;
     const { top, height } = LOOKS[letter];
     // What is still to come is narrow: paler colours would not stand out.
     const width = key.endsWith("planned") ? 0.4 : 0.84;
