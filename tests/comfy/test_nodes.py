@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,14 @@ from stepcache.nodes.apply_pab import ApplyPAB
 from stepcache.nodes.deepcache_unet import DeepCacheUNet
 from stepcache.nodes.extension import NODES
 from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
+from stepcache.nodes.step_cache import StepCacheForecast
 from stepcache.nodes.step_cache_report import StepCacheReport
 from stepcache.nodes.tgate_gate import TGateGate
 
 PROMISED = {
+    "StepCacheForecast": {
+        "model": None, "speed": 2.0, "start_percent": 0.0, "end_percent": 1.0, "carried": "auto",
+    },
     "StepCacheDeepCacheUNet": {
         "model": None, "interval": 3, "branch": 0, "schedule": "uniform", "center": 15,
         "power": 1.4, "start_percent": 0.0, "end_percent": 1.0, "preset": "custom",
@@ -108,6 +113,15 @@ def test_window_tooltips_show_the_timestep_equivalent() -> None:
 @pytest.mark.parametrize(
     ("node", "inputs", "words"),
     [
+        (StepCacheForecast, {"speed": 0.5}, r"Step Cache: speed is 0.5; expected 1 … 5"),
+        (StepCacheForecast, {"speed": 5.1}, r"Step Cache: speed is 5.1; expected 1 … 5"),
+        (StepCacheForecast, {"speed": float("nan")}, "Step Cache: speed is nan; expected 1 … 5"),
+        (StepCacheForecast, {"carried": "all"}, "Step Cache: carried is 'all'; expected one of"),
+        (
+            StepCacheForecast,
+            {"start_percent": 0.6, "end_percent": 0.6},
+            "Step Cache: start_percent 0.6 is not before end_percent 0.6",
+        ),
         (DeepCacheUNet, {"interval": 0}, "DeepCache UNet: interval is 0; expected 1 or more"),
         (DeepCacheUNet, {"branch": -1}, "DeepCache UNet: branch is -1; expected 0 or more"),
         (
@@ -179,7 +193,7 @@ def test_deepcache_on_a_transformer_names_model_and_remedy() -> None:
         _run(DeepCacheUNet, model=toys.load("wan"))
 
 
-METHODS = (DeepCacheUNet, ApplyPAB, ApplyFasterCache, TGateGate, SmoothCacheSchedule)
+METHODS = (StepCacheForecast, DeepCacheUNet, ApplyPAB, ApplyFasterCache, TGateGate, SmoothCacheSchedule)
 
 
 @pytest.mark.parametrize("node", METHODS, ids=lambda node: node.__name__)
@@ -188,6 +202,25 @@ def test_defaults_act(node: Any) -> None:
     latent = {"samples": toys.sample(patched, "sd15", steps=20)}
     data = json.loads(_run(StepCacheReport, model=patched, latent=latent).result[2])
     assert data["reused"] > 0
+
+
+def test_step_cache_says_what_to_expect_before_the_run() -> None:
+    text = _run(StepCacheForecast, model=toys.load("wan"), speed=2.5).result[1]
+    first, *lines, legend = text.splitlines()
+    assert first.startswith("Step Cache (speed 2.5, ")
+    assert legend == "C computed   R forecast"
+    for line in lines:
+        steps, computed, strip = re.fullmatch(
+            r" *(\d+) steps: +(\d+) run the model  ([CR]+)", line
+        ).groups()
+        assert len(strip) == int(steps)
+        assert strip.count("C") == int(computed) == max(round(int(steps) / 2.5), 3)
+
+
+@pytest.mark.parametrize("wanted", ["teacache", "easycache", "speed", "faster", "accelerate"])
+def test_step_cache_is_found_by_what_people_look_for(wanted: str) -> None:
+    """In the host's answer, which the front end searches."""
+    assert wanted in StepCacheForecast.GET_NODE_INFO_V1()["search_aliases"]
 
 
 def test_the_report_node_shows_and_hands_on() -> None:

@@ -17,11 +17,12 @@ from stepcache.nodes.question import BadRequest
 from work import Calls
 
 NODES = with_strips()
-PAB, FASTER, DEEP, TGATE, SMOOTH, ADVISOR = (
-    "StepCacheApplyPAB", "StepCacheApplyFasterCache", "StepCacheDeepCacheUNet", "StepCacheTGate",
-    "StepCacheSmoothCache", "StepCacheAdvisor",
+STEP, PAB, FASTER, DEEP, TGATE, SMOOTH, ADVISOR = (
+    "StepCacheForecast", "StepCacheApplyPAB", "StepCacheApplyFasterCache",
+    "StepCacheDeepCacheUNet", "StepCacheTGate", "StepCacheSmoothCache", "StepCacheAdvisor",
 )  # fmt: skip
 SETTINGS: dict[str, dict[str, Any]] = {
+    STEP: {"speed": 2.5, "end_percent": 0.9},
     PAB: {"self_attention": 3, "cross_attention": 4, "feed_forward_count": 2},
     FASTER: {"attention_start_percent": 0.1, "guidance_start_percent": 0.2, "self_attention": 3},
     DEEP: {"interval": 4, "branch": 1},
@@ -55,6 +56,7 @@ def test_what_was_said_is_what_the_run_does(node: str, model: str, scheduler: st
 
 
 RUNS = {
+    STEP: ({"speed": 1.5}, {"speed": 3.0}),
     PAB: ({"self_attention": 2}, {"self_attention": 4}),
     FASTER: ({"self_attention": 2}, {"self_attention": 3, "guidance_interval": 2}),
     DEEP: ({"interval": 2}, {"interval": 4}),
@@ -66,7 +68,7 @@ RUNS = {
 }
 
 
-FOR_DIT = (PAB, FASTER, TGATE, SMOOTH)
+FOR_DIT = (STEP, PAB, FASTER, TGATE, SMOOTH)
 WHOLE_BLOCKS = ({"block": 2}, {"block": 4})
 
 
@@ -119,6 +121,26 @@ def test_every_node_answers_for_its_defaults(node: str) -> None:
     assert said["strips"]
     assert all(len(strip) == 20 for strip in said["strips"].values())
     assert said["description"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "speed", "computed"),
+    [(20, 2.0, 10), (20, 3.0, 7), (30, 2.5, 12), (8, 5.0, 3), (4, 5.0, 3), (3, 2.0, 3)],
+)
+def test_step_cache_shows_which_steps_run(steps: int, speed: float, computed: int) -> None:
+    strips = ask(STEP, steps, inputs={"speed": speed})["strips"]
+    assert list(strips) == ["evaluation"]
+    strip = strips["evaluation"]
+    assert (len(strip), strip.count("C")) == (steps, computed)
+    assert set(strip) <= {"C", "R"}
+    assert strip.startswith("CC") and strip.endswith("C")
+
+
+def test_step_cache_shows_the_same_on_every_model() -> None:
+    alone = ask(STEP, 20)["strips"]
+    assert ask(STEP, 20, layers={"self_attention": 4, "feed_forward": 4})["strips"] == alone
+    assert ask(STEP, 20, layers={})["strips"] == alone
+    assert ask(STEP, 20, one_branch=True)["strips"] == alone
 
 
 def test_a_calibrated_schedule_says_what_to_expect() -> None:

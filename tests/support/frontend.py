@@ -31,6 +31,7 @@ ALL_SHOWN = """(strip) => [...document.querySelectorAll(strip)]
         planned: strip.querySelectorAll("[data-when=planned]").length,
     }))"""
 METHODS = {
+    "dit_stepcache": "StepCacheForecast",
     "dit_pab": "StepCacheApplyPAB",
     "dit_fastercache": "StepCacheApplyFasterCache",
     "unet_deepcache": "StepCacheDeepCacheUNet",

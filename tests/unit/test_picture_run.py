@@ -10,7 +10,7 @@ from stepcache.cache_core.sites import SiteKind
 from stepcache.nodes.picture import draw_compare, draw_run, draw_words
 from stepcache.nodes.picture.compare import heat
 from stepcache.nodes.picture.run import OTHERWISE
-from stepcache.nodes.picture.strip import COMPUTED
+from stepcache.nodes.picture.strip import COMPUTED, HATCH, ROW
 
 SELF = SiteKind.SELF_ATTENTION.value
 
@@ -54,6 +54,32 @@ def test_cells_are_dark_where_steps_computed_and_marked_where_they_should_not_ha
     assert set(cells) == {0, 2, 3, 4, 6}, "1, 5 and 7 were reused"
     marked = np.flatnonzero((pixels == OTHERWISE).all(-1)[:200, 204:].any(0)) // 48
     assert set(marked.tolist()) == {3}
+
+
+def test_steps_in_which_nothing_is_asked_are_a_line_and_no_fault(written: Words) -> None:
+    plans = {"evaluation": "CCRC", SELF: "CR.C"}
+    report = Report(["Step Cache", "Apply PAB"], "Wan", "euler", plans, None, {}, [])
+    for kind, plan in plans.items():
+        for step, letter in enumerate(plan):
+            report.start_evaluation(step)
+            if letter != ".":
+                report.count(kind, step, reused=letter == "R", streams=2)
+    report.finish("finished", 0)
+    pixels = np.asarray(draw_run(report))
+    assert {"whole steps", "not asked", "reused", "computed"} <= set(written.words)
+    assert not (pixels == OTHERWISE).all(-1).any()
+    # Both rows compute in their first cell, and the third one of the second row is not asked.
+    first_cells = np.flatnonzero((pixels[:, 220] == COMPUTED).all(-1))
+    second = first_cells[-ROW:]
+    cell = pixels[second[0] : second[-1] + 1, 302:346]
+    is_line = (cell == HATCH).all(-1).all(-1)
+    assert 1 <= is_line.sum() <= 3
+    assert (cell[~is_line] == 255).all()
+
+
+def test_a_legend_tells_only_of_what_is_there(written: Words) -> None:
+    draw_run(report_of(8))
+    assert "not asked" not in written.words
 
 
 def test_it_says_what_the_report_says(written: Words) -> None:

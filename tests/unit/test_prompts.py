@@ -60,6 +60,14 @@ OBJECT_INFO = {
         end_percent=["FLOAT", {}],
         preset=COMBO,
     ),
+    "StepCacheForecast": node(
+        **links("model"),
+        speed=["FLOAT", {}],
+        start_percent=["FLOAT", {}],
+        end_percent=["FLOAT", {}],
+        carried=COMBO,
+        outputs=2,
+    ),
     "StepCacheApplyPAB": node(
         **links("model"),
         self_attention=["INT", {}],
@@ -194,6 +202,7 @@ def test_a_node_that_the_server_lacks_is_named() -> None:
     with pytest.raises(PromptError, match="no node StepCacheApplyPAB"):
         to_prompt(load("dit_pab"), fewer)
     groups = find_groups(parse(["--only", "dit"]))
+    assert {"dit_stepcache", "dit_clip_stepcache"} <= {n for g in groups for n in g.files}
     assert missing_nodes(groups, fewer) == ["StepCacheApplyPAB"]
     assert missing_nodes(groups, OBJECT_INFO) == []
 

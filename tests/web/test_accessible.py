@@ -27,7 +27,7 @@ def themed(ui: FrontEnd) -> Iterator[FrontEnd]:
             new CustomEvent("stepcache.run", { detail }))""",
         {
             "node": ui.number_of(PAB), "type": PAB, "outcome": "running", "evaluations": 4,
-            "plans": {"self_attention": "CRCRP"}, "strips": {"self_attention": "CCCRP"},
+            "plans": {"self_attention": "CRCRP."}, "strips": {"self_attention": "CCCRP."},
         },
     )  # fmt: skip
     yield ui
@@ -40,7 +40,7 @@ def test_text_and_bars_stand_out_in_every_theme(themed: FrontEnd, palette: str) 
     themed.wait_for(lambda: _palette(themed) == palette)
     colours = _colours(themed)
     assert len(colours["texts"]) == 3, "above, below, and the label of the row"
-    assert {bar["what"] for bar in colours["bars"]} == {"C", "P", "R", "changed"}
+    assert {bar["what"] for bar in colours["bars"]} == {"C", "P", "R", ".", "changed"}
     for text in colours["texts"]:
         assert contrast(text["colour"], text["behind"]) >= TEXT_CONTRAST, text
     for bar in colours["bars"]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from frontend import METHODS, ROOT, FrontEnd, read_workflow
+from frontend import METHODS, ROOT, STRIP, FrontEnd, read_workflow
 from rest import frames, looks, questions, settle
 
 WITHOUT_EFFECT_HERE = {
+    "StepCacheForecast": {"carried"},
     # What it does needs another preset, schedule, range or model beside it.
     "StepCacheApplyPAB": {
         "feed_forward_start", "feed_forward_blocks", "preset", "temporal_attention",
@@ -126,6 +127,46 @@ def test_a_run_fills_the_strip_live_and_leaves_what_it_saved(ui: FrontEnd) -> No
     ui.set("StepCacheApplyPAB", "self_attention", 5)
     ui.wait_for(lambda: "% of these layers" in ui.strip()["below"])
     assert "assumed" not in ui.strip()["below"], "the run has shown the noise schedule"
+
+
+def test_step_cache_shows_which_steps_run_the_model(ui: FrontEnd) -> None:
+    ui.show("dit_stepcache")
+    strip = ui.strip()
+    assert strip["words"] == "whole steps: 15 computed, 15 reused"
+    assert "15 of 30 steps run the model" in strip["below"]
+    ui.queue()
+    ui.wait_for(lambda: "MiB" in ui.strip()["below"])
+    done = ui.strip()
+    assert (done["words"], done["planned"]) == (strip["words"], 0), "it did what it said"
+    ui.set("StepCacheForecast", "speed", 1.0)
+    ui.wait_for(lambda: "30 of 30 steps run the model" in ui.strip()["below"])
+
+
+def test_steps_in_which_nothing_is_asked_are_neither_reused_nor_to_come(ui: FrontEnd) -> None:
+    """Of a method beside Step Cache, half way and after the run."""
+    ui.show("dit_pab")
+    plans = {"evaluation": "CCRCRC", "self_attention": "CC.R.C"}
+    met = []
+    for evaluation, attention in (("CCRC..", "CC.R.."), ("CCRCRC", "CC.R.C")):
+        strips = {"evaluation": evaluation, "self_attention": attention}
+        ui.page.evaluate(
+            """(detail) => window.app.api.dispatchEvent(
+                new CustomEvent("stepcache.run", { detail }))""",
+            {
+                "node": ui.number_of("StepCacheApplyPAB"), "type": "StepCacheApplyPAB",
+                "outcome": "running", "evaluations": 4, "plans": plans, "strips": strips,
+            },
+        )  # fmt: skip
+        met.append(ui.strip())
+    half, whole = met
+    words = "self-attention: 3 computed, 1 reused, 2 not asked"
+    assert half["words"] == whole["words"] == words
+    assert half["planned"] == 2, "the line and the bar that are to come"
+    assert whole["planned"] == 0
+    shown = ui.page.locator(f"{STRIP} [role=img]").get_attribute("title")
+    assert shown == (
+        "tall: computed; low: reused; line in the middle: not asked, the whole step is reused"
+    )
 
 
 def test_a_saved_workflow_carries_nothing_of_the_strip(ui: FrontEnd) -> None:
