@@ -22,7 +22,7 @@ STEP, PAB, FASTER, DEEP, TGATE, SMOOTH, ADVISOR = (
     "StepCacheDeepCacheUNet", "StepCacheTGate", "StepCacheSmoothCache", "StepCacheAdvisor",
 )  # fmt: skip
 SETTINGS: dict[str, dict[str, Any]] = {
-    STEP: {"speed": 2.5, "end_percent": 0.9},
+    STEP: {"speed": 2.5},
     PAB: {"self_attention": 3, "cross_attention": 4, "feed_forward_count": 2},
     FASTER: {"attention_start_percent": 0.1, "guidance_start_percent": 0.2, "self_attention": 3},
     DEEP: {"interval": 4, "branch": 1},
