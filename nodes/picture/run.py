@@ -141,7 +141,7 @@ def _draw_cell(canvas: Canvas, box: Box, letter: str) -> None:
 def _draw_legend(canvas: Canvas, y: float, planned: str) -> None:
     right = WIDTH - MARGIN
     samples = (("reused", "R"), ("partly", "P"), ("computed", "C"))
-    for words, letter in ((("not asked", "."), *samples) if "." in planned else samples):
+    for words, letter in (("not asked", "."), *samples) if "." in planned else samples:
         x = right - canvas.letters.width_of(words, SIZE)
         canvas.text((x, y), words, SIZE, INK, "lm")
         _draw_cell(canvas, (x - 30, y - 9, x - 8, y + 9), letter)

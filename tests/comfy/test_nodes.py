@@ -193,7 +193,14 @@ def test_deepcache_on_a_transformer_names_model_and_remedy() -> None:
         _run(DeepCacheUNet, model=toys.load("wan"))
 
 
-METHODS = (StepCacheForecast, DeepCacheUNet, ApplyPAB, ApplyFasterCache, TGateGate, SmoothCacheSchedule)
+METHODS = (
+    StepCacheForecast,
+    DeepCacheUNet,
+    ApplyPAB,
+    ApplyFasterCache,
+    TGateGate,
+    SmoothCacheSchedule,
+)
 
 
 @pytest.mark.parametrize("node", METHODS, ids=lambda node: node.__name__)
