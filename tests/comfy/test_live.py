@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import toys
-from stepcache.cache_core.methods import PAB, TGate
+from stepcache.cache_core.methods import PAB, StepCache, TGate
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.nodes.apply_pab import ApplyPAB
@@ -51,6 +51,18 @@ def test_every_step_is_told_once_as_it_was_decided(sampler: str) -> None:
             assert set(strip[step:]) == {"."}, "what has not happened is not told"
     assert [state["outcome"] for state in told.states] == ["running"] * (STEPS + 1) + ["finished"]
     assert told.states[-1]["report"] == json.loads(json.dumps(final))
+
+
+@pytest.mark.parametrize("sampler", ["euler", "euler_ancestral", "lcm"])
+def test_the_end_of_a_run_with_forecasts_is_told(sampler: str) -> None:
+    """Also where another rule has taken over under way, because the sampler adds noise."""
+    told = Listening()
+    toys.sample(attach(toys.load("wan"), StepCache(2.0), told), "wan", steps=12, sampler=sampler)
+    last = told.states[-1]
+    assert last["outcome"] == "finished"
+    assert last["strips"] == last["plans"], "it did what it said"
+    assert last["report"]["observed"] is not None
+    assert bool(last["report"]["notes"]) == (sampler != "euler")
 
 
 def test_the_report_has_what_a_preview_needs() -> None:
