@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args
 
 from ..approximators import Forecast
@@ -10,7 +11,7 @@ from ..clock import Timeline
 from ..errors import ConfigError
 from ..plan import Plan
 from ..rules import Rule
-from ..s_curve import SCurve
+from ..s_curve import LEAST, SCurve, count_for
 from ..schedules import PercentRange
 from ..sites import SiteKind, SiteSelector
 from .method import Method
@@ -42,6 +43,7 @@ class StepCache(Method):
         end_percent: progress after which every step computes, 0 … 1.
         carried: "noise" or "denoised", as for `Forecast`; "auto" is the first where the sampler
             follows the ODE, and the second where it adds noise of its own.
+        notes: what of the speed a run does not allow.
 
     Raises:
         ConfigError: a parameter is outside its range.
@@ -56,6 +58,7 @@ class StepCache(Method):
     start_percent: float = 0.0
     end_percent: float = 1.0
     carried: Carried = "auto"
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1.0 <= self.speed <= MAX_SPEED:
@@ -67,6 +70,27 @@ class StepCache(Method):
             known = ", ".join(CARRIED)
             raise ConfigError(f"carried is {self.carried!r}; expected one of: {known}")
         self.rules()
+
+    @property
+    def idle(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return frozenset({"notes"})
+
+    def fitted(self, timeline: Timeline) -> StepCache:
+        (rule,) = self.rules()
+        steps = timeline.steps
+        if rule.when.never_reuses or steps == 1:
+            return self
+        computed = Plan.of(rule.when, timeline).strip.count("C")
+        if computed == steps:
+            raise ConfigError(_why_all(self.speed, steps))
+        if computed <= math.floor(steps / self.speed + 0.5):
+            return self
+        note = (
+            f"{self.name}: speed {self.speed:g} was asked for; {computed} of these {steps} steps "
+            f"have to run the model, so that at most "
+            f"{steps / computed:.2f} is reached"
+        )
+        return replace(self, notes=(note,))
 
     def expectation(self) -> str:
         """What to expect of runs of some lengths, for a person."""
@@ -87,3 +111,18 @@ class StepCache(Method):
             is_required=True,
         )
         return (rule,)
+
+
+def _why_all(speed: float, steps: int) -> str:
+    """Why nothing of a run can be left out."""
+    if steps <= LEAST:
+        return (
+            f"a run of {steps} steps is too short: its first two steps and the last one always "
+            f"run the model. Sample with {LEAST + 1} steps or more"
+        )
+    if count_for(speed, steps) >= steps:
+        return (
+            f"speed {speed:g} leaves out none of {steps} steps; {steps / (steps - 1):.2f} leaves "
+            f"out one"
+        )
+    return "start_percent and end_percent leave nothing to reuse between them: widen them"

@@ -115,11 +115,14 @@ def hold_noise_still(model: Any) -> Any:
     return clone
 
 
-def hold_network_still(model: Any) -> Any:
+def hold_network_still(model: Any, in_denoised: bool = False) -> Any:
     """A clone whose network meets, for each prompt, the latents and timestep of its first call.
 
     Unlike `hold_inputs_still`, the host sees its sigmas move: prompts, weights and windows change
     when they should, and guidance answers as it does.
+
+    Args:
+        in_denoised: whether the denoised latents are the same in every call, and not the output.
     """
     clone = model.clone()
     first: dict[Any, Any] = {}
@@ -140,6 +143,8 @@ def hold_network_still(model: Any) -> Any:
             first.setdefault(tuple(whose), _copied(control))
             control = _held_control(first[tuple(whose)], control)
         answer = executor(still_x, still_t, concat, text, control, options, **conds)
+        if in_denoised:
+            return answer
         # The host answers in denoised latents: what the network said is told at this noise level.
         denoise = executor.class_obj.model_sampling.calculate_denoised
         zero = torch.zeros_like(x)
