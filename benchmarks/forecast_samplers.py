@@ -30,6 +30,7 @@ from demonstration.measure import psnr  # noqa: E402
 from quality_records import read_json, write_json  # noqa: E402
 from stepcache.cache_core.approximators import Forecast  # noqa: E402
 from stepcache.cache_core.methods import StepCache  # noqa: E402
+from stepcache.cache_core.methods.step_cache import DENOISED  # noqa: E402
 from stepcache.cache_core.patching import attach, last_report  # noqa: E402
 from stepcache.cache_core.patching.added_noise import Sort, sort_of  # noqa: E402
 from stepcache.cache_core.rules import Rule  # noqa: E402
@@ -72,8 +73,9 @@ FORECASTS: dict[str, Forecast | None] = {
     "noise": Forecast("noise"),
     "denoised held": HELD,
     "denoised, half": Forecast("denoised", slope=0.5),
+    "denoised, a quarter": DENOISED,
 }
-SAME_AS_AUTO: dict[Sort, str] = {"follows the ODE": "noise", "adds noise": "denoised, half"}
+SAME_AS_AUTO: dict[Sort, str] = {"follows the ODE": "noise", "adds noise": "denoised, a quarter"}
 """What "auto" is for samplers of a known sort, which need no second run."""
 
 

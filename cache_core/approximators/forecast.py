@@ -35,12 +35,15 @@ class Forecast:
         carried: "noise", for samplers that follow the ODE; "denoised", for those that add noise
             of their own, which no estimate can foresee.
         slope: how much of the line's slope is followed, 0 … 1; 0 holds the newest value.
+        furthest: how far the line is continued, in lengths between its two points; from there on
+            its value is held.
         where_noise_is_added: stands in instead of this one where the sampler adds noise; None
             where this one does so anywhere.
     """
 
     carried: Carried = "noise"
     slope: float = 1.0
+    furthest: float = MAX_REACH
     where_noise_is_added: Forecast | None = None
     needs: int = 2
     remembers: int = 2
@@ -49,7 +52,7 @@ class Forecast:
         return (*past, output)[-2:]
 
     def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
-        reach = self.slope * reach_of(reuse.times, reuse.clock)
+        reach = self.slope * min(reach_of(reuse.times, reuse.clock), self.furthest)
         # Of both weights 1 + reach and -reach, in one pass over the memory.
         return combine(past[-2], past[-1], lambda older, newer: older.lerp(newer, 1 + reach)), past
 

@@ -29,8 +29,10 @@ def test_what_each_prompt_pass_and_window_says_is_continued_by_itself(
     """Where each of them always says the same, its line is exact, and so is the picture."""
     one, method = _longer(companion), StepCache(2.0, carried="denoised")
     plain = one.sample(observe.hold_network_still(one.patch(toys.load(name)), True), name)
-    model = attach(one.patch(toys.load(name)), method) if is_behind else one.patch(
-        attach(toys.load(name), method)
+    model = (
+        attach(one.patch(toys.load(name)), method)
+        if is_behind
+        else one.patch(attach(toys.load(name), method))
     )
     model = observe.hold_network_still(model, True)
     assert torch.equal(one.sample(model, name), plain)

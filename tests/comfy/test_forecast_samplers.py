@@ -75,7 +75,12 @@ def test_an_unknown_sampler_that_adds_noise_is_found_by_measurement(name: str, e
     assert report.total_reused > 0
     noise = attach(model, StepCache(2.0, carried="noise"))
     assert _apart(found, plain) < _apart(_drawn(noise, name, res_2s(eta), _sigmas(model)), plain)
-    print(name, eta, _apart(found, plain), _apart(_drawn(noise, name, res_2s(eta), _sigmas(model)), plain))
+    print(
+        name,
+        eta,
+        _apart(found, plain),
+        _apart(_drawn(noise, name, res_2s(eta), _sigmas(model)), plain),
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)

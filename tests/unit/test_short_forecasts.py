@@ -13,7 +13,7 @@ from stepcache.cache_core.plan import Plan
     ("speed", "steps", "words"),
     [(5.0, 4, "3 of these 4 steps have to run the model, so that at most 1.33"),
      (5.0, 8, "3 of these 8 steps have to run the model, so that at most 2.67"),
-     (4.0, 10, "3 of these 10 steps have to run the model, so that at most 3.33")],
+     (5.0, 12, "3 of these 12 steps have to run the model, so that at most 4.00")],
 )  # fmt: skip
 def test_a_speed_beyond_the_steps_is_told(speed: float, steps: int, words: str) -> None:
     fitted = StepCache(speed).fitted(Timeline.even(steps))
