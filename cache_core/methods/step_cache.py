@@ -26,8 +26,8 @@ SHOWN_STEPS = (8, 20, 30, 50)
 """Runs of which is said what to expect, while none is known."""
 
 DENOISED = Forecast("denoised", slope=0.25, furthest=1.0)
-"""Every step's noise is new, so that most of a change is chance: a steeper or longer line loses more
-than it gains. Chosen on training captions."""
+"""Noise is new in every step, so that most of a change is chance: a steeper or longer line loses
+more than it gains. Chosen on training captions."""
 
 FORECASTS: dict[Carried, Forecast] = {
     "auto": Forecast("noise", where_noise_is_added=DENOISED),
