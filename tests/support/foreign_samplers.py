@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import comfy.model_sampling
@@ -35,7 +36,7 @@ def res_2s(eta: float = 0.0, c2: float = 0.5) -> KSAMPLER:
             return model(x, sigma * rows, **(extra_args or {}))
 
         points = [levels.inside(float(sigma)) for sigma in sigmas]
-        for step, (now, then) in enumerate(zip(points, points[1:], strict=False)):
+        for step, (now, then) in enumerate(pairwise(points)):
             first = ask(x, now)
             if callback is not None:
                 callback({"x": x, "i": step, "sigma": now, "sigma_hat": now, "denoised": first})
