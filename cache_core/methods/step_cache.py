@@ -22,6 +22,14 @@ Carried = Literal["auto", "noise", "denoised"]
 CARRIED: tuple[Carried, ...] = get_args(Carried)
 """What is continued from step to step, as it stands on the node."""
 
+FEW = 8
+"""Steps of a run in which every one matters: fewer steps without a forecast are as near to the
+plain picture or nearer. A longer run with as few evaluations is nearer to its own by more than
+6 dB (`benchmarks/results/forecast_samplers.json`)."""
+
+LONG = 20
+"""Steps of a usual run, as a longer one."""
+
 SHOWN_STEPS = (8, 20, 30, 50)
 """Runs of which is said what to expect, while none is known."""
 
@@ -86,14 +94,20 @@ class StepCache(Method):
         computed = Plan.of(rule.when, timeline).strip.count("C")
         if computed == steps:
             raise ConfigError(_why_all(self.speed, steps))
-        if computed <= math.floor(steps / self.speed + 0.5):
-            return self
-        note = (
-            f"{self.name}: speed {self.speed:g} was asked for; {computed} of these {steps} steps "
-            f"have to run the model, so that at most "
-            f"{steps / computed:.2f} is reached"
-        )
-        return replace(self, notes=(note,))
+        notes: list[str] = []
+        if computed > math.floor(steps / self.speed + 0.5):
+            notes.append(
+                f"{self.name}: speed {self.speed:g} was asked for; {computed} of these {steps} "
+                f"steps have to run the model, so that at most {steps / computed:.2f} is reached"
+            )
+        if steps <= FEW:
+            notes.append(
+                f"{self.name}: in a run of {steps} steps a forecast loses much. {computed} steps "
+                f"at speed 1 run the model as often, and are as near to the plain picture or "
+                f"nearer; so are {LONG} steps at speed {LONG / computed:.2g} to that of {LONG} "
+                f"steps, if the model is not made for few"
+            )
+        return replace(self, notes=tuple(notes)) if notes else self
 
     def expectation(self) -> str:
         """What to expect of runs of some lengths, for a person."""
@@ -103,7 +117,8 @@ class StepCache(Method):
             f"{steps:2} steps: {plan.strip.count('C'):2} run the model  {plan.strip}"
             for steps, plan in plans.items()
         ]
-        return "\n".join([self.describe(), *lines, "C computed   R forecast"])
+        few = f"Runs of {FEW} steps or fewer lose much: there, sample fewer steps instead."
+        return "\n".join([self.describe(), *lines, "C computed   R forecast", few])
 
     def rules(self) -> tuple[Rule, ...]:
         rule = Rule(

@@ -39,7 +39,7 @@ def _pair() -> tuple[list, list]:
 
 
 def _other() -> list:
-    return _conds("a small blue triangle on a white ground")
+    return _conds("a small blue triangle on the left on a white ground")
 
 
 def _beside(companion: str) -> Draw:

@@ -17,12 +17,14 @@ from stepcache.cache_core.plan import Plan
 )  # fmt: skip
 def test_a_speed_beyond_the_steps_is_told(speed: float, steps: int, words: str) -> None:
     fitted = StepCache(speed).fitted(Timeline.even(steps))
-    (note,) = fitted.notes
+    note = fitted.notes[0]
     assert words in note and f"speed {speed:g} was asked for" in note
     assert "notes" not in fitted.describe()
 
 
-@pytest.mark.parametrize(("speed", "steps"), [(2.0, 20), (4 / 3, 4), (1.5, 7), (3.0, 50), (1.0, 2)])
+@pytest.mark.parametrize(
+    ("speed", "steps"), [(2.0, 20), (4 / 3, 10), (1.5, 9), (3.0, 50), (1.0, 2)]
+)
 def test_a_speed_that_is_reached_needs_no_words(speed: float, steps: int) -> None:
     assert StepCache(speed).fitted(Timeline.even(steps)).notes == ()
 
@@ -32,6 +34,17 @@ def test_what_a_window_leaves_of_the_speed_is_told() -> None:
     (rule,) = StepCache(2.0, start_percent=0.5).rules()
     computed = Plan.of(rule.when, Timeline.even(20)).strip.count("C")
     assert f"{computed} of these 20 steps" in note
+
+
+@pytest.mark.parametrize(
+    ("steps", "speed", "computed"), [(4, 4 / 3, 3), (8, 4 / 3, 6), (8, 2.0, 4)]
+)
+def test_in_a_run_of_few_steps_what_is_as_fast_and_loses_less_is_told(
+    steps: int, speed: float, computed: int
+) -> None:
+    (note,) = StepCache(speed).fitted(Timeline.even(steps)).notes
+    assert f"in a run of {steps} steps" in note and f"{computed} steps at speed 1" in note
+    assert f"20 steps at speed {20 / computed:.2g}" in note
 
 
 @pytest.mark.parametrize(
