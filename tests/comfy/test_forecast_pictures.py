@@ -195,8 +195,8 @@ WAYS: dict[str, tuple[Draw, tuple[str, ...]]] = {
 }
 
 AMPLIFIED = {("DualCFGGuider, nested", DIT), ("PerpNegGuider", DIT)}
-"""Guidance that sets three prompts against each other multiplies what each forecast of noise misses;
-with the picture carried they stay near."""
+"""Guidance that sets three prompts against each other multiplies what forecasts of noise miss; with
+the picture carried they stay near."""
 
 
 def _apart(found: torch.Tensor, expected: torch.Tensor) -> float:
