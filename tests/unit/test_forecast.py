@@ -52,6 +52,14 @@ def test_any_two_of_an_even_series_tell_all_that_follow(
             assert told == pytest.approx(series[now], rel=1e-12), (older, newer, now)
 
 
+@pytest.mark.parametrize(("now", "expected"), [(2, 7.5), (3, 7.5), (4, 7.5)])
+def test_a_line_that_ends_early_is_held_from_there_on(now: int, expected: float) -> None:
+    """Of a fall by 2 in one length a quarter is followed, for one length."""
+    what = Forecast("denoised", slope=0.25, furthest=1.0)
+    points = list(zip(EVEN_FLOW, FALLING, strict=True))
+    assert forecast(what, points[:2], EVEN_FLOW[now]) == pytest.approx(expected, rel=1e-12)
+
+
 def test_no_line_leads_through_latents_that_are_nothing_but_noise() -> None:
     for half_log_snr in (-16.0, NOISE_ALONE - 0.1):
         noise = LINE.clock(0, half_log_snr=half_log_snr)
