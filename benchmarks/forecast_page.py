@@ -46,6 +46,11 @@ def percent(row: Row) -> str:
     return f"{100 * row['fully_correct']:.1f}"
 
 
+def _beside_plain(row: Row) -> str:
+    """Pictures judged right, and those of the plain model for the same captions."""
+    return f"{percent(row)} / {100 * row['plain_fully_correct']:.1f} %"
+
+
 def _lead(row: Row) -> str:
     behind = row.get("behind")
     if not behind:
@@ -129,13 +134,12 @@ def _short(results: Results, name: str) -> str:
     names = [n for n in SHORT if any(results.row(n, speed) for speed in results.speeds)]
     head, *lines = grid(results, decibels, names, is_ranked=True)
     right = [results.row(each, JUDGED_AT) for each in names]
-    told = [f"{percent(row)} %" if row else NONE for row in right]
-    plain = percent(results.plain) if results.plain else NONE
+    told = [_beside_plain(row) if row else NONE for row in right]
     return markdown(
         [
             f"{name}, {results.captions()} captions",
             *head[1:],
-            f"right at {JUDGED_AT:g}× (plain {plain} %)",
+            f"right at {JUDGED_AT:g}× / plain",
         ],
         [[*line, each] for line, each in zip(lines, told, strict=True)],
     )
@@ -157,12 +161,11 @@ def page_of(found: Found) -> str:
 
 def _model(found: Found, model: str) -> Iterator[str]:
     results = Results(found, model)
-    plain = percent(results.plain) if results.plain else NONE
     yield f"## {title(model)}"
     yield f"PSNR to the plain picture, dB\n\n{_table(results, decibels, EVERY, is_ranked=True)}"
     for words, cell in (
         ("Step Cache ahead on the same captions, dB", _lead),
-        (f"Pictures fully correct, % (plain {plain})", percent),
+        ("Pictures fully correct / those of the plain model for the same captions", _beside_plain),
         ("SSIM", _ssim),
         ("Share of the FLOPs", _share),
         ("Speed in pairs, plain ÷ own seconds", _speed),

@@ -43,7 +43,6 @@ class Results:
             row for row in found["rows"]
             if (row["model"], row["sampler"], row["seed"]) == (model, sampler, seed)
         ]  # fmt: skip
-        self.plain = next((row for row in rows if row["method"] == "plain"), None)
         self.rows = [row for row in rows if row["method"] != "plain"]
         self.speeds: list[float] = sorted({row["speed"] for row in self.rows})
 

@@ -67,8 +67,10 @@ def draw(found: Mapping[str, Any]) -> Canvas:
         left = MARGIN + number * (width + GAP)
         canvas.text((left, TOP - 32), title(model), 17, INK, bold=True)
         _draw_panel(canvas, (left, TOP, left + width, HEIGHT - BOTTOM), results)
-    there = {row["method"] for results in every.values() for row in results.rows}
-    _draw_legend(canvas, [line for line in LINES if line.name in {*there, NEAREST_LAYERS}])
+    there = [
+        line for line in LINES if any([*_places(results, line.name)] for results in every.values())
+    ]
+    _draw_legend(canvas, there)
     return canvas
 
 
@@ -104,6 +106,6 @@ def _draw_legend(canvas: Canvas, lines: list[Line]) -> None:
     width = (WIDTH - 2 * MARGIN) / LEGEND_COLUMNS
     for number, line in enumerate(lines):
         row, column = divmod(number, LEGEND_COLUMNS)
-        x, y = MARGIN + column * width, HEIGHT - 78 + row * LEGEND_LINE
+        x, y = MARGIN + column * width, HEIGHT - 70 + row * LEGEND_LINE
         canvas.dot((x + 7, y), line.colour, line.shape)
         canvas.text((x + 20, y), line.legend, LEGEND_SIZE, INK, anchor="lm")
