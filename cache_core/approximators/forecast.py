@@ -37,6 +37,8 @@ class Forecast:
         slope: how much of the line's slope is followed, 0 … 1; 0 holds the newest value.
         furthest: how far the line is continued, in lengths between its two points; from there on
             its value is held.
+        in_multistep: stands in instead of this one where the sampler steps on from several answers;
+            None where this one does so too.
         where_noise_is_added: stands in instead of this one where the sampler adds noise; None
             where this one does so anywhere.
     """
@@ -44,6 +46,7 @@ class Forecast:
     carried: Carried = "noise"
     slope: float = 1.0
     furthest: float = MAX_REACH
+    in_multistep: Forecast | None = None
     where_noise_is_added: Forecast | None = None
     needs: int = 2
     remembers: int = 2

@@ -37,9 +37,14 @@ DENOISED = Forecast("denoised", slope=0.25, furthest=1.0)
 """Noise is new in every step, so that most of a change is chance: a steeper or longer line loses
 more than it gains. Chosen on training captions."""
 
+IN_MULTISTEP = Forecast("noise", slope=0.5, where_noise_is_added=DENOISED)
+"""Samplers that step on from several answers amplify the jump to a computed one, and break pictures
+at strong guidance: on training captions with DPM++ 2M at 2×, half the slope was 5 dB nearer at CFG
+6, 1 to 6 dB at CFG 4, and at CFG 2 2 dB nearer on the UNet and 3 dB farther on the DiT."""
+
 FORECASTS: dict[Carried, Forecast] = {
-    "auto": Forecast("noise", where_noise_is_added=DENOISED),
-    "noise": Forecast("noise"),
+    "auto": Forecast("noise", in_multistep=IN_MULTISTEP, where_noise_is_added=DENOISED),
+    "noise": Forecast("noise", in_multistep=replace(IN_MULTISTEP, where_noise_is_added=None)),
     "denoised": DENOISED,
 }
 

@@ -11,11 +11,15 @@ import torch
 from .guider import name_of
 from .sampling_scale import Scale
 
-Sort = Literal["follows the ODE", "adds noise", "chooses its steps", "unknown"]
+Sort = Literal["one step", "multistep", "adds noise", "chooses its steps", "unknown"]
+"""Solvers of the ODE that step on from one answer or from several; those that add noise; others."""
 
-FOLLOWING = frozenset({
-    "euler", "euler_cfg_pp", "heun", "heunpp2", "exp_heun_2_x0", "dpm_2", "lms", "dpm_fast",
-    "dpmpp_2m", "dpmpp_2m_cfg_pp", "ipndm", "ipndm_v", "deis", "res_multistep",
+ONE_STEP = frozenset({
+    "euler", "euler_cfg_pp", "heun", "heunpp2", "exp_heun_2_x0", "dpm_2", "dpm_fast",
+})  # fmt: skip
+
+MULTISTEP = frozenset({
+    "lms", "dpmpp_2m", "dpmpp_2m_cfg_pp", "ipndm", "ipndm_v", "deis", "res_multistep",
     "res_multistep_cfg_pp", "gradient_estimation", "gradient_estimation_cfg_pp",
     "unipc", "unipc_bh2",
 })  # fmt: skip
@@ -42,11 +46,14 @@ def sort_of(sampler: Any) -> Sort:
     name, options = name_of(sampler), getattr(sampler, "extra_options", None) or {}
     if name == "dpm_adaptive":
         return "chooses its steps"
-    if name in FOLLOWING:
-        return "adds noise" if options.get("s_churn") else "follows the ODE"
+    if name in MULTISTEP:
+        return "multistep"
+    if name in ONE_STEP:
+        return "adds noise" if options.get("s_churn") else "one step"
     if name in ADDING:
         is_off = name != "lcm" and 0 in (options.get("eta", 1), options.get("s_noise", 1))
-        return "follows the ODE" if is_off else "adds noise"
+        # Some of them go on from several answers.
+        return "multistep" if is_off else "adds noise"
     return "unknown"
 
 

@@ -24,6 +24,9 @@ from .unforeseen import attempted
 EVALUATION = "an evaluation"
 """What is computed where a forecast is not possible, for the note about it."""
 
+JOINS_STEPS = "the sampler may step on from several answers: changes are carried on in part"
+"""What is noted where it does, or may do so."""
+
 LEAST_PART = 1e-4
 """Of picture or noise in the latents: below, what is solved for that part is rounding."""
 
@@ -58,6 +61,9 @@ class Evaluations:
         self._watched = -1
         if sampler == "adds noise":
             self._follow_added_noise("the sampler adds noise")
+        elif sampler in ("multistep", "unknown") and self._what.in_multistep is not None:
+            session.follow(site, self._what.in_multistep)
+            note(JOINS_STEPS)
 
     def begin(self, sigma: float) -> float:
         """The sampler is about to evaluate at this noise level; its log(alpha / sigma)."""
