@@ -74,14 +74,13 @@ class Carrying(StepCache):
 FORECASTS: dict[str, Forecast | None] = {
     "auto": None,
     "noise": Forecast("noise"),
-    "noise, half": Forecast("noise", slope=0.5),
     "denoised held": HELD,
     "denoised, half": Forecast("denoised", slope=0.5),
     "denoised, a quarter": DENOISED,
 }
 SAME_AS_AUTO: dict[Sort, str] = {
     "one step": "noise",
-    "multistep": "noise, half",
+    "multistep": "denoised, half",
     "adds noise": "denoised, a quarter",
 }
 """What "auto" is for samplers of a known sort, which need no second run."""

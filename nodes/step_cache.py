@@ -54,8 +54,9 @@ class StepCacheForecast(MethodNode):
                     options=list(CARRIED),
                     default="auto",
                     tooltip=(
-                        "What is continued from step to step. auto: the noise, and the picture "
-                        "where the sampler adds noise of its own (ancestral, SDE, LCM)."
+                        "What is continued from step to step. auto: the noise; the picture where "
+                        "the sampler adds noise of its own (ancestral, SDE, LCM) or steps on from "
+                        "several answers (DPM++ 2M, UniPC)."
                     ),
                     advanced=True,
                 ),

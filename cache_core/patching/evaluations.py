@@ -24,7 +24,10 @@ from .unforeseen import attempted
 EVALUATION = "an evaluation"
 """What is computed where a forecast is not possible, for the note about it."""
 
-JOINS_STEPS = "the sampler may step on from several answers: changes are carried on in part"
+JOINS_STEPS = (
+    "the sampler may step on from several answers: the denoised latent is carried on instead of "
+    "the noise"
+)
 """What is noted where it does, or may do so."""
 
 LEAST_PART = 1e-4

@@ -194,10 +194,6 @@ WAYS: dict[str, tuple[Draw, tuple[str, ...]]] = {
     "two models, one after the other": (partial(_stages, other=True), BOTH),
 }
 
-AMPLIFIED = {("DualCFGGuider, nested", DIT), ("PerpNegGuider", DIT)}
-"""Guidance that sets three prompts against each other multiplies what forecasts of noise miss; with
-the picture carried they stay near."""
-
 
 def _apart(found: torch.Tensor, expected: torch.Tensor) -> float:
     """Root mean square of the difference, in standard deviations of what was expected."""
@@ -210,8 +206,7 @@ def _apart(found: torch.Tensor, expected: torch.Tensor) -> float:
 def test_the_picture_is_nearer_than_that_of_half_the_steps(way: str, name: str) -> None:
     draw, _ = WAYS[way]
     plain = draw(toys.load(name), name, STEPS)
-    carried = "denoised" if (way, name) in AMPLIFIED else "auto"
-    cached = attach(toys.load(name), StepCache(2.0, carried=carried))
+    cached = attach(toys.load(name), StepCache(2.0))
     found = draw(cached, name, STEPS)
     fewer = draw(toys.load(name), name, STEPS // 2)
     report = last_report(cached)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,10 +16,13 @@ import toys
 from comfy.ldm.depth_anything_3.model import DepthAnything3Net
 from comfy.patcher_extension import WrappersMP
 from foreign import of_no_family
+from stepcache.cache_core.approximators import Forecast
 from stepcache.cache_core.decisions import NOT_LATER, NOT_STORED, OWN_STEPS
 from stepcache.cache_core.errors import StepCacheError, UnsupportedModelError
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, StepCache, TGate
 from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.patching.evaluations import JOINS_STEPS
+from stepcache.cache_core.rules import Rule
 from stepcache.cache_core.sites import SiteKind
 from torch import nn
 
@@ -138,6 +142,35 @@ def test_where_the_sampler_adds_noise_the_picture_is_carried(sampler: str, name:
     assert torch.equal(toys.sample(carried, name, steps=STEPS, sampler=sampler), first)
     assert not any("adds noise" in note for note in observe.report_of(carried).notes)
     assert observe.stored_bytes() == 0
+
+
+@pytest.mark.parametrize(
+    ("sampler", "what"),
+    [
+        ("euler", Forecast("noise")),
+        ("heun", Forecast("noise")),
+        ("dpmpp_2m", Forecast("denoised", 0.5)),
+        ("uni_pc", Forecast("denoised", 0.5)),
+    ],
+)
+def test_where_steps_go_on_from_several_answers_the_picture_is_carried(
+    sampler: str, what: Forecast
+) -> None:
+    patched = attach(toys.load("wan"), TWICE)
+    found = toys.sample(patched, "wan", steps=STEPS, sampler=sampler)
+    assert (JOINS_STEPS in observe.report_of(patched).notes) == (what.carried == "denoised")
+    told = attach(toys.load("wan"), Told(2.0, what=what))
+    assert torch.equal(toys.sample(told, "wan", steps=STEPS, sampler=sampler), found)
+
+
+@dataclass(frozen=True, slots=True)
+class Told(StepCache):
+    """Step Cache with a forecast that no sampler changes."""
+
+    what: Forecast | None = None
+
+    def rules(self) -> tuple[Rule, ...]:
+        return tuple(replace(rule, what=self.what) for rule in StepCache.rules(self))
 
 
 def _own_sampler(added: float) -> Any:
