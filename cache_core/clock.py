@@ -60,11 +60,13 @@ class Timeline:
         sigmas: steps + 1 noise levels, normally falling.
         timesteps: one value on the 0 … 1000 scale per step, None where there is no such scale.
         percents: one progress value per step.
+        half_log_snrs: log(alpha / sigma) per noise level; empty where it is not known.
     """
 
     sigmas: tuple[float, ...]
     timesteps: tuple[float | None, ...]
     percents: tuple[float, ...]
+    half_log_snrs: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.steps or len(self.timesteps) != self.steps or len(self.percents) != self.steps:
@@ -72,6 +74,11 @@ class Timeline:
                 f"a timeline needs at least one step, each with a timestep and a percent; found "
                 f"{len(self.sigmas)} sigmas, {len(self.timesteps)} timesteps and "
                 f"{len(self.percents)} percents"
+            )
+        if len(self.half_log_snrs) not in (0, len(self.sigmas)):
+            raise ConfigError(
+                f"a timeline of {len(self.sigmas)} sigmas needs a log-SNR for each or none; found "
+                f"{len(self.half_log_snrs)}"
             )
 
     @classmethod

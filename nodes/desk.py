@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..cache_core.advisor import Advisor
+from ..cache_core.calibration import Calibration
 from ..cache_core.patching import Anatomy
 from . import library
 from .model_file import ModelFile, anatomy_of, files_named
@@ -38,6 +39,14 @@ class Desk:
         path = library.path_of(name)
         state = path.stat()
         return self._read(name, path, state.st_mtime_ns, state.st_size)
+
+    def calibration(self, name: str) -> Calibration:
+        """The calibration of that name.
+
+        Raises:
+            ConfigError: as of `library.load`.
+        """
+        return self.advisor(name).chooser.calibration
 
     def anatomy(self, loaders: Iterable[Sequence[str]]) -> tuple[Anatomy | None, bool]:
         """What the files of loaders say about the network that is to be sampled.

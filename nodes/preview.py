@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..cache_core.calibration import Calibration, Prediction
-from ..cache_core.clock import Timeline
+from ..cache_core.clock import TINY, Timeline
 from ..cache_core.effort import spend
 from ..cache_core.errors import StepCacheError
 from ..cache_core.methods import Method
@@ -105,7 +107,18 @@ def assumed_timeline(method: Method, steps: int, first: float = 0.0, last: float
     measured = calibration.timeline.sigmas
     points = np.linspace(first, last, steps + 1)
     sigmas = np.interp(points, np.linspace(0.0, 1.0, len(measured)), measured)
-    return replace(even, sigmas=tuple(map(float, sigmas)))
+    half_log_snrs = _half_log_snrs(calibration.timeline, sigmas)
+    return replace(even, sigmas=tuple(map(float, sigmas)), half_log_snrs=half_log_snrs)
+
+
+def _half_log_snrs(measured: Timeline, sigmas: NDArray[np.float64]) -> tuple[float, ...]:
+    """log(alpha / sigma) at other noise levels than those measured: alpha is read off between."""
+    if not measured.half_log_snrs:
+        return ()
+    pairs = zip(measured.sigmas, measured.half_log_snrs, strict=True)
+    known = [(sigma, sigma * math.exp(half)) for sigma, half in reversed(list(pairs)) if sigma]
+    alphas = np.interp(sigmas, *np.array(known).T)
+    return tuple(np.log(np.maximum(alphas, TINY) / np.maximum(sigmas, TINY)).tolist())
 
 
 def _answer(

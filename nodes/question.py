@@ -23,6 +23,7 @@ MOST_BYTES = 1e15
 MOST_NAMES = 16
 MOST_LETTERS = 4096
 MOST_SHOWN = 60
+MOST_HALF_LOG_SNR = 100.0
 LARGEST = sys.float_info.max
 A_QUESTION = 200
 """What any question takes, as `spend` counts: its node's inputs are looked up."""
@@ -68,7 +69,7 @@ class Question:
             nodes: the nodes that can be asked about, by id.
             given: node (id), inputs (by name; what is left out has its default), steps, first and
                 last, one_branch, files; and where a run has shown them, timeline (sigmas,
-                timesteps, percents), layers and observed, as in its report.
+                timesteps, percents, half_log_snrs), layers and observed, as in its report.
 
         Raises:
             BadRequest: the question is not of that form.
@@ -129,8 +130,11 @@ def _timeline(given: Any, steps: int) -> Timeline | None:
     sigmas = tuple(_number(each, "sigmas") for each in lists[0])
     timesteps = tuple(None if t is None else _number(t, "timesteps") for t in lists[1])
     percents = tuple(_number(each, "percents") for each in lists[2])
+    # Pages that were opened before this was told do not send it.
+    name, most = "half_log_snrs", MOST_HALF_LOG_SNR
+    half_log_snrs = tuple(_number(n, name, -most, most) for n in _list(given.get(name, []), name))
     try:
-        timeline = Timeline(sigmas, timesteps, percents)
+        timeline = Timeline(sigmas, timesteps, percents, half_log_snrs)
     except ConfigError as error:
         raise BadRequest(str(error)) from error
     return timeline if timeline.steps == steps else None

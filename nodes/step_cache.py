@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import Any
+
 from comfy_api.latest import io
 
 from ..cache_core.methods import StepCache
 from ..cache_core.methods.step_cache import CARRIED, MAX_SPEED
-from . import inputs
+from ..cache_core.schedule_file import read_bytes
+from . import inputs, library
+from .desk import Desk
 from .method_node import MethodNode
+
+NO_CALIBRATION = "none"
 
 SEARCHED = (
     "speed", "faster", "accelerate", "speed up", "skip steps", "cache", "teacache", "easycache",
@@ -60,6 +67,18 @@ class StepCacheForecast(MethodNode):
                     ),
                     advanced=True,
                 ),
+                io.Combo.Input(
+                    "calibration",
+                    options=[NO_CALIBRATION, *library.calibrations()],
+                    default=NO_CALIBRATION,
+                    optional=True,
+                    tooltip=(
+                        "A file that SmoothCache Calibrate has made of this model: the steps that "
+                        "run the model are then searched for each run, and the text says which "
+                        "error to expect. none: dense at both ends, which fits any model."
+                    ),
+                    advanced=True,
+                ),
             ],
             outputs=[io.Model.Output(), io.String.Output(display_name="text")],
             hidden=[io.Hidden.unique_id],
@@ -67,25 +86,38 @@ class StepCacheForecast(MethodNode):
         )
 
     @classmethod
-    def method(
-        cls, speed: float, start_percent: float, end_percent: float, carried: str
+    def fingerprint_inputs(cls, calibration: str = NO_CALIBRATION, **others: object) -> str:
+        """Changes with the file, so that ComfyUI reads an edited one again."""
+        if calibration == NO_CALIBRATION:
+            return ""
+        return hashlib.sha256(read_bytes(library.path_of(calibration))).hexdigest()
+
+    @classmethod
+    def method(cls, *values: Any, **inputs: Any) -> StepCache:
+        return cls.previewed(Desk(), *values, **inputs)
+
+    @classmethod
+    def previewed(
+        cls,
+        desk: Desk,
+        speed: float,
+        start_percent: float,
+        end_percent: float,
+        carried: str,
+        calibration: str = NO_CALIBRATION,
     ) -> StepCache:
+        is_calibrated = calibration != NO_CALIBRATION
         return inputs.build(
             StepCache,
             speed=speed,
             start_percent=start_percent,
             end_percent=end_percent,
             carried=carried,
+            calibration=desk.calibration(calibration) if is_calibrated else None,
+            label=calibration,
         )
 
     @classmethod
-    def execute(
-        cls,
-        model: io.Model.Type,
-        speed: float,
-        start_percent: float,
-        end_percent: float,
-        carried: str,
-    ) -> io.NodeOutput:
-        method = cls.method(speed, start_percent, end_percent, carried)
+    def execute(cls, model: io.Model.Type, *values: Any, **inputs: Any) -> io.NodeOutput:
+        method = cls.method(*values, **inputs)
         return io.NodeOutput(cls.attached(model, method), method.expectation())

@@ -11,6 +11,7 @@ from ..errors import ConfigError
 from ..schedule_file import Rows, shown, some_of
 from ..sites import Part, SiteKind
 from .groups import LAYERS
+from .noise import NoiseChanges
 from .table import ErrorTable, Place, is_same, merge
 
 Average = Literal["per sample", "as the reference"]
@@ -119,6 +120,7 @@ class Calibration:
         lookahead: most steps in a row that reuse in the schedule.
         schedule: rows of compute flags; empty where none was made.
         tool: version of this pack.
+        noise: how the noise estimate changed; None where that was not measured.
         is_whole: False for what an interrupted run left behind.
         unread: what a later version has written into the file, as JSON: kept, and not understood.
     """
@@ -135,6 +137,7 @@ class Calibration:
     lookahead: int = DEFAULT_LOOKAHEAD
     schedule: Rows = ()
     tool: str = ""
+    noise: NoiseChanges | None = None
     is_whole: bool = True
     unread: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -161,7 +164,11 @@ class Calibration:
     def timeline(self) -> Timeline:
         """The calibrated run's own; windows in timesteps mean nothing on it."""
         sigmas, steps = self.table.sigmas, self.table.steps
-        return Timeline(sigmas, (None,) * steps, tuple(step / steps for step in range(steps)))
+        percents = tuple(step / steps for step in range(steps))
+        noise = self.noise
+        is_known = noise is not None and noise.levels == steps
+        half_log_snrs = noise.half_log_snrs if noise is not None and is_known else ()
+        return Timeline(sigmas, (None,) * steps, percents, half_log_snrs)
 
     def influence_of(self, group: str) -> float:
         """How much a change of a group matters; that of a like group where it was not measured."""
@@ -195,8 +202,14 @@ class Calibration:
             runs=self.runs + other.runs,
             influence={**self.influence, **influence},
             schedule=(),
+            noise=self._noise_with(other),
             unread=self.unread,
         )
+
+    def _noise_with(self, other: Calibration) -> NoiseChanges | None:
+        if self.noise is None:
+            return other.noise
+        return self.noise.mixed(self.samples, other.noise, other.samples)
 
     def differences(self, other: Calibration) -> tuple[str, ...]:
         """What keeps two calibrations from being one, in words."""

@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from ..sites import Part, SiteKind, name_of
 from .calibration import Calibration
 from .checks import Misfit
+from .noise import NoiseChanges
 from .schema import FORMAT, FORMAT_KEY, calibration_of, place_in
 from .table import Lags, Place
 
@@ -104,7 +105,13 @@ def _rounded(calibration: Calibration) -> Calibration:
             patching=_digits(costs.patching),
         ),
         influence=_short(calibration.influence),
+        noise=None if calibration.noise is None else _rounded_noise(calibration.noise),
     )
+
+
+def _rounded_noise(noise: NoiseChanges) -> NoiseChanges:
+    rows = tuple(tuple(_digits(each, 5) for each in row) for row in noise.products)
+    return NoiseChanges(tuple(_digits(each, 7) for each in noise.half_log_snrs), rows)
 
 
 def _finite(place: Place, lags: Lags) -> Lags:
@@ -124,8 +131,8 @@ def _short(shares: Mapping[Any, float]) -> dict[Any, float]:
     return {key: _digits(value) for key, value in shares.items()}
 
 
-def _digits(value: float) -> float:
-    return float(f"{value:.4g}")
+def _digits(value: float, digits: int = 4) -> float:
+    return float(f"{value:.{digits}g}")
 
 
 def _document(calibration: Calibration) -> dict[str, Any]:
@@ -173,6 +180,11 @@ def _document(calibration: Calibration) -> dict[str, Any]:
         },
         "whole": calibration.is_whole,
     }
+    if calibration.noise is not None:
+        document["noise_changes"] = {
+            "half_log_snrs": list(calibration.noise.half_log_snrs),
+            "products": [list(row) for row in calibration.noise.products],
+        }
     _put_back(document, calibration.unread)
     return document
 

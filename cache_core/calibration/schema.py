@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any, cast
 
 from ..schedule_file import shown
@@ -23,6 +24,8 @@ from .checks import (
     text,
     word,
 )  # fmt: skip
+from .noise import MOST_LEVELS as MOST_NOISE_LEVELS
+from .noise import NoiseChanges
 from .table import ErrorTable, Lags, Place
 
 FORMAT = 1
@@ -36,6 +39,9 @@ MOST_LEVELS = 40
 """Of what is only passed on."""
 LARGEST = 1e100
 """Far beyond any error, and far from where a sum of them overflows."""
+
+FARTHEST = 100.0
+"""Beyond any log(alpha / sigma), the power of which is a number."""
 
 _BY_WORD = {kind.value: kind for kind in SiteKind}
 _BRANCHES = ("both", "cond", "uncond")
@@ -71,6 +77,12 @@ _RUN = object_of(
     },
     {"resolution_class": text(), "shift": _SHIFT},
 )
+
+_PRODUCTS = list_of("product", number(-1e12, 1e12), 1, MOST_NOISE_LEVELS)
+_NOISE = object_of({
+    "half_log_snrs": list_of("level", number(-FARTHEST, FARTHEST), 3, MOST_NOISE_LEVELS + 1),
+    "products": list_of("row", _PRODUCTS, 1, MOST_NOISE_LEVELS),
+})  # fmt: skip
 
 _ERRORS = object_of(
     {"kind": word(*_BY_WORD), "lags": list_of("lag", _CHANGES, 1, MOST_LOOKAHEAD, first=1)},
@@ -127,6 +139,7 @@ SCHEMA: Check = object_of(
             100,
         ),
         "schedule": table_of(part_named, list_of("step", _COMPUTES, 2, MOST_STEPS), MOST_ROWS),
+        "noise_changes": _NOISE,
     },
 )
 """What each key holds. How they hang together is checked by `calibration_of`."""
@@ -162,6 +175,7 @@ def calibration_of(found: Any) -> Calibration:
         lookahead=facts["lookahead"],
         schedule=tuple((kind, index, row) for (kind, index), row in schedule.items()),
         tool=facts.get("tool", ""),
+        noise=_noise(facts["noise_changes"]) if "noise_changes" in facts else None,
         is_whole=facts["whole"],
         unread=_unread(found),
     )  # fmt: skip
@@ -216,6 +230,22 @@ def _check_sigmas(sigmas: tuple[float, ...], steps: int) -> None:
             raise Misfit.at(f"run, sigma {step}", f"{sigmas[step]:g}", expected)
     if sigmas[0] == sigmas[-1]:
         raise Misfit.at("run, sigmas", f"{sigmas[0]:g} throughout", "falling noise levels")
+
+
+def _noise(found: dict[str, Any]) -> NoiseChanges:
+    levels, rows = found["half_log_snrs"], found["products"]
+    if len(rows) != len(levels) - 2:
+        expected = f"{len(levels) - 2} for {len(levels)} half_log_snrs"
+        raise Misfit.at("noise_changes, products", f"{len(rows)} entries", expected)
+    for at, row in enumerate(rows):
+        if len(row) != len(rows) - at:
+            where = f"noise_changes, products, row {at}"
+            raise Misfit.at(where, f"{len(row)} entries", f"{len(rows) - at}")
+    for at, (before, after) in enumerate(pairwise(levels), 1):
+        if after < before:
+            expected = f"rising ones, here at least {before:g}"
+            raise Misfit.at(f"noise_changes, half_log_snrs, level {at}", f"{after:g}", expected)
+    return NoiseChanges(levels, rows)
 
 
 def _rows(errors: tuple[dict[str, Any], ...], steps: int, lookahead: int) -> dict[Place, Lags]:

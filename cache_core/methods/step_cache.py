@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args
 
 from ..approximators import Forecast
+from ..calibration import Calibration, ModelFacts
+from ..calibration.planning import Planner
 from ..clock import Timeline
 from ..errors import ConfigError
 from ..plan import Plan
 from ..rules import Rule
 from ..s_curve import LEAST, SCurve, count_for
-from ..schedules import PercentRange
+from ..schedules import Mask, PercentRange, Schedule
 from ..sites import SiteKind, SiteSelector
 from .method import Method
 
@@ -29,6 +31,8 @@ plain picture or nearer. A longer run with as few evaluations is nearer to its o
 
 LONG = 20
 """Steps of a usual run, as a longer one."""
+
+LETTERS = "C computed   R forecast"
 
 SHOWN_STEPS = (8, 20, 30, 50)
 """Runs of which is said what to expect, while none is known."""
@@ -59,10 +63,13 @@ class StepCache(Method):
         end_percent: progress after which every step computes, 0 … 1.
         carried: "noise" or "denoised", as for `Forecast`; "auto" is the first where the sampler
             steps on from one answer, and the second where it does so from several or adds noise.
-        notes: what of the speed a run does not allow.
+        calibration: of this model; with it the steps that compute are searched for each run.
+        label: where the calibration comes from, for reports.
+        planned: steps that were searched for one run.
+        notes: what of the speed a run does not allow, and what a plan will miss.
 
     Raises:
-        ConfigError: a parameter is outside its range.
+        ConfigError: a parameter is outside its range, or the calibration is of no use here.
 
     Source: our own; docs/methods.md says how it differs from published ones.
     """
@@ -74,6 +81,9 @@ class StepCache(Method):
     start_percent: float = 0.0
     end_percent: float = 1.0
     carried: Carried = "auto"
+    calibration: Calibration | None = None
+    label: str = "calibration"
+    planned: Schedule | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -86,16 +96,65 @@ class StepCache(Method):
             known = ", ".join(CARRIED)
             raise ConfigError(f"carried is {self.carried!r}; expected one of: {known}")
         self.rules()
+        if self.calibration is not None and self.calibration.noise is None:
+            raise ConfigError(
+                f"{self.label} has no measured noise estimates, by which steps are planned; "
+                f"expected a calibration with them. Calibrate again with this version of Step "
+                f'Cache and a sampler that adds no noise, such as euler, or set it to "none"'
+            )
+        if self.calibration is not None and self.carried == "denoised":
+            raise ConfigError(
+                'carried is "denoised", about which a calibration says nothing; expected "auto" '
+                'or "noise". Change it, or set calibration to "none"'
+            )
+
+    # Frozen: nothing assigns to what the base declares as a variable.
+    @property
+    def made_for(self) -> ModelFacts | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return None if self.calibration is None else self.calibration.model
 
     @property
     def idle(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return frozenset({"notes"})
+        return frozenset({"calibration", "label", "planned", "notes"})
+
+    def describe(self) -> str:
+        plain = Method.describe(self)
+        return plain if self.calibration is None else f"{plain[:-1]}, calibration {self.label})"
 
     def fitted(self, timeline: Timeline) -> StepCache:
         (rule,) = self.rules()
-        steps = timeline.steps
-        if rule.when.never_reuses or steps == 1:
+        if rule.when.never_reuses or timeline.steps == 1:
             return self
+        fitted = self._planned_for(timeline)
+        notes = (*fitted.notes, *fitted._on_speed(timeline))
+        return replace(fitted, notes=notes) if notes else fitted
+
+    def _planned_for(self, timeline: Timeline) -> StepCache:
+        calibration = self.calibration
+        if calibration is None or calibration.noise is None:
+            return self
+        if not timeline.half_log_snrs:
+            note = "the steps are planned without the calibration: no noise levels are known"
+            return replace(self, notes=(*calibration.remarks, note))
+        planner = Planner(calibration.noise, timeline.half_log_snrs)
+        chosen = planner.plan(self.speed)
+        mask = Mask(tuple(step in chosen for step in range(timeline.steps)))
+        strip = Plan.of(mask & self._window, timeline).strip
+        error = planner.error(step for step, letter in enumerate(strip) if letter == "C")
+        note = (
+            f"predicted error of the final latents: {100 * error:.2g} % of the noise that a run "
+            f"begins with, where the sampler adds none"
+        )
+        return replace(self, planned=mask, notes=(*calibration.remarks, note))
+
+    def _on_speed(self, timeline: Timeline) -> tuple[str, ...]:
+        """What of the speed a run does not allow.
+
+        Raises:
+            ConfigError: nothing of it can be left out.
+        """
+        (rule,) = self.rules()
+        steps = timeline.steps
         computed = Plan.of(rule.when, timeline).strip.count("C")
         if computed == steps:
             raise ConfigError(_why_all(self.speed, steps))
@@ -112,28 +171,41 @@ class StepCache(Method):
                 f"nearer; so are {LONG} steps at speed {LONG / computed:.2g} to that of {LONG} "
                 f"steps, if the model is not made for few"
             )
-        return replace(self, notes=tuple(notes)) if notes else self
+        return tuple(notes)
 
     def expectation(self) -> str:
-        """What to expect of runs of some lengths, for a person."""
-        (rule,) = self.rules()
-        plans = {n: Plan.of(rule.when, Timeline.even(n)) for n in SHOWN_STEPS}
-        lines = [
-            f"{steps:2} steps: {plan.strip.count('C'):2} run the model  {plan.strip}"
-            for steps, plan in plans.items()
-        ]
+        """What to expect of some runs, or of one like the calibrated one, for a person."""
+        if self.calibration is not None:
+            return "\n".join([self.describe(), *self._told(self.calibration.timeline), LETTERS])
+        lines = [self._line(Timeline.even(steps)) for steps in SHOWN_STEPS]
         few = f"Runs of {FEW} steps or fewer lose much: there, sample fewer steps instead."
-        return "\n".join([self.describe(), *lines, "C computed   R forecast", few])
+        return "\n".join([self.describe(), *lines, LETTERS, few])
+
+    def _told(self, timeline: Timeline) -> tuple[str, ...]:
+        try:
+            fitted = self.fitted(timeline)
+        except ConfigError as error:
+            return (f"{timeline.steps} steps: {error}",)
+        return (fitted._line(timeline), *fitted.notes)
+
+    def _line(self, timeline: Timeline) -> str:
+        (rule,) = self.rules()
+        strip = Plan.of(rule.when, timeline).strip
+        return f"{timeline.steps:2} steps: {strip.count('C'):2} run the model  {strip}"
 
     def rules(self) -> tuple[Rule, ...]:
         rule = Rule(
             where=SiteSelector(SiteKind.EVALUATION),
-            when=SCurve(self.speed) & PercentRange(self.start_percent, self.end_percent),
+            when=(self.planned or SCurve(self.speed)) & self._window,
             what=FORECASTS[self.carried],
             owner=self.name,
             is_required=True,
         )
         return (rule,)
+
+    @property
+    def _window(self) -> PercentRange:
+        return PercentRange(self.start_percent, self.end_percent)
 
 
 def _why_all(speed: float, steps: int) -> str:

@@ -108,7 +108,7 @@ class Run(OfRun):
         if installation.study is not None and timeline.steps >= LEAST_STEPS:
             self._studying = Studying(
                 installation.study, installation.facts, self._assigned, timeline, self.report,
-                model_patcher, 1.0 if cfg is None else cfg,
+                model_patcher, 1.0 if cfg is None else cfg, sampler_sort,
             )  # fmt: skip
             if cfg is None:
                 self._note(NO_SCALE)
@@ -274,6 +274,9 @@ class Run(OfRun):
     def evaluated(self, x: torch.Tensor, denoised: torch.Tensor) -> None:
         """The sampler has been answered; arguments as of `Passes.over`."""
         self._passes.over(x, denoised)
+        if self._studying is not None and self._sigma is not None:
+            with attempted(self.report, "an evaluation"):
+                self._studying.evaluated(self._sigma, x, denoised)
 
     def _note(self, remark: str) -> None:
         self.report.remark(remark)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import comfy.model_sampling as ms
@@ -49,13 +50,21 @@ def scale_at(model_sampling: Any, sigma: float) -> Scale:
     Raises:
         ValueError: they hold neither.
     """
-    # A picture of ones without noise, and noise of ones without a picture.
-    pictures, noises = torch.tensor([[1.0], [0.0]]), torch.tensor([[0.0], [1.0]])
-    mixed = model_sampling.noise_scaling(torch.tensor([sigma]), noises, pictures)
-    alpha, noise = mixed.flatten().tolist()
-    if not (math.isfinite(alpha + noise) and alpha >= 0 and noise >= 0 and alpha + noise > 0):
-        raise ValueError(f"latents of {alpha:g} × picture + {noise:g} × noise")
-    return Scale(alpha, noise)
+    (scale,) = scales_at(model_sampling, [sigma])
+    return scale
+
+
+def scales_at(model_sampling: Any, sigmas: Sequence[float]) -> list[Scale]:
+    """The same for many noise levels."""
+    # Pictures of ones without noise, and noise of ones without a picture.
+    ones, zeros = torch.ones(len(sigmas), 1), torch.zeros(len(sigmas), 1)
+    pictures, noises = torch.cat([ones, zeros]), torch.cat([zeros, ones])
+    levels = torch.tensor([*sigmas, *sigmas])
+    mixed = model_sampling.noise_scaling(levels, noises, pictures).view(2, -1).tolist()
+    for alpha, noise in zip(*mixed, strict=True):
+        if not (math.isfinite(alpha + noise) and alpha >= 0 and noise >= 0 and alpha + noise > 0):
+            raise ValueError(f"latents of {alpha:g} × picture + {noise:g} × noise")
+    return [Scale(*parts) for parts in zip(*mixed, strict=True)]
 
 
 def timeline_of(model_sampling: Any, sigmas: torch.Tensor) -> Timeline:
@@ -72,7 +81,16 @@ def timeline_of(model_sampling: Any, sigmas: torch.Tensor) -> Timeline:
         lambda p: float(model_sampling.percent_to_sigma(p)),
         _guesses(model_sampling, points[:-1]),
     )
-    return Timeline(points, _timesteps(model_sampling, points[:-1]), percents)
+    timesteps = _timesteps(model_sampling, points[:-1])
+    return Timeline(points, timesteps, percents, _half_log_snrs(model_sampling, points))
+
+
+def _half_log_snrs(model_sampling: Any, sigmas: tuple[float, ...]) -> tuple[float, ...]:
+    try:
+        return tuple(scale.half_log_snr for scale in scales_at(model_sampling, sigmas))
+    except Exception:
+        # Another pack's object may do anything, and only calibrated plans need to know.
+        return ()
 
 
 def _guesses(model_sampling: Any, sigmas: tuple[float, ...]) -> list[float] | None:

@@ -22,12 +22,18 @@ from ..errors import StepCacheError
 from ..report import Report
 from ..rules import Rule
 from ..sites import Site, SiteKind
+from .added_noise import Sort
 from .facts import device_name, is_compiled, scheduler_of, shift_of
 from .influence import Influence
+from .noise_estimates import NoiseEstimates
 from .sensing import same_draws, sensing_steps, timed_steps
 
 LOG = logging.getLogger("stepcache")
 
+NO_PLANS = (
+    "what Step Cache plans by was not measured, because the sampler adds noise or may do so; for "
+    "that calibrate with one that does not, such as euler"
+)
 LEAST_STEPS = 2
 """Steps of a run that has something to compare."""
 
@@ -43,6 +49,7 @@ class Studying:
         report: the run's report.
         model_patcher: the host's patcher that is about to sample.
         cfg: scale of guidance.
+        sampler: whether it adds noise.
     """
 
     def __init__(
@@ -54,6 +61,7 @@ class Studying:
         report: Report,
         model_patcher: Any,
         cfg: float,
+        sampler: Sort,
     ) -> None:
         self._study, self._facts, self._report = study, facts, report
         self._timeline, self._cfg = timeline, cfg
@@ -66,6 +74,11 @@ class Studying:
         self._timed = frozenset[int]()
         self.influence = Influence(self._sampling, cfg, self._meter)
         self._own: list[tuple[int, float]] = []
+        self._noise: NoiseEstimates | None = None
+        if sampler != "follows the ODE":
+            report.remark(NO_PLANS)
+        elif timeline.half_log_snrs:
+            self._noise = NoiseEstimates(self._sampling, timeline.half_log_snrs)
         self._latent: tuple[int, ...] = ()
         self._rows = 0
 
@@ -152,6 +165,12 @@ class Studying:
         self._latent = tuple(x.shape[1:])
         self._rows = max(self._rows, x.shape[0] // streams)
 
+    def evaluated(self, sigma: float, x: torch.Tensor, denoised: torch.Tensor) -> None:
+        """The sampler has been answered; arguments as of `NoiseEstimates.take`."""
+        if self._noise is not None:
+            with self._meter.not_counted():
+                self._noise.take(self.session.clock.step, sigma, x, denoised)
+
     def finish(self, outcome: str) -> Calibration | None:
         """The run is over: make the calibration and hand it out. Never raises on its account.
 
@@ -219,6 +238,7 @@ class Studying:
             average=self._study.average,
             costs=self._costs(),
             influence=self.influence.by_group(table, self._sensed_at),
+            noise=self._noise.changes() if self._noise is not None and has_finished else None,
             is_whole=has_finished,
         )
         return scheduled(calibration)
