@@ -81,7 +81,7 @@ _RUN = object_of(
 _PRODUCTS = list_of("product", number(-1e12, 1e12), 1, MOST_NOISE_LEVELS)
 _NOISE = object_of({
     "half_log_snrs": list_of("level", number(-FARTHEST, FARTHEST), 3, MOST_NOISE_LEVELS + 1),
-    "products": list_of("row", _PRODUCTS, 1, MOST_NOISE_LEVELS),
+    "products": list_of("row", _PRODUCTS, 1, MOST_NOISE_LEVELS, first=1),
 })  # fmt: skip
 
 _ERRORS = object_of(
@@ -237,14 +237,14 @@ def _noise(found: dict[str, Any]) -> NoiseChanges:
     if len(rows) != len(levels) - 2:
         expected = f"{len(levels) - 2} for {len(levels)} half_log_snrs"
         raise Misfit.at("noise_changes, products", f"{len(rows)} entries", expected)
-    for at, row in enumerate(rows):
-        if len(row) != len(rows) - at:
-            where = f"noise_changes, products, row {at}"
-            raise Misfit.at(where, f"{len(row)} entries", f"{len(rows) - at}")
+    for at, row in enumerate(rows, 1):
+        if len(row) != len(rows) + 1 - at:
+            where = f"noise_changes, row {at}"
+            raise Misfit.at(where, f"{len(row)} entries", f"{len(rows) + 1 - at}")
     for at, (before, after) in enumerate(pairwise(levels), 1):
         if after < before:
             expected = f"rising ones, here at least {before:g}"
-            raise Misfit.at(f"noise_changes, half_log_snrs, level {at}", f"{after:g}", expected)
+            raise Misfit.at(f"noise_changes, level {at}", f"{after:g}", expected)
     return NoiseChanges(levels, rows)
 
 

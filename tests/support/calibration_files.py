@@ -17,6 +17,7 @@ from stepcache.cache_core.calibration import (
     Place,
     RunFacts,
 )
+from stepcache.cache_core.calibration.noise import NoiseChanges
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.sites import SiteKind
 
@@ -75,6 +76,16 @@ def lags(steps: int, lookahead: int, error: float) -> Lags:
         tuple(error * lag + step / 300 for step in range(max(steps - lag, 0)))
         for lag in range(1, lookahead + 1)
     )
+
+
+def noise(steps: int = 6, size: float = 0.1) -> NoiseChanges:
+    """Changes that get smaller, and are like those beside them; with more digits than a file."""
+    levels = tuple(2 * step / steps - 1 for step in range(steps))
+    rows = tuple(
+        tuple(size / (3 + step) / 4**apart for apart in range(steps - 1 - step))
+        for step in range(steps - 1)
+    )
+    return NoiseChanges((*levels, 16.0), rows)
 
 
 def flags(steps: int) -> tuple[bool, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calibration_files import made, refusal_of
+from calibration_files import made, noise, refusal_of
 from stepcache.cache_core.calibration import Costs
 from stepcache.cache_core.calibration.file import SIZE_LIMIT, lay_out, read
 from work import opened_files
@@ -20,7 +20,7 @@ def refusal(path: Path) -> str:
 
 def changed(change: Callable[[Any], Any]) -> str:
     """The text of a file after a change to what it holds."""
-    document = json.loads(lay_out(made()).text)
+    document = json.loads(lay_out(made(noise=noise())).text)
     change(document)
     return json.dumps(document)
 
@@ -131,6 +131,14 @@ def cut(*path: Any) -> Callable[[Any], None]:
         (put("costs", "flops", "self_attention", 1.5), 'has 1.5 at costs, flops "self_attention"'),
         (put("costs", "device", 1), "has 1 at costs, device"),
         (put("costs", None), "has null at costs; expected an object"),
+        (put("noise_changes", None), "has null at noise_changes; expected an object with half"),
+        (cut("noise_changes", "products"), "has no products at noise_changes; expected a list"),
+        (cut("noise_changes", "products", 4), "has 4 entries at noise_changes, products; expec"),
+        (cut("noise_changes", "products", 1, 0), "has 3 entries at noise_changes, row 2; expec"),
+        (put("noise_changes", "products", 0, 1, None), "has null at noise_changes, row 1, prod"),
+        (put("noise_changes", "products", 0, 1, 1e13), "at noise_changes, row 1, product 1; ex"),
+        (put("noise_changes", "half_log_snrs", 2, -2), "has -2 at noise_changes, level 2; expe"),
+        (put("noise_changes", "half_log_snrs", 2, "x"), 'has "x" at noise_changes, level 2; ex'),
         (put("influence", "layers", -1), 'has -1 at influence "layers"; expected a number'),
         (put("influence", {str(n): 1 for n in range(101)}), "has 101 entries at influence; expec"),
         (put("schedule", "self_attention", [1, 0]), 'has 2 entries at schedule "self_attention";'),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calibration_files import DEEP, FEED_FORWARD, SELF, made, table
+from calibration_files import DEEP, FEED_FORWARD, SELF, made, noise, table
 from stepcache.cache_core.calibration import Calibration, Costs, Place, RunFacts
 from stepcache.cache_core.calibration.file import (
     SIZE_LIMIT,
@@ -21,6 +21,7 @@ from stepcache.cache_core.calibration.file import (
     read,
     write,
 )
+from stepcache.cache_core.calibration.noise import MOST_LEVELS
 from stepcache.cache_core.errors import ConfigError
 
 
@@ -42,8 +43,10 @@ def file(tmp_path: Path) -> Path:
         made(run=RunFacts("", "", 1.0, (3_000_000,))),
         made(is_whole=False, average="as the reference"),
         made(table=table(4, 1, 0.0, (Place(SELF),)), schedule=()),
+        made(noise=noise()),
+        made(noise=noise(2)),
     ],
-    ids=["toy", "short", "long", "bare", "packed", "part", "zero"],
+    ids=["toy", "short", "long", "bare", "packed", "part", "zero", "noise", "least noise"],
 )
 def test_what_is_written_is_read_back(file: Path, calibration: Calibration) -> None:
     laid = lay_out(calibration)
@@ -63,6 +66,19 @@ def test_errors_are_rounded_to_four_digits_and_nothing_else_is_lost() -> None:
     assert stored.table.sigmas == calibration.table.sigmas
     assert stored.run == calibration.run
     assert lay_out(stored).calibration == stored
+
+
+def test_changes_of_noise_are_rounded_to_five_digits_and_take_little_room() -> None:
+    whole = noise(MOST_LEVELS)
+    laid = lay_out(made(noise=whole))
+    stored = laid.calibration.noise
+    assert stored is not None
+    assert stored.matrix == pytest.approx(whole.matrix, rel=5e-5)
+    assert stored.half_log_snrs == pytest.approx(whole.half_log_snrs, rel=5e-7)
+    assert all(value == float(f"{value:.5g}") for row in stored.products for value in row)
+    assert len(laid.text) - len(lay_out(made()).text) < 32 * 2**10
+    rows = json.loads(lay_out(made(noise=noise(30))).text)["noise_changes"]["products"]
+    assert sum(map(len, rows)) == 29 * 30 / 2
 
 
 def test_the_layout_has_a_row_per_line() -> None:

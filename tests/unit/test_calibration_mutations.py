@@ -8,7 +8,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from calibration_files import made
+from calibration_files import made, noise
 from stepcache.cache_core.calibration.file import SIZE_LIMIT, lay_out, read
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.sites import SiteKind
@@ -96,7 +96,7 @@ def damaged(text: str, rng: random.Random) -> bytes:
 
 def test_damaged_files_are_read_or_refused_in_words_and_nothing_else(file: Path) -> None:
     rng = random.Random(20)
-    text = lay_out(made()).text
+    text = lay_out(made(noise=noise())).text
     outcomes = {"read": 0, "refused": 0}
     file.write_text(text)
     with Work().counted() as whole:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from calibration_files import DEEP, FEED_FORWARD, SELF, made
+from calibration_files import DEEP, FEED_FORWARD, SELF, made, noise
 from stepcache.cache_core.calibration import Calibration, Place
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.sites import SiteKind
@@ -77,3 +77,13 @@ def test_every_difference_is_named() -> None:
 def test_the_kinds_of_a_calibration_are_in_their_usual_order() -> None:
     assert ONE.kinds == (SELF, FEED_FORWARD, DEEP)
     assert ONE.lacks(SiteKind.GUIDANCE) and not ONE.lacks(SELF)
+
+
+def test_changes_of_noise_add_up_by_samples_and_one_of_two_is_enough() -> None:
+    one = replace(ONE, samples=2, noise=noise(size=0.1))
+    other = replace(ONE, samples=6, noise=noise(size=0.5))
+    both = one.plus(other).noise
+    assert both is not None and both.matrix == pytest.approx(4 * noise(size=0.1).matrix)
+    for lacking in (one.plus(ONE), ONE.plus(one)):
+        assert lacking.noise == one.noise
+    assert ONE.plus(ONE).noise is None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from calibration_files import DEEP, FEED_FORWARD, SELF, made, refusal_of
+from calibration_files import DEEP, FEED_FORWARD, SELF, made, noise, refusal_of
 from stepcache.cache_core.advisor import advise
 from stepcache.cache_core.calibration import Calibration, Chooser, Place, Wish
 from stepcache.cache_core.calibration.file import is_calibration, lay_out, read, save, write
@@ -49,7 +49,15 @@ def test_a_calibration_of_single_layers_of_today_is_read() -> None:
     assert found.schedule[1] == (SELF, 1, (True,) * 6)
 
 
-@pytest.mark.parametrize("name", ["calibration.json", "calibration_of_layers.json"])
+def test_a_calibration_with_changes_of_noise_of_today_is_read() -> None:
+    found = read(FILES / "calibration_of_noise.json")
+    assert found == lay_out(made(noise=noise())).calibration
+    assert found.timeline.half_log_snrs == found.noise.half_log_snrs  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "name", ["calibration.json", "calibration_of_layers.json", "calibration_of_noise.json"]
+)
 def test_what_is_written_again_holds_the_same(name: str) -> None:
     document = json.loads((FILES / name).read_text(encoding="utf-8"))
     # What calibrations say since the first of them was written.
