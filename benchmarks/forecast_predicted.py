@@ -24,12 +24,12 @@ host.boot(cpu=True)
 import torch  # noqa: E402
 from quality_records import read_json, write_json  # noqa: E402
 from scipy.stats import spearmanr  # noqa: E402
-from stepcache.cache_core.calibration import Calibration  # noqa: E402
+from stepcache.cache_core.calibration import Calibration, Study  # noqa: E402
 from stepcache.cache_core.calibration.file import read, write  # noqa: E402
 from stepcache.cache_core.calibration.planning import STARTS, Planner  # noqa: E402
 from stepcache.cache_core.clock import Timeline  # noqa: E402
 from stepcache.cache_core.errors import ConfigError  # noqa: E402
-from stepcache.cache_core.methods import StepCache  # noqa: E402
+from stepcache.cache_core.methods import Calibrate, StepCache  # noqa: E402
 from stepcache.cache_core.methods.step_cache import PlannedStepCache  # noqa: E402
 from stepcache.cache_core.patching import attach, timeline_of  # noqa: E402
 from stepcache.cache_core.s_curve import SCurve  # noqa: E402
@@ -166,14 +166,21 @@ def _calibration_of(name: str, model: Any, work: Path) -> Calibration:
     path = work / f"{name}.json"
     if not path.exists():
         work.mkdir(parents=True, exist_ok=True)
-        write(path, calibrate.calibrated(model, evaluate.sampling_of(name, STEPS)))
+        options, found = evaluate.sampling_of(name, STEPS), list[Calibration]()
+
+        def deliver(calibration: Calibration) -> tuple[Calibration, tuple[str, ...]]:
+            found.append(calibration)
+            return calibration, ()
+
+        measuring = attach(model, Calibrate(Study(deliver)))
+        evaluate.sample(measuring, calibrate.captions(FIRST), options, calibrate.SEED)
+        write(path, found[0])
     return read(path)
 
 
 def _rank_correlation(name: str, rows: dict[str, Row]) -> float:
     mine = [row for key, row in rows.items() if key.startswith(f"{name}/as calibrated/")]
-    pairs = [(row["predicted"], row["measured"]) for row in mine]
-    found: Any = spearmanr(*zip(*pairs, strict=True))
+    found: Any = spearmanr([row["predicted"] for row in mine], [row["measured"] for row in mine])
     return float(found.statistic)
 
 

@@ -49,10 +49,11 @@ class NoiseChanges:
     def matrix(self) -> Floats:
         """All products, shape (levels - 1, levels - 1)."""
         size = self.levels - 1
-        upper = np.zeros((size, size))
+        upper: Floats = np.zeros((size, size))
         for at, row in enumerate(self.products):
             upper[at, at:] = row
-        return upper + np.triu(upper, 1).T
+        above: Floats = np.triu(upper, 1)
+        return upper + above.transpose()
 
     def at(self, half_log_snrs: Sequence[float]) -> Floats:
         """The matrix of a run over other noise levels, between which estimates lie on lines.
@@ -67,8 +68,8 @@ class NoiseChanges:
         lengths = np.diff(known)
         # How much of every measured change has happened; where two levels are one, all at once.
         come = (asked[:, None] - known[:-1]) / np.where(lengths > 0, lengths, np.finfo(float).tiny)
-        parts = np.diff(np.clip(come, 0.0, 1.0), axis=0)
-        return parts @ self.matrix @ parts.T
+        parts: Floats = np.diff(np.minimum(np.maximum(come, 0.0), 1.0), axis=0)
+        return parts @ self.matrix @ parts.transpose()
 
     def mixed(self, weight: int, other: NoiseChanges | None, other_weight: int) -> NoiseChanges:
         """The mean with those of a like run; these alone where the other has none like them."""

@@ -28,7 +28,7 @@ KEPT = 2
 MOST_SEARCHED = 200
 """Steps of a run whose plan is searched; of longer ones the best curve is taken."""
 
-UNMEASURED = 0.05
+UNMEASURED = 0.1
 """Share of the way from noise to picture that may lie where nothing was measured."""
 
 PER_UNIT = 8
@@ -104,14 +104,16 @@ class Planner:
         """The error of every plan; shape of plans (plans, steps), True computes."""
         count, steps = plans.shape
         spend(plans.size * (1 + steps / 100) / PER_UNIT)
-        own = np.where(plans, np.arange(steps), 0)
+        order: Places = np.arange(steps)
+        own = np.where(plans, order, 0)
         newest: Places = np.maximum.accumulate(own, axis=1)
         before = np.hstack([np.zeros((count, 1), dtype=np.intp), newest[:, :-1]])
         older: Places = np.take_along_axis(before, newest, axis=1)
         reach = self._reach(older, newest)
         weights = np.where(plans, 0.0, self._weights)
         # What stands in for a step is its newest output, 1 + reach times, without reach older ones.
-        rows, sums = np.arange(count)[:, None], -weights
+        rows: Places = np.arange(count).reshape(count, 1)
+        sums = -weights
         np.add.at(sums, (rows, newest), weights * (1 + reach))
         np.subtract.at(sums, (rows, older), weights * reach)
         # These add up to nothing, so that they are a sum of changes.
