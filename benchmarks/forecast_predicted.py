@@ -30,7 +30,6 @@ from stepcache.cache_core.calibration.planning import STARTS, Planner  # noqa: E
 from stepcache.cache_core.clock import Timeline  # noqa: E402
 from stepcache.cache_core.errors import ConfigError  # noqa: E402
 from stepcache.cache_core.methods import Calibrate, StepCache  # noqa: E402
-from stepcache.cache_core.methods.step_cache import PlannedStepCache  # noqa: E402
 from stepcache.cache_core.patching import attach, timeline_of  # noqa: E402
 from stepcache.cache_core.s_curve import SCurve  # noqa: E402
 from stepcache.cache_core.schedules import Mask  # noqa: E402
@@ -98,7 +97,7 @@ class Drawn:
         else:
             computed = SCurve(speed, float(steps)).computed_steps(self.timeline.steps)
         mask = Mask(tuple(step in computed for step in range(self.timeline.steps)))
-        patched = attach(self.model, PlannedStepCache(StepCache(speed), mask))
+        patched = attach(self.model, StepCache(speed, planned=mask))
         pictures = evaluate.sample(patched, self.texts, self.options, SEED)
         error = (pictures - self.plain).square().mean((1, 2, 3)).mean().sqrt()
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -51,9 +52,9 @@ class Planner:
     """
 
     def __init__(self, changes: NoiseChanges, half_log_snrs: Sequence[float]) -> None:
+        _refuse_unmeasured(changes, half_log_snrs)
         self._places = np.array(half_log_snrs[:-1])
         self._weights = _weights_of(half_log_snrs)
-        _refuse_unmeasured(changes, half_log_snrs, self._weights)
         spend(changes.levels * self.steps * (changes.levels + self.steps) / 1000)
         self._products = changes.at(half_log_snrs[:-1])
 
@@ -151,22 +152,25 @@ def _weights_of(half_log_snrs: Sequence[float]) -> Floats:
     return np.abs(np.diff(ratios)) / np.sqrt(1 + ratios[:-1] ** 2)
 
 
-def _refuse_unmeasured(
-    changes: NoiseChanges, half_log_snrs: Sequence[float], weights: Floats
-) -> None:
-    places = np.array(half_log_snrs[:-1])
+def _refuse_unmeasured(changes: NoiseChanges, half_log_snrs: Sequence[float]) -> None:
     if (np.diff(half_log_snrs) < 0).any():
         raise ConfigError(
             "noise levels of this run rise, for which no plan can be made from a calibration; "
             'expected falling ones. Set calibration to "none"'
         )
-    first, last = changes.half_log_snrs[0], changes.half_log_snrs[-2]
-    is_outside = (places < first - 1e-3) | (places > last + 1e-3)
-    # What the first step said is never forecast.
-    share = weights[1:][is_outside[1:]].sum() / max(weights[1:].sum(), 1e-9)
+    # What the first step said is never forecast, and of the last one only that level counts.
+    first, last = half_log_snrs[min(1, len(half_log_snrs) - 2)], half_log_snrs[-2]
+    before = max(_left(first) - _left(changes.half_log_snrs[0]), 0.0)
+    beyond = max(_left(changes.half_log_snrs[-2]) - _left(last), 0.0)
+    share = (before + beyond) / _left(first)
     if share > UNMEASURED:
         raise ConfigError(
             f"{share:.0%} of this run's way from noise to picture lies at noise levels that were "
             f"not measured; expected at most {UNMEASURED:.0%}. Calibrate with this scheduler, "
             f'shift and denoise, or set calibration to "none"'
         )
+
+
+def _left(half_log_snr: float) -> float:
+    """The way from a noise level to the picture: the sum of `_weights_of` in very short steps."""
+    return math.asinh(math.exp(-half_log_snr))

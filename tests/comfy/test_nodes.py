@@ -26,6 +26,7 @@ from stepcache.nodes.tgate_gate import TGateGate
 PROMISED = {
     "StepCacheForecast": {
         "model": None, "speed": 2.0, "start_percent": 0.0, "end_percent": 1.0, "carried": "auto",
+        "calibration": "none",
     },
     "StepCacheDeepCacheUNet": {
         "model": None, "interval": 3, "branch": 0, "schedule": "uniform", "center": 15,

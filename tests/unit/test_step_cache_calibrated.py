@@ -76,9 +76,8 @@ def test_without_a_calibration_nothing_is_fitted() -> None:
 
 def test_it_is_for_the_calibrated_model_and_passes_remarks_on() -> None:
     assert TWICE.made_for == CALIBRATION.model
-    newer = replace(TWICE, calibration=replace(CALIBRATION, unread={"more": 1}))
-    assert newer.notes == newer.calibration.remarks  # type: ignore[union-attr]
-    assert newer.fitted(LIKE_IT).notes[0] == newer.notes[0]
+    newer = replace(CALIBRATION, unread={"more": 1})
+    assert replace(TWICE, calibration=newer).fitted(LIKE_IT).notes[0] == newer.remarks[0]
 
 
 def test_what_is_of_no_use_is_refused_with_what_to_do() -> None:
