@@ -85,7 +85,7 @@ STRIPS = "\n- the strip on the node shows which steps compute (tall) and reuse (
 STEP_CACHE = Method(
     "StepCacheForecast",
     "Step Cache",
-    [2.0, 0.0, 1.0, "auto"],
+    [2.0, 0.0, 1.0, "auto", "none"],
     "**Step Cache** runs the model in half of the steps and forecasts the others from those before "
     "them. It works on every model, with every sampler.\n"
     "\n- speed 1.5: nearer to the plain picture; 3: faster"

@@ -53,7 +53,8 @@ class NoiseChanges:
         for at, row in enumerate(self.products):
             upper[at, at:] = row
         above: Floats = np.triu(upper, 1)
-        return upper + above.transpose()
+        below: Floats = np.swapaxes(above, 0, 1)
+        return upper + below
 
     def at(self, half_log_snrs: Sequence[float]) -> Floats:
         """The matrix of a run over other noise levels, between which estimates lie on lines.
@@ -69,7 +70,8 @@ class NoiseChanges:
         # How much of every measured change has happened; where two levels are one, all at once.
         come = (asked[:, None] - known[:-1]) / np.where(lengths > 0, lengths, np.finfo(float).tiny)
         parts: Floats = np.diff(np.minimum(np.maximum(come, 0.0), 1.0), axis=0)
-        return parts @ self.matrix @ parts.transpose()
+        turned: Floats = np.swapaxes(parts, 0, 1)
+        return parts @ self.matrix @ turned
 
     def mixed(self, weight: int, other: NoiseChanges | None, other_weight: int) -> NoiseChanges:
         """The mean with those of a like run; these alone where the other has none like them."""

@@ -105,15 +105,15 @@ class Planner:
         """The error of every plan; shape of plans (plans, steps), True computes."""
         count, steps = plans.shape
         spend(plans.size * (1 + steps / 100) / PER_UNIT)
-        order: Places = np.arange(steps)
-        own = np.where(plans, order, 0)
+        order: Places = np.array(range(steps), dtype=np.intp)
+        own: Places = np.where(plans, order, 0)
         newest: Places = np.maximum.accumulate(own, axis=1)
-        before = np.hstack([np.zeros((count, 1), dtype=np.intp), newest[:, :-1]])
+        before: Places = np.hstack([np.zeros((count, 1), dtype=np.intp), newest[:, :-1]])
         older: Places = np.take_along_axis(before, newest, axis=1)
         reach = self._reach(older, newest)
-        weights = np.where(plans, 0.0, self._weights)
+        weights: Floats = np.where(plans, 0.0, self._weights)
         # What stands in for a step is its newest output, 1 + reach times, without reach older ones.
-        rows: Places = np.arange(count).reshape(count, 1)
+        rows: Places = np.array([[number] for number in range(count)], dtype=np.intp)
         sums = -weights
         np.add.at(sums, (rows, newest), weights * (1 + reach))
         np.subtract.at(sums, (rows, older), weights * reach)

@@ -143,7 +143,7 @@ class StepCache(Method):
         error = planner.error(step for step, letter in enumerate(strip) if letter == "C")
         note = (
             f"predicted error of the final latents: {100 * error:.2g} % of the noise that a run "
-            f"begins with, where the sampler adds none"
+            f"begins with, for samplers that step on from one answer and add no noise"
         )
         return replace(self, planned=mask, notes=(*calibration.remarks, note))
 

@@ -214,8 +214,9 @@ def test_defaults_act(node: Any) -> None:
 
 def test_step_cache_says_what_to_expect_before_the_run() -> None:
     text = _run(StepCacheForecast, model=toys.load("wan"), speed=2.5).result[1]
-    first, *lines, legend = text.splitlines()
+    first, *lines, legend, few = text.splitlines()
     assert first.startswith("Step Cache (speed 2.5, ")
+    assert few.startswith("Runs of 8 steps or fewer")
     assert legend == "C computed   R forecast"
     for line in lines:
         steps, computed, strip = re.fullmatch(
