@@ -36,7 +36,7 @@ def test_the_steps_of_a_run_are_those_that_the_planner_finds() -> None:
     error = 100 * planner.error(planner.plan(2.0))
     assert fitted.notes == (
         f"predicted error of the final latents: {error:.2g} % of the noise that a run begins with, "
-        f"where the sampler adds none",
+        f"for samplers that step on from one answer and add no noise",
     )
     assert fitted.describe() == TWICE.describe()
     assert TWICE.describe() == (
