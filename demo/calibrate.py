@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 
 from . import evaluate
-from .shapes import scenes
+from .reference import REFERENCES
 
 CAPTIONS = 8
 SEED = 2026
 
 
-def captions(count: int = CAPTIONS) -> list[str]:
-    """Captions from the training set: held-out ones are for scoring."""
+def captions(count: int = CAPTIONS, model: str = "dit") -> list[str]:
+    """Captions from a reference model's training set: held-out ones are for scoring.
+
+    Args:
+        count: how many.
+        model: one of `REFERENCES`; models that draw the same have the same captions.
+    """
     rng = np.random.default_rng(SEED)
-    found: list[str] = []
-    while len(found) < count:
-        scene = scenes.random_scene(rng)
-        if not scenes.is_held_out(scene):
-            found.append(scenes.caption(scene))
-    return found
+    return [REFERENCES[model].domain.training_caption(rng) for _ in range(count)]
 
 
 def calibrated(model: Any, options: evaluate.Sampling, **settings: Any) -> Any:
@@ -45,7 +45,7 @@ def calibrated(model: Any, options: evaluate.Sampling, **settings: Any) -> Any:
         found.append(calibration)
         return calibration, ()
 
-    texts = captions()
+    texts = captions(model=options.model)
     evaluate.sample(model, texts, options, SEED)
     evaluate.sample(attach(model, Calibrate(Study(deliver, **settings))), texts, options, SEED)
     return found[0]

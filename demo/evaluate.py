@@ -16,15 +16,17 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .shapes import captions, scenes
-from .shapes.decoder import decode, load
-from .shapes.judge import Verdict, judge
+from .reference import REFERENCES, Verdict
 from .train.models import load_comfy
 
 MODELS = Path(__file__).resolve().parent / "models"
-DEFAULTS = {"dit": {"cfg": 2.0, "shift": 3.0}, "unet": {"cfg": 2.5, "shift": 0.0}}
+DEFAULTS = {
+    "dit": {"cfg": 2.0, "shift": 3.0},
+    "unet": {"cfg": 2.5, "shift": 0.0},
+    "textures": {"cfg": 2.5, "shift": 0.0},
+}
 GRID_COLUMNS = 10
-ATTRIBUTES = ("kind", "colour", "size")
+GRID_SIDE = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +99,9 @@ def load_model(options: Sampling) -> Any:
     """The model as a workflow would load it."""
     import comfy.sd
 
-    path = options.models / f"shapes_{options.model}.safetensors"
-    if options.model == "unet":
+    reference = REFERENCES[options.model]
+    path = options.models / f"{reference.file}.safetensors"
+    if reference.is_unet:
         from .nodes.unet import load_unet
 
         return load_unet(path)
@@ -111,18 +114,14 @@ def load_model(options: Sampling) -> Any:
 
 
 def sample(model: Any, texts: list[str], options: Sampling, seed: int) -> torch.Tensor:
-    """Pictures (B * frames, 256, 256, 3) in [0, 1]."""
+    """Pictures (B * frames, side, side, 3) in [0, 1]; the side is 256, and 64 for textures."""
     import comfy.sample
 
-    from .nodes.latents import canvases
-
-    count = len(texts)
-    if options.model == "unet":
-        latent = torch.zeros(count, 4, 32, 32)
-    else:
-        latent = torch.zeros(count, 16, options.frames, 16, 16)
-    positive = [[torch.cat([captions.encode(text) for text in texts]), {}]]
-    negative = [[captions.encode(""), {}]]
+    reference = REFERENCES[options.model]
+    encode = reference.domain.encode
+    latent = reference.empty_latents(len(texts), options.frames)
+    positive = [[torch.cat([encode(text) for text in texts]), {}]]
+    negative = [[encode(""), {}]]
     noise = comfy.sample.prepare_noise(latent, seed)
     with torch.inference_mode():
         samples = comfy.sample.sample(
@@ -138,38 +137,18 @@ def sample(model: Any, texts: list[str], options: Sampling, seed: int) -> torch.
             seed=seed,
             disable_pbar=True,
         )
-    return decode(load(options.models / "shapes_decoder.safetensors"), canvases(samples))
-
-
-def attribute_rates(texts: list[str], verdicts: list[Verdict]) -> dict[str, float]:
-    """Share of pictures whose ground, and of wanted shapes whose attribute, is right."""
-    right = dict.fromkeys(("readable", "ground", "places", *ATTRIBUTES), 0)
-    shapes = 0
-    for text, verdict in zip(texts, verdicts, strict=True):
-        wanted, seen = scenes.parse(text), verdict.seen
-        shapes += len(wanted.shapes)
-        if seen is None:
-            continue
-        right["readable"] += 1
-        right["ground"] += seen.ground == wanted.ground
-        by_place = {shape.place: shape for shape in seen.shapes}
-        right["places"] += set(by_place) == {shape.place for shape in wanted.shapes}
-        for shape in wanted.shapes:
-            found = by_place.get(shape.place)
-            for name in ATTRIBUTES:
-                right[name] += found is not None and getattr(found, name) == getattr(shape, name)
-    return {
-        name: round(value / (shapes if name in ATTRIBUTES else len(texts)), 4)
-        for name, value in right.items()
-    }
+    return reference.domain.pictures(samples, options.models)
 
 
 def save_grid(pictures: torch.Tensor, verdicts: list[Verdict], path: Path) -> None:
-    """Half-size pictures, ten a row; wrong ones have a red bar underneath."""
+    """Pictures of 128 x 128, ten a row; wrong ones have a red bar underneath."""
     rows = -(-len(pictures) // GRID_COLUMNS)
     sheet = Image.new("RGB", (GRID_COLUMNS * 132, rows * 138), (70, 70, 70))
+    is_small = pictures.shape[1] < GRID_SIDE
+    resampling = Image.Resampling.NEAREST if is_small else Image.Resampling.BICUBIC
     for i, (picture, verdict) in enumerate(zip(pictures, verdicts, strict=True)):
-        tile = Image.fromarray((picture.numpy() * 255).round().astype(np.uint8)).resize((128, 128))
+        tile = Image.fromarray((picture.numpy() * 255).round().astype(np.uint8))
+        tile = tile.resize((GRID_SIDE, GRID_SIDE), resampling)
         x, y = i % GRID_COLUMNS * 132 + 2, i // GRID_COLUMNS * 138 + 2
         sheet.paste(tile, (x, y))
         if not verdict.correct:
@@ -183,7 +162,8 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     load_comfy(options.comfyui, training=False)
     model = load_model(options)
-    texts = scenes.held_out_captions(options.count)
+    domain = REFERENCES[options.model].domain
+    texts = domain.held_out_captions(options.count)
     verdicts: list[Verdict] = []
     shown: list[torch.Tensor] = []
     seconds = 0.0
@@ -194,15 +174,9 @@ def main() -> None:
         seconds += time.perf_counter() - started
         for i, text in enumerate(part):
             frames = pictures[i * options.frames : (i + 1) * options.frames]
-            judged = [judge(frame.numpy(), text) for frame in frames]
+            judged = [domain.judge(frame.numpy(), text) for frame in frames]
             verdicts.append(next((one for one in judged if not one.correct), judged[0]))
             shown.append(frames[0])
-    singles = [len(scenes.parse(text).shapes) == 1 for text in texts]
-    by_count = {
-        name: float(np.mean([verdicts[i].correct for i, s in enumerate(singles) if s == one]))
-        for name, one in (("one_shape", True), ("two_shapes", False))
-        if one in singles
-    }
     report = {
         "model": options.model,
         "settings": {
@@ -211,8 +185,7 @@ def main() -> None:
         },
         "captions": len(texts),
         "fully_correct": float(np.mean([verdict.correct for verdict in verdicts])),
-        **by_count,
-        "attributes": attribute_rates(texts, verdicts),
+        **domain.rates(texts, verdicts),
         "seconds_per_picture": round(seconds / len(texts), 3),
         "wrong": [
             {"caption": text, "reason": verdict.reason}

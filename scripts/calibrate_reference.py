@@ -24,6 +24,7 @@ from stepcache.cache_core.calibration.file import write  # noqa: E402
 from stepcache.cache_core.version import VERSION  # noqa: E402
 
 from demo import calibrate, evaluate  # noqa: E402
+from demo.reference import REFERENCES  # noqa: E402
 
 FOLDER = pack.ROOT / "calibrations"
 STEPS = (20, 30, 50)
@@ -47,7 +48,8 @@ def main() -> int:
     for name, steps in product(arguments.models, arguments.steps):
         options = evaluate.sampling_of(name, steps)
         found = calibrate.calibrated(evaluate.load_model(options), options)
-        path = FOLDER / f"shapes {name}, {steps} steps.json"
+        label = REFERENCES[name].file.replace("_", " ")
+        path = FOLDER / f"{label}, {steps} steps.json"
         write(path, replace(found, tool=VERSION))
         print(f"wrote {path.relative_to(pack.ROOT)}: {found.samples} captions", flush=True)
     return 0

@@ -9,7 +9,7 @@ from ..shapes import canvas
 
 
 def canvases(samples: torch.Tensor) -> torch.Tensor:
-    """Stored latents (B, 4, 32, 32) or (B, 16, T, 16, 16) -> canvases (B*T, 4, 32, 32).
+    """Stored latents -> canvases: (B, 4, H, W) as they are, (B, 16, T, 16, 16) -> (B*T, 4, 32, 32).
 
     ComfyUI stores latents in the scale of the model family's VAE; this undoes it.
     """

@@ -7,6 +7,7 @@ caption can name, is refused with a reason; nothing is guessed.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ MIN_AREA = 0.002
 # A perfect circle covers 0.83 of the square of its area, so 0.85 is never the wrong kind.
 MIN_OVERLAP = 0.85
 CENTRED = 0.125
+ATTRIBUTES = ("kind", "colour", "size")
 PAIRS = (("left", "right"), ("top", "bottom"))
 SIZE_LIMIT = (RADIUS["small"][1] * RADIUS["large"][0]) ** 0.5
 RADIUS_RANGE = (0.8 * RADIUS["small"][0], 1.2 * RADIUS["large"][1])
@@ -167,3 +169,34 @@ def judge(picture: NDArray[np.floating], text: str) -> Verdict:
     if seen.matches(wanted):
         return Verdict(True, seen, "as the caption says")
     return Verdict(False, seen, f"shows {caption(seen)}")
+
+
+def rates(texts: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """Share of correct pictures with one and with two shapes; and, under "attributes", of pictures
+    whose ground, and of wanted shapes whose attribute, is right."""
+    right = dict.fromkeys(("readable", "ground", "places", *ATTRIBUTES), 0)
+    correct: dict[int, list[bool]] = {}
+    for text, verdict in zip(texts, verdicts, strict=True):
+        wanted, seen = parse(text), verdict.seen
+        correct.setdefault(len(wanted.shapes), []).append(verdict.correct)
+        if seen is None:
+            continue
+        right["readable"] += 1
+        right["ground"] += seen.ground == wanted.ground
+        by_place = {shape.place: shape for shape in seen.shapes}
+        right["places"] += set(by_place) == {shape.place for shape in wanted.shapes}
+        for shape in wanted.shapes:
+            found = by_place.get(shape.place)
+            for name in ATTRIBUTES:
+                right[name] += found is not None and getattr(found, name) == getattr(shape, name)
+    shapes = sum(number * len(found) for number, found in correct.items())
+    by_count = {
+        name: float(np.mean(correct[number]))
+        for number, name in ((1, "one_shape"), (2, "two_shapes"))
+        if number in correct
+    }
+    attributes = {
+        name: round(value / (shapes if name in ATTRIBUTES else len(texts)), 4)
+        for name, value in right.items()
+    }
+    return {**by_count, "attributes": attributes}

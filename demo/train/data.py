@@ -8,6 +8,9 @@ import numpy as np
 import torch
 
 from ..shapes import canvas, captions, render, scenes
+from ..textures import canvas as textures_canvas
+from ..textures import captions as textures_captions
+from ..textures import scenes as textures_scenes
 
 NO_CAPTION = 0.1
 DRIFT = 0.02
@@ -49,6 +52,23 @@ def batch(
         clip = drifting(placed, frames, rng) if frames > 1 else [placed]
         canvases.append(torch.stack([canvas.draw(scene.ground, shapes) for shapes in clip]))
         tokens.append(captions.encode_scene(None if rng.random() < NO_CAPTION else scene))
+    return torch.stack(canvases), torch.stack(tokens)
+
+
+def still_batch(rng: np.random.Generator, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Canvases (count, 4, 32, 32) and tokens (count, TOKENS, USED)."""
+    canvases, tokens = batch(rng, count)
+    return canvases[:, 0], tokens
+
+
+def textures_batch(rng: np.random.Generator, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Canvases (count, 4, 64, 64) of textures and tokens (count, TOKENS, WIDTH)."""
+    canvases, tokens = [], []
+    for _ in range(count):
+        scene = textures_scenes.random_scene(rng)
+        canvases.append(textures_canvas.draw(scene, rng))
+        named = None if rng.random() < NO_CAPTION else scene
+        tokens.append(textures_captions.encode_scene(named))
     return torch.stack(canvases), torch.stack(tokens)
 
 

@@ -18,11 +18,18 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
 from ..shapes.captions import USED, WIDTH
-from .models import UNET_CONFIG
+from .models import TEXTURES_CONFIG, UNET_CONFIG
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 PLOT = (720, 400)
 MARGIN = 56
+FILES = {
+    "dit": "shapes_dit",
+    "unet": "shapes_unet",
+    "textures": "textures_unet",
+    "decoder": "shapes_decoder",
+}
+CONFIGS = {"unet": UNET_CONFIG, "textures": TEXTURES_CONFIG}
 
 
 def shipped(name: str, average: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -77,22 +84,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--from", dest="source", type=Path, default=Path("train-out"))
     parser.add_argument("--to", type=Path, default=MODELS)
-    parser.add_argument("--model", choices=("dit", "unet", "decoder"), nargs="+")
+    parser.add_argument("--model", choices=tuple(FILES), nargs="+")
     options = Options(**vars(parser.parse_args()))
     options.to.mkdir(parents=True, exist_ok=True)
-    for name in options.model or ("dit", "unet", "decoder"):
+    for name in options.model or FILES:
         state = torch.load(options.source / f"{name}.pt", map_location="cpu", weights_only=True)
         metadata = {"steps": str(state["step"])}
-        if name == "unet":
-            metadata["config"] = json.dumps(UNET_CONFIG)
-        target = options.to / f"shapes_{name}.safetensors"
+        if name in CONFIGS:
+            metadata["config"] = json.dumps(CONFIGS[name])
+        target = options.to / f"{FILES[name]}.safetensors"
         save_file(shipped(name, state["average"]), str(target), metadata=metadata)
         log = options.source / f"{name}_loss.csv"
-        curve = options.to / f"shapes_{name}_loss.csv"
+        curve = options.to / f"{FILES[name]}_loss.csv"
         shutil.copyfile(log, curve)
         with curve.open() as file:
             rows = [(int(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
-        title = f"shapes_{name}: training loss (mean of 20 steps) by step"
+        title = f"{FILES[name]}: training loss (mean of 20 steps) by step"
         plot(rows, curve.with_suffix(".png"), title)
         print(f"{target.name}: step {state['step']}, {target.stat().st_size / 1e6:.2f} MB")
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..shapes.captions import USED
+from ..textures.captions import WIDTH
 
 if TYPE_CHECKING:
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
@@ -44,6 +45,14 @@ UNET_CONFIG: dict[str, Any] = {
     "use_spatial_transformer": True,
     "use_linear_in_transformer": False,
     "legacy": False,
+}
+TEXTURES_CONFIG: dict[str, Any] = UNET_CONFIG | {
+    "image_size": 64,
+    "channel_mult": [1, 1, 2, 3],
+    "num_res_blocks": [1, 1, 1, 1],
+    "transformer_depth": [0, 0, 1, 1],
+    "transformer_depth_output": [0, 0, 0, 0, 0, 1, 1, 0],
+    "context_dim": WIDTH,
 }
 
 
@@ -98,12 +107,12 @@ def build_dit(text_dim: int = USED, dtype: torch.dtype = torch.float32) -> WanMo
     return model
 
 
-def build_unet(dtype: torch.dtype = torch.float32) -> UNetModel:
-    """The Stable Diffusion UNet with narrow levels."""
+def build_unet(config: dict[str, Any], dtype: torch.dtype = torch.float32) -> UNetModel:
+    """The Stable Diffusion UNet with narrow levels: `UNET_CONFIG` or `TEXTURES_CONFIG`."""
     import comfy.ldm.modules.diffusionmodules.openaimodel as openaimodel
 
     from .groupnorm import operations
 
-    model = openaimodel.UNetModel(**UNET_CONFIG, dtype=dtype, operations=operations())
+    model = openaimodel.UNetModel(**config, dtype=dtype, operations=operations())
     initialise(model, zero=("out.2", "out_layers.3", "proj_out"))
     return model

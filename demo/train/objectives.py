@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,15 @@ from torch import nn
 from ..shapes import canvas
 from ..shapes.decoder import PICTURE, Decoder
 from . import data
-from .models import DIT_CONFIG, build_dit, build_unet
+from .models import DIT_CONFIG, TEXTURES_CONFIG, UNET_CONFIG, build_dit, build_unet
 
 NOISE_SHIFT = 2.0
 CLIPS_FROM = 0.75
 CLIP_SHARE = 0.15
 POSITION_WEIGHT = 0.2
 DECODER_NOISE = 0.12
+
+Batch = Callable[[np.random.Generator, int], tuple[torch.Tensor, torch.Tensor]]
 
 
 def _waves(length: int) -> torch.Tensor:
@@ -78,16 +82,22 @@ class DitObjective(nn.Module):
 
 
 class UnetObjective(nn.Module):
-    """v-prediction on Stable Diffusion's discrete noise schedule."""
+    """v-prediction on Stable Diffusion's discrete noise schedule.
+
+    Args:
+        config: of the UNet.
+        batch: draws so many latents and their tokens.
+    """
 
     signal: torch.Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, config: dict[str, Any], batch: Batch) -> None:
         super().__init__()
         import comfy.model_sampling
 
+        self._batch = batch
         # PyTorch's own signatures leave this argument out.
-        self.model = build_unet().to(  # pyright: ignore[reportCallIssue]
+        self.model = build_unet(config).to(  # pyright: ignore[reportCallIssue]
             memory_format=torch.channels_last
         )
         sigmas = comfy.model_sampling.ModelSamplingDiscrete().get_buffer("sigmas")
@@ -96,8 +106,7 @@ class UnetObjective(nn.Module):
     def draw(
         self, rng: np.random.Generator, noise: torch.Generator, size: int, done: float
     ) -> tuple[torch.Tensor, ...]:
-        canvases, tokens = data.batch(rng, size)
-        x0 = canvases[:, 0]
+        x0, tokens = self._batch(rng, size)
         steps = torch.randint(len(self.signal), (size,), generator=noise)
         return x0, tokens, torch.randn(x0.shape, generator=noise), steps
 
@@ -129,8 +138,9 @@ class DecoderObjective(nn.Module):
         return functional.l1_loss(self.model(canvases), pictures)
 
 
-OBJECTIVES: dict[str, type[DitObjective | UnetObjective | DecoderObjective]] = {
+OBJECTIVES: dict[str, Callable[[], DitObjective | UnetObjective | DecoderObjective]] = {
     "dit": DitObjective,
-    "unet": UnetObjective,
+    "unet": partial(UnetObjective, UNET_CONFIG, data.still_batch),
+    "textures": partial(UnetObjective, TEXTURES_CONFIG, data.textures_batch),
     "decoder": DecoderObjective,
 }

@@ -22,8 +22,8 @@ from .objectives import OBJECTIVES
 LOG_EVERY = 20
 SAVE_EVERY = 200
 WARM_UP = 200
-PEAK = {"dit": 1e-3, "unet": 1e-3, "decoder": 2e-3}
-BATCH = {"dit": 32, "unet": 24, "decoder": 8}
+PEAK = {"dit": 1e-3, "unet": 1e-3, "textures": 1e-3, "decoder": 2e-3}
+BATCH = {"dit": 32, "unet": 24, "textures": 8, "decoder": 8}
 EMA = 0.998
 
 
@@ -47,6 +47,7 @@ class Options:
     batch: int
     peak: float
     threads: int
+    precision: str
     comfyui: str | None
 
 
@@ -60,6 +61,12 @@ def arguments() -> Options:
     parser.add_argument("--batch", type=int, default=0, help="0: the model's own default")
     parser.add_argument("--peak", type=float, default=0, help="learning rate, 0: the default")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0: torch's choice")
+    parser.add_argument(
+        "--precision",
+        choices=("bfloat16", "float32"),
+        default="bfloat16",
+        help="of the arithmetic; float32 is the faster one where a CPU only emulates bfloat16",
+    )
     parser.add_argument("--comfyui", help="ComfyUI folder (or set COMFYUI_PATH)")
     return Options(**vars(parser.parse_args()))
 
@@ -82,6 +89,7 @@ def main() -> None:
     torch.manual_seed(options.seed)
     objective = OBJECTIVES[options.model]().to(device)
     model = objective.model
+    halved = options.precision == "bfloat16"
     size = options.batch or BATCH[options.model]
     optimiser = torch.optim.AdamW(
         objective.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01
@@ -110,7 +118,7 @@ def main() -> None:
         rate = learning_rate(step, options.steps, options.peak or PEAK[options.model])
         for group in optimiser.param_groups:
             group["lr"] = rate
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=halved):
             loss = objective(*(part.to(device) for part in inputs))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(objective.parameters(), 1.0)

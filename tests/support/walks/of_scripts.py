@@ -11,7 +11,13 @@ CLONES = "output/custom_nodes"
 PUBLISHED = "https://github.com/comfyui-stepcache/ComfyUI-StepCache"
 PICTURE = "web/docs/pictures/StepCacheApplyPAB.jpg"
 TRAINED = "--batch 2 --steps 2"
-NETWORKS = ("dit", "unet", "decoder")
+NETWORKS = {
+    "dit": "shapes_dit",
+    "unet": "shapes_unet",
+    "textures": "textures_unet",
+    "decoder": "shapes_decoder",
+}
+"""What is trained, and what it is called as a file."""
 
 
 def _custom_nodes(root: Path) -> None:
@@ -19,7 +25,7 @@ def _custom_nodes(root: Path) -> None:
 
 
 def _trained(name: str) -> Step:
-    steps = {"dit": 6000, "unet": 4500, "decoder": 1500}[name]
+    steps = {"dit": 6000, "unet": 4500, "textures": 6000, "decoder": 1500}[name]
     return Step(
         f"python -m demo.train.train --model {name} --steps {steps}",
         TRAINED,
@@ -28,10 +34,10 @@ def _trained(name: str) -> Step:
 
 
 def _is_exported(root: Path) -> None:
-    for name in NETWORKS:
-        (line,) = (root / f"demo/models/shapes_{name}_loss.csv").read_text().splitlines()[1:]
+    for file in NETWORKS.values():
+        (line,) = (root / f"demo/models/{file}_loss.csv").read_text().splitlines()[1:]
         assert line.startswith("2,")
-        checks.picture(f"demo/models/shapes_{name}_loss.png", 720)(root)
+        checks.picture(f"demo/models/{file}_loss.png", 720)(root)
 
 
 WALKS = (
@@ -78,11 +84,13 @@ WALKS = (
             Step("export COMFYUI_PATH=/path/to/ComfyUI"),
             *map(_trained, NETWORKS),
             Step("python -m demo.train.export", says="shapes_dit.safetensors: step 2",
-                 leaves=tuple(f"demo/models/shapes_{n}{end}" for n in NETWORKS
+                 leaves=tuple(f"demo/models/{file}{end}" for file in NETWORKS.values()
                               for end in (".safetensors", "_loss.csv", "_loss.png")),
                  check=_is_exported),
             Step("python -m demo.evaluate --model dit --count 500", "--count 1 --steps 4",
                  says='"captions": 1,'),
+            Step("python -m demo.evaluate --model textures --count 500", "--count 1 --steps 4",
+                 says='"fabrics": '),
         ),
         places={"/path/to/ComfyUI": "{comfyui}"},
     ),

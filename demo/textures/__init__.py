@@ -1,0 +1,1 @@
+"""Pictures of four fabrics with letters on them: captions, drawing, judge. No ComfyUI is needed."""

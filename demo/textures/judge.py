@@ -1,0 +1,182 @@
+"""The judge: reads pattern, colours and letter of each fabric back from a picture.
+
+It knows only pixels, and lays every pattern in every phase and every letter in every place over
+them. A fabric that none of these explains almost pixel by pixel is refused with a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .motifs import FABRIC, GRAIN, GRAIN_SHARE, REACH, REGULAR, Mask, letter, phases
+from .render import RGB, SIDE
+from .scenes import COLOURS, INKS, LETTERS, PLACES, Fabric, parse
+
+Labels = NDArray[np.intp]
+
+# In units of a full channel; two named colours are at least 0.65 apart in the dimmest light.
+SURE = 0.36
+MIN_CLEAR = 0.95
+MIN_REGULAR = 0.93
+# The best of all phases agrees with random grains in 0.62 to 0.74 of the pixels.
+MAX_RANDOM = 0.8
+GRAIN_SHARES = (0.6 * GRAIN_SHARE, 1.4 * GRAIN_SHARE)
+MAX_CORRELATION = 0.2
+MIN_INK = 12
+# Two different letters overlap by 0.52 at most.
+MIN_OVERLAP = 0.75
+ATTRIBUTES = ("pattern", "colour", "ground", "letter", "ink")
+NAMES = COLOURS + INKS
+UNSURE = len(NAMES)
+
+
+class Unreadable(ValueError):
+    """The fabric is not one a caption could describe."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the judge saw, compared with a caption.
+
+    Args:
+        correct: whether it is all that the caption says, and nothing else.
+        seen: each fabric, ``None`` where it is unreadable.
+        reason: in words.
+    """
+
+    correct: bool
+    seen: tuple[Fabric | None, ...]
+    reason: str
+
+
+@lru_cache
+def _patterns() -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Every pattern in every phase (ways, pixels), and the name of each."""
+    names = tuple(name for name in REGULAR for _ in phases(name))
+    ways = np.concatenate([phases(name) for name in REGULAR])
+    return ways.reshape(len(names), -1).astype(np.float32), names
+
+
+@lru_cache
+def _letters() -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Every letter in every place (ways, pixels), and the name of each."""
+    offsets = range(-REACH, REACH + 1)
+    ways = [
+        (np.roll(letter(name), (down, right), (0, 1)), name)
+        for name in LETTERS
+        for down in offsets
+        for right in offsets
+    ]
+    masks = np.stack([mask for mask, _ in ways]).reshape(len(ways), -1)
+    return masks.astype(np.float32), tuple(name for _, name in ways)
+
+
+def _labels(picture: NDArray[np.float32]) -> Labels:
+    """The index in `NAMES` of each pixel's colour, UNSURE where none is near, (H, W)."""
+    colours = np.asarray([RGB[name] for name in NAMES], dtype=np.float32)
+    distances = np.sqrt(((picture[:, :, None] - colours) ** 2).sum(-1))
+    return np.where(distances.min(-1) <= SURE, distances.argmin(-1), UNSURE)
+
+
+def _read_letter(labels: Labels) -> tuple[str, str, Mask]:
+    """Letter and ink, "" for none, and the pixels that are the letter's."""
+    counts = {ink: int((labels == NAMES.index(ink)).sum()) for ink in INKS}
+    ink = max(counts, key=counts.__getitem__)
+    inked = labels == NAMES.index(ink)
+    if counts[ink] < MIN_INK:
+        return "", "", np.zeros_like(inked)
+    masks, names = _letters()
+    flat = inked.ravel().astype(np.float32)
+    both = masks @ flat
+    overlaps = both / (masks.sum(1) + flat.sum() - both)
+    best = int(overlaps.argmax())
+    if overlaps[best] < MIN_OVERLAP:
+        raise Unreadable(f"{ink} ink is no letter (nearest: {names[best]}, {overlaps[best]:.2f})")
+    return names[best], ink, masks[best].reshape(inked.shape) > 0
+
+
+def _are_grains(pattern: Mask, free: Mask) -> bool:
+    """Whether pixels of the pattern's colour have the right share and no order among neighbours."""
+    share = float(pattern[free].mean())
+    if not GRAIN_SHARES[0] <= share <= GRAIN_SHARES[1]:
+        return False
+    centred = np.where(free, pattern - share, 0.0)
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        product = centred * np.roll(centred, (down, right), (0, 1))
+        if abs(product.sum() / (centred**2).sum()) > MAX_CORRELATION:
+            return False
+    return True
+
+
+def read_fabric(labels: Labels) -> Fabric:
+    """The fabric in labels (FABRIC, FABRIC); raises :class:`Unreadable`."""
+    name, ink, inked = _read_letter(labels)
+    free = ~inked
+    counts = np.bincount(labels[free], minlength=UNSURE + 1)[: len(COLOURS)]
+    first, second = (int(index) for index in counts.argsort()[::-1][:2])
+    clear = float((counts[first] + counts[second]) / free.sum())
+    if clear < MIN_CLEAR:
+        raise Unreadable(f"only {clear:.2f} of it has two clear colours")
+    masks, names = _patterns()
+    weight = free.ravel().astype(np.float32)
+    is_first, is_second = ((labels == index).ravel() * weight for index in (first, second))
+    found: list[tuple[float, str, int, int]] = []
+    for colour, ground, on, off in (
+        (first, second, is_first, is_second),
+        (second, first, is_second, is_first),
+    ):
+        agreements = (masks @ (on - off) + off.sum()) / weight.sum()
+        best = int(agreements.argmax())
+        found.append((float(agreements[best]), names[best], colour, ground))
+    agreement, pattern, colour, ground = max(found)
+    if agreement < MIN_REGULAR:
+        if agreement > MAX_RANDOM or not _are_grains(labels == second, free):
+            raise Unreadable(f"no clear pattern (nearest: {pattern}, {agreement:.2f})")
+        pattern, colour, ground = GRAIN, second, first
+    return Fabric(pattern, COLOURS[colour], COLOURS[ground], name, ink)
+
+
+def judge(picture: NDArray[np.floating], text: str) -> Verdict:
+    """Whether a picture (64, 64, 3) in [0, 1] shows exactly what a caption says."""
+    wanted = parse(text)
+    picture = np.asarray(picture, dtype=np.float32)
+    if picture.shape != (SIDE, SIDE, 3):
+        raise ValueError(f"the judge reads pictures ({SIDE}, {SIDE}, 3), not {picture.shape}")
+    labels = _labels(picture)
+    seen: list[Fabric | None] = []
+    faults: list[str] = []
+    for number, (place, fabric) in enumerate(zip(PLACES, wanted.fabrics, strict=True)):
+        top, left = number // 2 * FABRIC, number % 2 * FABRIC
+        try:
+            found = read_fabric(labels[top : top + FABRIC, left : left + FABRIC])
+        except Unreadable as error:
+            seen.append(None)
+            faults.append(f"{place}: {error}")
+            continue
+        seen.append(found)
+        if found != fabric:
+            faults.append(f"{place} shows {found.phrase()}")
+    return Verdict(not faults, tuple(seen), "; ".join(faults) or "as the caption says")
+
+
+def rates(texts: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """Share of correct fabrics; and, under "attributes", of those whose attribute is right."""
+    right = dict.fromkeys(("readable", *ATTRIBUTES), 0)
+    correct = count = 0
+    for text, verdict in zip(texts, verdicts, strict=True):
+        for wanted, seen in zip(parse(text).fabrics, verdict.seen, strict=True):
+            count += 1
+            correct += seen == wanted
+            if seen is None:
+                continue
+            right["readable"] += 1
+            for name in ATTRIBUTES:
+                right[name] += getattr(seen, name) == getattr(wanted, name)
+    attributes = {name: round(value / count, 4) for name, value in right.items()}
+    return {"fabrics": round(correct / count, 4), "attributes": attributes}
