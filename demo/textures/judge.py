@@ -24,12 +24,13 @@ Labels = NDArray[np.intp]
 SURE = 0.36
 MIN_CLEAR = 0.95
 MIN_REGULAR = 0.93
-# The best of all phases agrees with random grains in 0.62 to 0.74 of the pixels.
+# Of 3000 random grains the best of all phases agreed with 0.62 to 0.69 of the pixels; level lines
+# agree with 0.91 of bricks, which is the most for two patterns.
 MAX_RANDOM = 0.8
 GRAIN_SHARES = (0.6 * GRAIN_SHARE, 1.4 * GRAIN_SHARE)
 MAX_CORRELATION = 0.2
 MIN_INK = 12
-# Two different letters overlap by 0.52 at most.
+# Two different letters overlap by 0.60 at most.
 MIN_OVERLAP = 0.75
 ATTRIBUTES = ("pattern", "colour", "ground", "letter", "ink")
 NAMES = COLOURS + INKS

@@ -15,21 +15,24 @@ Mask = NDArray[np.bool_]
 FABRIC = 32
 GRAIN = "grains"
 GRAIN_SHARE = 0.25
-REACH = 2
+REACH = 1
 """Pixels by which a letter may stand off the middle, in each direction."""
 
 # Which pixels have the pattern's colour, in one period. More of them have the ground's: so
-# "red on blue" never looks like "blue on red".
+# "red on blue" never looks like "blue on red". Periods are 4 or 8, as the UNet halves its maps.
 _PERIODS = {
-    "level lines": ("#", ".", "."),
-    "upright lines": ("#..",),
+    "level lines": ("#", ".", ".", "."),
+    "upright lines": ("#...",),
     "rising lines": ("...#", "..#.", ".#..", "#..."),
     "falling lines": ("#...", ".#..", "..#.", "...#"),
-    "zigzags": ("#.....", ".#...#", "..#.#.", "...#.."),
+    "zigzags": ("#...#...", ".#.....#", "..#...#.", "...#.#.."),
     "dots": ("##..", "##..", "....", "...."),
-    "grids": ("#####", "#....", "#....", "#....", "#...."),
-    "bricks": ("########", "#.......", "#.......", "########", "....#...", "....#..."),
-    "weaves": ("......", ".####.", "......", ".#..#.", ".#..#.", ".#..#."),
+    "grids": ("####", "#...", "#...", "#..."),
+    "bricks": (*("########", *["#......."] * 3), *("########", *["....#..."] * 3)),
+    "weaves": (
+        *("###.#.#.", "....#.#.", "###.#.#.", "........"),
+        *("#.#.###.", "#.#.....", "#.#.###.", "........"),
+    ),
 }
 _FINE = 8
 _SIZE = 22
