@@ -1,4 +1,4 @@
-"""Loads the demo's UNet as a real ComfyUI model."""
+"""Loads the demo's UNets as real ComfyUI models."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ import comfy.conds
 import comfy.model_base
 import comfy.model_management
 import comfy.model_patcher
+import comfy.model_sampling
 import comfy.supported_models
 import comfy.utils
+from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
+
+from ..patched_unet import PatchedUNet
 
 
 class ShapesUNet(comfy.model_base.BaseModel):
@@ -26,8 +30,15 @@ class ShapesUNet(comfy.model_base.BaseModel):
         return conditions
 
 
+class LatentPrediction(comfy.model_sampling.ModelSamplingDiscrete, comfy.model_sampling.X0):
+    """What ComfyUI's own node ModelSamplingDiscrete makes of a model with "x0"."""
+
+
 def load_unet(path: Path) -> comfy.model_patcher.ModelPatcher:
-    """The UNet of a safetensors file that carries its own ``config`` in the metadata."""
+    """The UNet of a safetensors file that carries its own ``config`` in the metadata.
+
+    Where this also has a ``prediction`` of "x0", the UNet gives the latent; otherwise v.
+    """
     weights, metadata = comfy.utils.load_torch_file(str(path), return_metadata=True)
     if not metadata or "config" not in metadata:
         raise ValueError(
@@ -48,7 +59,13 @@ def load_unet(path: Path) -> comfy.model_patcher.ModelPatcher:
         dtype, load_device, model_config.supported_inference_dtypes
     )
     model_config.set_inference_dtype(dtype, cast)
-    model = ShapesUNet(model_config, model_type=comfy.model_base.ModelType.V_PREDICTION)
+    model = ShapesUNet(
+        model_config,
+        model_type=comfy.model_base.ModelType.V_PREDICTION,
+        unet_model=PatchedUNet if "patch_size" in config else UNetModel,
+    )
+    if metadata.get("prediction") == "x0":
+        model.model_sampling = LatentPrediction(model_config)
     model.load_model_weights(weights)
     model = model.to(offload_device)
     patcher = comfy.model_patcher.ModelPatcher(

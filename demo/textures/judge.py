@@ -1,7 +1,7 @@
 """The judge: reads pattern, colours and letter of each fabric back from a picture.
 
-It knows only pixels, and lays every pattern in every phase and every letter in every place over
-them. A fabric that none of these explains almost pixel by pixel is refused with a reason.
+It knows only pixels, and lays every pattern in every phase and every letter over them. A fabric
+that none of these explains almost pixel by pixel is refused with a reason.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .motifs import FABRIC, GRAIN, GRAIN_SHARE, REACH, REGULAR, Mask, letter, phases
+from .motifs import FABRIC, GRAIN, GRAIN_SHARE, REGULAR, Mask, letter, phases
 from .render import RGB, SIDE
 from .scenes import COLOURS, INKS, LETTERS, PLACES, Fabric, parse
 
@@ -65,17 +65,10 @@ def _patterns() -> tuple[NDArray[np.float32], tuple[str, ...]]:
 
 
 @lru_cache
-def _letters() -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Every letter in every place (ways, pixels), and the name of each."""
-    offsets = range(-REACH, REACH + 1)
-    ways = [
-        (np.roll(letter(name), (down, right), (0, 1)), name)
-        for name in LETTERS
-        for down in offsets
-        for right in offsets
-    ]
-    masks = np.stack([mask for mask, _ in ways]).reshape(len(ways), -1)
-    return masks.astype(np.float32), tuple(name for _, name in ways)
+def _letters() -> NDArray[np.float32]:
+    """Every letter of `LETTERS` (letters, pixels)."""
+    masks = np.stack([letter(name) for name in LETTERS])
+    return masks.reshape(len(LETTERS), -1).astype(np.float32)
 
 
 def _labels(picture: NDArray[np.float32]) -> Labels:
@@ -92,14 +85,14 @@ def _read_letter(labels: Labels) -> tuple[str, str, Mask]:
     inked = labels == NAMES.index(ink)
     if counts[ink] < MIN_INK:
         return "", "", np.zeros_like(inked)
-    masks, names = _letters()
+    masks = _letters()
     flat = inked.ravel().astype(np.float32)
     both = masks @ flat
     overlaps = both / (masks.sum(1) + flat.sum() - both)
     best = int(overlaps.argmax())
     if overlaps[best] < MIN_OVERLAP:
-        raise Unreadable(f"{ink} ink is no letter (nearest: {names[best]}, {overlaps[best]:.2f})")
-    return names[best], ink, masks[best].reshape(inked.shape) > 0
+        raise Unreadable(f"{ink} ink is no letter (nearest: {LETTERS[best]}, {overlaps[best]:.2f})")
+    return LETTERS[best], ink, masks[best].reshape(inked.shape) > 0
 
 
 def _are_grains(pattern: Mask, free: Mask) -> bool:

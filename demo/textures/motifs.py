@@ -15,8 +15,6 @@ Mask = NDArray[np.bool_]
 FABRIC = 32
 GRAIN = "grains"
 GRAIN_SHARE = 0.25
-REACH = 1
-"""Pixels by which a letter may stand off the middle, in each direction."""
 
 # Which pixels have the pattern's colour, in one period. More of them have the ground's: so
 # "red on blue" never looks like "blue on red". Periods are 4 or 8, as the UNet halves its maps.

@@ -1,7 +1,7 @@
 """Pictures of scenes: 64 x 64 pixels, of which each belongs to ground, pattern or letter alone.
 
-What a caption leaves open is drawn at random: the phase of each pattern, every grain, where a
-letter stands, shades of colours, and the side that the light comes from.
+What a caption leaves open is drawn at random: the phase of each pattern, every grain, shades of
+colours, and the side that the light comes from.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .motifs import FABRIC, GRAIN, GRAIN_SHARE, REACH, Mask, letter, phases
+from .motifs import FABRIC, GRAIN, GRAIN_SHARE, Mask, letter, phases
 from .scenes import Fabric, Scene
 
 Array = NDArray[np.float32]
@@ -49,8 +49,7 @@ def weave(fabric: Fabric, rng: np.random.Generator) -> tuple[Array, Array]:
     rgb = np.where(pattern, _shade(fabric.colour, rng), _shade(fabric.ground, rng))
     height = np.where(pattern, np.float32(PATTERN_HEIGHT), np.float32(GROUND_HEIGHT))
     if fabric.letter:
-        offset = rng.integers(-REACH, REACH + 1, 2)
-        inked = np.roll(letter(fabric.letter), tuple(offset), (0, 1))
+        inked = letter(fabric.letter)
         rgb = np.where(inked, _shade(fabric.ink, rng), rgb)
         height = np.where(inked, np.float32(LETTER_HEIGHT), height)
     return rgb, height

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from safetensors.torch import save_file
 
 from ..shapes.captions import USED, WIDTH
-from .models import TEXTURES_CONFIG, UNET_CONFIG
+from .models import PREDICTIONS, TEXTURES_CONFIG, UNET_CONFIG
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 PLOT = (720, 400)
@@ -92,6 +92,7 @@ def main() -> None:
         metadata = {"steps": str(state["step"])}
         if name in CONFIGS:
             metadata["config"] = json.dumps(CONFIGS[name])
+            metadata["prediction"] = PREDICTIONS[name]
         target = options.to / f"{FILES[name]}.safetensors"
         save_file(shipped(name, state["average"]), str(target), metadata=metadata)
         log = options.source / f"{name}_loss.csv"

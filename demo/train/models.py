@@ -48,12 +48,16 @@ UNET_CONFIG: dict[str, Any] = {
 }
 TEXTURES_CONFIG: dict[str, Any] = UNET_CONFIG | {
     "image_size": 64,
-    "channel_mult": [1, 1, 2, 3],
-    "num_res_blocks": [1, 1, 1, 1],
-    "transformer_depth": [0, 0, 1, 1],
-    "transformer_depth_output": [0, 0, 0, 0, 0, 1, 1, 0],
+    "patch_size": 4,
+    "model_channels": 96,
+    "channel_mult": [1, 1],
+    "num_res_blocks": [1, 1],
+    "transformer_depth": [1, 1],
+    "transformer_depth_output": [0, 1, 1, 0],
     "context_dim": WIDTH,
 }
+PREDICTIONS = {"unet": "v", "textures": "x0"}
+"""What the UNets give."""
 
 
 def load_comfy(folder: str | None, training: bool = True) -> None:
@@ -111,8 +115,10 @@ def build_unet(config: dict[str, Any], dtype: torch.dtype = torch.float32) -> UN
     """The Stable Diffusion UNet with narrow levels: `UNET_CONFIG` or `TEXTURES_CONFIG`."""
     import comfy.ldm.modules.diffusionmodules.openaimodel as openaimodel
 
+    from ..patched_unet import PatchedUNet
     from .groupnorm import operations
 
-    model = openaimodel.UNetModel(**config, dtype=dtype, operations=operations())
+    kind = PatchedUNet if "patch_size" in config else openaimodel.UNetModel
+    model = kind(**config, dtype=dtype, operations=operations())
     initialise(model, zero=("out.2", "out_layers.3", "proj_out"))
     return model

@@ -15,13 +15,21 @@ from torch import nn
 from ..shapes import canvas
 from ..shapes.decoder import PICTURE, Decoder
 from . import data
-from .models import DIT_CONFIG, TEXTURES_CONFIG, UNET_CONFIG, build_dit, build_unet
+from .models import (
+    DIT_CONFIG,
+    PREDICTIONS,
+    TEXTURES_CONFIG,
+    UNET_CONFIG,
+    build_dit,
+    build_unet,
+)
 
 NOISE_SHIFT = 2.0
 CLIPS_FROM = 0.75
 CLIP_SHARE = 0.15
 POSITION_WEIGHT = 0.2
 DECODER_NOISE = 0.12
+X0_WEIGHT = 5.0
 
 Batch = Callable[[np.random.Generator, int], tuple[torch.Tensor, torch.Tensor]]
 
@@ -82,20 +90,23 @@ class DitObjective(nn.Module):
 
 
 class UnetObjective(nn.Module):
-    """v-prediction on Stable Diffusion's discrete noise schedule.
+    """Prediction of v, or of the latent itself, on Stable Diffusion's discrete noise schedule.
+
+    The error of a predicted latent is weighted as its v would be, up to a limit.
 
     Args:
         config: of the UNet.
         batch: draws so many latents and their tokens.
+        prediction: "v" or "x0".
     """
 
     signal: torch.Tensor
 
-    def __init__(self, config: dict[str, Any], batch: Batch) -> None:
+    def __init__(self, config: dict[str, Any], batch: Batch, prediction: str) -> None:
         super().__init__()
         import comfy.model_sampling
 
-        self._batch = batch
+        self._batch, self._prediction = batch, prediction
         # PyTorch's own signatures leave this argument out.
         self.model = build_unet(config).to(  # pyright: ignore[reportCallIssue]
             memory_format=torch.channels_last
@@ -107,7 +118,10 @@ class UnetObjective(nn.Module):
         self, rng: np.random.Generator, noise: torch.Generator, size: int, done: float
     ) -> tuple[torch.Tensor, ...]:
         x0, tokens = self._batch(rng, size)
-        steps = torch.randint(len(self.signal), (size,), generator=noise)
+        # Spread evenly over the schedule, which makes the loss of a batch vary less
+        # (Kingma et al. 2021, "Variational Diffusion Models", appendix I.1).
+        at = (torch.rand(1, generator=noise) + torch.arange(size) / size) % 1
+        steps = (at * len(self.signal)).long()
         return x0, tokens, torch.randn(x0.shape, generator=noise), steps
 
     def forward(
@@ -117,7 +131,10 @@ class UnetObjective(nn.Module):
         spread = (1 - signal**2).sqrt()
         x = (signal * x0 + spread * noise).contiguous(memory_format=torch.channels_last)
         out = self.model(x, steps, tokens)
-        return functional.mse_loss(out.float(), signal * noise - spread * x0)
+        if self._prediction == "v":
+            return functional.mse_loss(out.float(), signal * noise - spread * x0)
+        weight = spread.square().reciprocal().clamp(max=X0_WEIGHT)
+        return (weight * (out.float() - x0).square()).mean()
 
 
 class DecoderObjective(nn.Module):
@@ -140,7 +157,9 @@ class DecoderObjective(nn.Module):
 
 OBJECTIVES: dict[str, Callable[[], DitObjective | UnetObjective | DecoderObjective]] = {
     "dit": DitObjective,
-    "unet": partial(UnetObjective, UNET_CONFIG, data.still_batch),
-    "textures": partial(UnetObjective, TEXTURES_CONFIG, data.textures_batch),
+    "unet": partial(UnetObjective, UNET_CONFIG, data.still_batch, PREDICTIONS["unet"]),
+    "textures": partial(
+        UnetObjective, TEXTURES_CONFIG, data.textures_batch, PREDICTIONS["textures"]
+    ),
     "decoder": DecoderObjective,
 }
