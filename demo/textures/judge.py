@@ -32,13 +32,19 @@ MAX_CORRELATION = 0.2
 MIN_INK = 12
 # Two different letters overlap by 0.60 at most.
 MIN_OVERLAP = 0.75
+# Below it, ink is taken for specks, not for a letter that went wrong.
+HARDLY = 0.3
 ATTRIBUTES = ("pattern", "colour", "ground", "letter", "ink")
 NAMES = COLOURS + INKS
 UNSURE = len(NAMES)
 
 
-class Unreadable(ValueError):
-    """The fabric is not one a caption could describe."""
+@dataclass(frozen=True)
+class Reading:
+    """What a fabric comes nearest to, and what keeps it from being that ("" for nothing)."""
+
+    nearest: Fabric
+    fault: str
 
 
 @dataclass(frozen=True)
@@ -47,12 +53,12 @@ class Verdict:
 
     Args:
         correct: whether it is all that the caption says, and nothing else.
-        seen: each fabric, ``None`` where it is unreadable.
+        seen: each fabric.
         reason: in words.
     """
 
     correct: bool
-    seen: tuple[Fabric | None, ...]
+    seen: tuple[Reading, ...]
     reason: str
 
 
@@ -78,21 +84,24 @@ def _labels(picture: NDArray[np.float32]) -> Labels:
     return np.where(distances.min(-1) <= SURE, distances.argmin(-1), UNSURE)
 
 
-def _read_letter(labels: Labels) -> tuple[str, str, Mask]:
-    """Letter and ink, "" for none, and the pixels that are the letter's."""
+def _read_letter(labels: Labels) -> tuple[str, str, Mask, str]:
+    """Letter and ink, "" for none, the pixels that are the letter's, and the fault."""
     counts = {ink: int((labels == NAMES.index(ink)).sum()) for ink in INKS}
     ink = max(counts, key=counts.__getitem__)
     inked = labels == NAMES.index(ink)
+    nothing = np.zeros_like(inked)
     if counts[ink] < MIN_INK:
-        return "", "", np.zeros_like(inked)
+        return "", "", nothing, ""
     masks = _letters()
     flat = inked.ravel().astype(np.float32)
     both = masks @ flat
     overlaps = both / (masks.sum(1) + flat.sum() - both)
     best = int(overlaps.argmax())
-    if overlaps[best] < MIN_OVERLAP:
-        raise Unreadable(f"{ink} ink is no letter (nearest: {LETTERS[best]}, {overlaps[best]:.2f})")
-    return LETTERS[best], ink, masks[best].reshape(inked.shape) > 0
+    fault = f"{ink} ink is no letter (nearest: {LETTERS[best]}, {overlaps[best]:.2f})"
+    if overlaps[best] < HARDLY:
+        return "", "", nothing, fault
+    mask = masks[best].reshape(inked.shape) > 0
+    return LETTERS[best], ink, mask, "" if overlaps[best] >= MIN_OVERLAP else fault
 
 
 def _are_grains(pattern: Mask, free: Mask) -> bool:
@@ -108,15 +117,15 @@ def _are_grains(pattern: Mask, free: Mask) -> bool:
     return True
 
 
-def read_fabric(labels: Labels) -> Fabric:
-    """The fabric in labels (FABRIC, FABRIC); raises :class:`Unreadable`."""
-    name, ink, inked = _read_letter(labels)
+def read_fabric(labels: Labels) -> Reading:
+    """The fabric in labels (FABRIC, FABRIC)."""
+    name, ink, inked, fault = _read_letter(labels)
     free = ~inked
     counts = np.bincount(labels[free], minlength=UNSURE + 1)[: len(COLOURS)]
     first, second = (int(index) for index in counts.argsort()[::-1][:2])
     clear = float((counts[first] + counts[second]) / free.sum())
     if clear < MIN_CLEAR:
-        raise Unreadable(f"only {clear:.2f} of it has two clear colours")
+        fault = fault or f"only {clear:.2f} of it has two clear colours"
     masks, names = _patterns()
     weight = free.ravel().astype(np.float32)
     is_first, is_second = ((labels == index).ravel() * weight for index in (first, second))
@@ -129,11 +138,11 @@ def read_fabric(labels: Labels) -> Fabric:
         best = int(agreements.argmax())
         found.append((float(agreements[best]), names[best], colour, ground))
     agreement, pattern, colour, ground = max(found)
-    if agreement < MIN_REGULAR:
-        if agreement > MAX_RANDOM or not _are_grains(labels == second, free):
-            raise Unreadable(f"no clear pattern (nearest: {pattern}, {agreement:.2f})")
+    if agreement <= MAX_RANDOM and _are_grains(labels == second, free):
         pattern, colour, ground = GRAIN, second, first
-    return Fabric(pattern, COLOURS[colour], COLOURS[ground], name, ink)
+    elif agreement < MIN_REGULAR:
+        fault = fault or f"no clear pattern (nearest: {pattern}, {agreement:.2f})"
+    return Reading(Fabric(pattern, COLOURS[colour], COLOURS[ground], name, ink), fault)
 
 
 def judge(picture: NDArray[np.floating], text: str) -> Verdict:
@@ -143,34 +152,30 @@ def judge(picture: NDArray[np.floating], text: str) -> Verdict:
     if picture.shape != (SIDE, SIDE, 3):
         raise ValueError(f"the judge reads pictures ({SIDE}, {SIDE}, 3), not {picture.shape}")
     labels = _labels(picture)
-    seen: list[Fabric | None] = []
+    seen: list[Reading] = []
     faults: list[str] = []
     for number, (place, fabric) in enumerate(zip(PLACES, wanted.fabrics, strict=True)):
         top, left = number // 2 * FABRIC, number % 2 * FABRIC
-        try:
-            found = read_fabric(labels[top : top + FABRIC, left : left + FABRIC])
-        except Unreadable as error:
-            seen.append(None)
-            faults.append(f"{place}: {error}")
-            continue
+        found = read_fabric(labels[top : top + FABRIC, left : left + FABRIC])
         seen.append(found)
-        if found != fabric:
-            faults.append(f"{place} shows {found.phrase()}")
+        if found.fault:
+            faults.append(f"{place}: {found.fault}")
+        elif found.nearest != fabric:
+            faults.append(f"{place} shows {found.nearest.phrase()}")
     return Verdict(not faults, tuple(seen), "; ".join(faults) or "as the caption says")
 
 
 def rates(texts: Sequence[str], verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """Share of correct fabrics; and, under "attributes", of those whose attribute is right."""
+    """Share of correct fabrics; and, under "attributes", of fabrics without a fault, and of those
+    whose attribute is what they come nearest to."""
     right = dict.fromkeys(("readable", *ATTRIBUTES), 0)
     correct = count = 0
     for text, verdict in zip(texts, verdicts, strict=True):
         for wanted, seen in zip(parse(text).fabrics, verdict.seen, strict=True):
             count += 1
-            correct += seen == wanted
-            if seen is None:
-                continue
-            right["readable"] += 1
+            correct += not seen.fault and seen.nearest == wanted
+            right["readable"] += not seen.fault
             for name in ATTRIBUTES:
-                right[name] += getattr(seen, name) == getattr(wanted, name)
+                right[name] += getattr(seen.nearest, name) == getattr(wanted, name)
     attributes = {name: round(value / count, 4) for name, value in right.items()}
     return {"fabrics": round(correct / count, 4), "attributes": attributes}
