@@ -37,12 +37,10 @@ from quality_runs import (  # noqa: E402
     Subject,
     likeness,
     timed_pair,
-    verdicts,
 )
 
 from benchmarks.forecast_page import page_of  # noqa: E402
 from demo import evaluate  # noqa: E402
-from demo.shapes import scenes  # noqa: E402
 
 RESULT = HERE / "results" / "forecast.json"
 PAGE = RESULT.with_suffix(".md")
@@ -81,7 +79,7 @@ class Options:
 def score(bench: Bench, record: Record, contender: Contender, count: int) -> None:
     """Draw, judge and compare all batches that a record lacks, and count their FLOPs."""
     subject = bench.subject
-    captions = scenes.held_out_captions(count)
+    captions = subject.captions(count)
     missing = [i for i in range(0, count, subject.batch) if record.find(i) is None]
     patched, meter = metered(contender.patch(subject.model))
     for first in missing:
@@ -90,7 +88,7 @@ def score(bench: Bench, record: Record, contender: Contender, count: int) -> Non
         pictures, seconds = subject.draw(patched, texts, first)
         share = meter.flops / (len(texts) * bench.training.flops_per_picture)
         batch = {"first": first, "seconds": seconds, "share": round(share, 5)}
-        record.add(batch | verdicts(pictures, texts) | likeness(pictures, stored))
+        record.add(batch | subject.verdicts(pictures, texts) | likeness(pictures, stored))
     if missing:
         row = record.row(subject.plain)
         print(
@@ -110,7 +108,7 @@ def compare_times(bench: Bench, record: Record, contender: Contender, pairs: int
     patched = contender.patch(subject.model)
     subject.warm_up(subject.model)
     subject.warm_up(patched)
-    texts = scenes.held_out_captions(TIMED_PICTURES)
+    texts = subject.captions(TIMED_PICTURES)
     for number in range(len(found), pairs):
         is_plain_first = number % 2 == 0
         _, own, plain = timed_pair(subject, patched, texts, 0, plain_first=is_plain_first)

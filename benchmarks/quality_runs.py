@@ -76,12 +76,21 @@ class Subject:
         name = "_".join(part for part in parts if part)
         return Record(self._work / "records" / f"{name}.json", what)
 
+    def captions(self, count: int) -> list[str]:
+        """Captions that the model was not trained with, always the same ones."""
+        return scenes.held_out_captions(count)
+
+    def verdicts(self, pictures: torch.Tensor, texts: list[str]) -> dict[str, list[bool]]:
+        """What the judge says of every picture."""
+        pairs = zip(pictures, texts, strict=True)
+        return {"correct": [judge(picture.numpy(), text).correct for picture, text in pairs]}
+
     def warm_up(self, model: Any) -> None:
         """Let caches of the processor and the host settle before anything is timed.
 
         Few pictures but all steps: gates and schedules are for a run of that length.
         """
-        evaluate.sample(model, scenes.held_out_captions(WARM_UP_PICTURES), self.options, self.seed)
+        evaluate.sample(model, self.captions(WARM_UP_PICTURES), self.options, self.seed)
 
     def draw(self, model: Any, texts: list[str], first: int) -> tuple[torch.Tensor, float]:
         """Pictures (B, 256, 256, 3) in [0, 1], and the seconds that sampling took."""
@@ -96,7 +105,7 @@ class Subject:
             pictures, seconds = self.draw(self.model, texts, first)
             folder.mkdir(parents=True, exist_ok=True)
             np.savez_compressed(path, pictures=eight_bit(pictures))
-            self.plain.add({"first": first, **verdicts(pictures, texts), "seconds": seconds})
+            self.plain.add({"first": first, **self.verdicts(pictures, texts), "seconds": seconds})
         with np.load(path) as file:
             return file["pictures"]
 
@@ -128,7 +137,7 @@ def score(subject: Subject, record: Record, patch: Patch, count: int, pair_every
     Every `pair_every`-th batch is timed against the plain model, one right after the other, the
     order swapped from pair to pair; the pictures of other batches are compared with stored ones.
     """
-    captions = scenes.held_out_captions(count)
+    captions = subject.captions(count)
     missing = [i for i in range(0, count, subject.batch) if record.find(i) is None]
     if not missing:
         return
@@ -146,7 +155,7 @@ def score(subject: Subject, record: Record, patch: Patch, count: int, pair_every
             )
         else:
             pictures, batch["seconds"] = subject.draw(patched, texts, first)
-        batch |= verdicts(pictures, texts) | likeness(pictures, stored)
+        batch |= subject.verdicts(pictures, texts) | likeness(pictures, stored)
         record.add(batch)
         _show(record, subject.plain, first + len(texts), count)
 
@@ -156,7 +165,7 @@ def retime(subject: Subject, record: Record, patch: Patch, pair_every: int) -> N
     patched = patch(subject.model)
     subject.warm_up(subject.model)
     subject.warm_up(patched)
-    captions = scenes.held_out_captions(max(b["first"] for b in record.batches) + subject.batch)
+    captions = subject.captions(max(b["first"] for b in record.batches) + subject.batch)
     for number, batch in enumerate(record.batches):
         batch.pop("plain_seconds", None)
         pair, rest = divmod(number, pair_every)
@@ -183,12 +192,6 @@ def timed_pair(
 def eight_bit(pictures: torch.Tensor) -> NDArray[np.uint8]:
     """Pictures as a file would hold them."""
     return (pictures.numpy() * 255).round().astype(np.uint8)
-
-
-def verdicts(pictures: torch.Tensor, texts: list[str]) -> dict[str, list[bool]]:
-    """What the judge says of every picture."""
-    pairs = zip(pictures, texts, strict=True)
-    return {"correct": [judge(picture.numpy(), text).correct for picture, text in pairs]}
 
 
 def likeness(pictures: torch.Tensor, stored: NDArray[np.uint8]) -> dict[str, list[float | None]]:
