@@ -55,13 +55,6 @@ def draw(found: Mapping[str, Any]) -> Canvas:
     every = {model: Results(found, model) for model in models_of(found)}
     counts = " and ".join(sorted({results.captions() for results in every.values()}))
     canvas.text((MARGIN, 26), "How near to the plain picture, at which speed", 26, INK, bold=True)
-    canvas.text(
-        (MARGIN, 62),
-        f"Held-out captions ({counts} a row), 30 Euler steps, float32. Rules of other packs and "
-        f"papers run in the benchmark's harness.",
-        15,
-        MUTED,
-    )
     width = (WIDTH - MARGIN - GAP * len(every)) / len(every)
     for number, (model, results) in enumerate(every.items()):
         left = MARGIN + number * (width + GAP)
@@ -70,6 +63,10 @@ def draw(found: Mapping[str, Any]) -> Canvas:
     there = [
         line for line in LINES if any([*_places(results, line.name)] for results in every.values())
     ]
+    words = f"Held-out captions ({counts} a row), 30 Euler steps, float32."
+    if any(line.shape == "small" for line in there):
+        words += " Rules of other packs and papers run in the benchmark's harness."
+    canvas.text((MARGIN, 62), words, 15, MUTED)
     _draw_legend(canvas, there)
     return canvas
 
