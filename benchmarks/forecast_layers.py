@@ -1,4 +1,4 @@
-"""The pack's layer methods, at the settings whose share of FLOPs is nearest to the wanted one."""
+"""The pack's layer methods, at the best of the settings whose share of FLOPs is near."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _calibration(bench: Bench) -> Calibration:
 def at_share(
     name: str, candidates: Callable[[Bench], Iterable[Method]], bench: Bench, speed: float
 ) -> Contender | None:
-    """The setting of a method whose share of FLOPs is nearest, if it is near at all."""
+    """The setting nearest to the plain training pictures among those whose share is near."""
     methods = tuple(candidates(bench))
 
     def share(method: Method) -> float | None:
@@ -116,8 +116,16 @@ def at_share(
     shares = bench.training.chosen(f"{name} shares", lambda: [share(each) for each in methods])
     wanted = bench.share(speed)
     near = [
-        (abs(share / wanted - 1), number)
+        number
         for number, share in enumerate(shares)
         if share is not None and abs(share / wanted - 1) <= NEAR
     ]
-    return ours(methods[min(near)[1]]) if near else None
+
+    def likeness(number: int) -> float:
+        return bench.training.try_out(lambda model: attach(model, methods[number])).psnr
+
+    if not near:
+        return None
+    # Settings of one share may differ by 10 dB.
+    best = bench.training.chosen(f"{name} {speed:g}×", lambda: max(near, key=likeness))
+    return ours(methods[best])
