@@ -64,12 +64,12 @@ def load_unet(path: Path) -> comfy.model_patcher.ModelPatcher:
         model_type=comfy.model_base.ModelType.V_PREDICTION,
         unet_model=PatchedUNet if "patch_size" in config else UNetModel,
     )
-    if metadata.get("prediction") == "x0":
-        model.model_sampling = LatentPrediction(model_config)
     model.load_model_weights(weights)
     model = model.to(offload_device)
     patcher = comfy.model_patcher.ModelPatcher(
         model, load_device=load_device, offload_device=offload_device
     )
+    if metadata.get("prediction") == "x0":
+        patcher.add_object_patch("model_sampling", LatentPrediction(model_config))
     patcher.cached_patcher_init = (load_unet, (path,))
     return patcher
