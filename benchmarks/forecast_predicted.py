@@ -112,6 +112,7 @@ class Options:
     """The command line; each as its help says."""
 
     models: Iterable[str]
+    speeds: Sequence[float]
     work: Path
     out: Path
 
@@ -119,21 +120,25 @@ class Options:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", choices=evaluate.DEFAULTS, default=evaluate.DEFAULTS)
+    parser.add_argument("--speeds", nargs="+", type=float, default=SPEEDS)
     parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "forecast")
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = Options(**vars(parser.parse_args()))
     rows: dict[str, Row] = (read_json(arguments.out) or {}).get("rows", {})
     for name in arguments.models:
         model = evaluate.load_model(evaluate.sampling_of(name, STEPS))
-        _measure(name, model, _calibration_of(name, model, arguments.work), rows, arguments.out)
+        by = _calibration_of(name, model, arguments.work)
+        _measure(name, model, by, rows, arguments)
     correlations = {name: _rank_correlation(name, rows) for name in arguments.models}
     for name, correlation in correlations.items():
         print(f"{name}: rank correlation {correlation:.3f}")
 
 
-def _measure(name: str, model: Any, by: Calibration, rows: dict[str, Row], out: Path) -> None:
+def _measure(
+    name: str, model: Any, by: Calibration, rows: dict[str, Row], arguments: Options
+) -> None:
     options = evaluate.sampling_of(name, STEPS)
-    texts = calibrate.captions(FIRST + 2 * COUNT)
+    texts = calibrate.captions(FIRST + 2 * COUNT, name)
     bends = [*map(str, STARTS), PLANNED]
     runs: list[tuple[str, evaluate.Sampling, list[str], Sequence[float], list[str]]] = [
         ("as calibrated", options, texts[FIRST : FIRST + COUNT], SPEEDS, bends)
@@ -145,7 +150,10 @@ def _measure(name: str, model: Any, by: Calibration, rows: dict[str, Row], out: 
     runs.append(("other captions", options, texts[-COUNT:], CARRIED_SPEEDS, ["0.4", PLANNED]))
     for label, changed, some, speeds, kinds in runs:
         wanted = {
-            f"{name}/{label}/{speed:g}/{kind}": (speed, kind) for speed in speeds for kind in kinds
+            f"{name}/{label}/{speed:g}/{kind}": (speed, kind)
+            for speed in speeds
+            if speed in arguments.speeds
+            for kind in kinds
         }
         missing = {key: each for key, each in wanted.items() if key not in rows}
         if not missing:
@@ -158,7 +166,7 @@ def _measure(name: str, model: Any, by: Calibration, rows: dict[str, Row], out: 
         for key, (speed, kind) in missing.items():
             rows[key] = drawn.measured(speed, kind)
             print(key, rows[key], flush=True)
-            write_json(out, {"method": METHOD, "rows": rows})
+            write_json(arguments.out, {"method": METHOD, "rows": rows})
 
 
 def _calibration_of(name: str, model: Any, work: Path) -> Calibration:
@@ -172,7 +180,7 @@ def _calibration_of(name: str, model: Any, work: Path) -> Calibration:
             return calibration, ()
 
         measuring = attach(model, Calibrate(Study(deliver)))
-        evaluate.sample(measuring, calibrate.captions(FIRST), options, calibrate.SEED)
+        evaluate.sample(measuring, calibrate.captions(FIRST, name), options, calibrate.SEED)
         write(path, found[0])
     return read(path)
 

@@ -55,7 +55,7 @@ class Training:
 
     def __init__(self, subject: Subject, work: Path) -> None:
         self._subject, self._folder = subject, work / "chosen"
-        self._texts = calibrate.captions()
+        self._texts = calibrate.captions(model=subject.name)
         self._shares: dict[str, dict[float, float]] = {}
 
     def chosen(self, name: str, choose: Callable[[], Any]) -> Any:

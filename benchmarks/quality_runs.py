@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from quality_records import Batch, Record
 
 from demo import evaluate
-from demo.shapes import scenes
-from demo.shapes.judge import judge
+from demo.reference import REFERENCES
 
 STEPS = 30
 SEED = 7
@@ -51,7 +50,7 @@ class Subject:
         sampler: str = "euler",
     ) -> None:
         self.name, self.precision, self.batch, self.seed = name, precision, batch, seed
-        self._work = work
+        self._work, self._domain = work, REFERENCES[name].domain
         self.options = options = replace(evaluate.sampling_of(name, steps), sampler=sampler)
         self._conditions = {
             "model": name, "precision": precision, "steps": steps, "seed": seed,
@@ -78,12 +77,16 @@ class Subject:
 
     def captions(self, count: int) -> list[str]:
         """Captions that the model was not trained with, always the same ones."""
-        return scenes.held_out_captions(count)
+        return self._domain.held_out_captions(count)
 
     def verdicts(self, pictures: torch.Tensor, texts: list[str]) -> dict[str, list[bool]]:
         """What the judge says of every picture."""
         pairs = zip(pictures, texts, strict=True)
-        return {"correct": [judge(picture.numpy(), text).correct for picture, text in pairs]}
+        return {
+            "correct": [
+                self._domain.judge(picture.numpy(), text).correct for picture, text in pairs
+            ]
+        }
 
     def warm_up(self, model: Any) -> None:
         """Let caches of the processor and the host settle before anything is timed.

@@ -111,6 +111,12 @@ WALKS = (
         Step("python benchmarks/forecast.py --merge-only", before=checks.without(*COMPARED)),
     )),
     Walk((
+        Step("python benchmarks/forecast_predicted.py",
+             "--models dit --speeds 3.75 --work output/predicted --out output/predicted.json",
+             says="rank correlation",
+             check=checks.holds("output/predicted.json", lambda found: len(found["rows"]) == 4)),
+    )),
+    Walk((
         Step("python benchmarks/int8_quality.py --threads 2 --count 100", f"{SHORT} --models unet",
              leaves=(f"{RESULTS}/int8.json",),
              check=checks.rows(f"{RESULTS}/int8.json", "plain", "PAB", "Dynamic Int8",
