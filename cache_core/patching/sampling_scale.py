@@ -60,7 +60,7 @@ def scales_at(model_sampling: Any, sigmas: Sequence[float]) -> list[Scale]:
     ones, zeros = torch.ones(len(sigmas), 1), torch.zeros(len(sigmas), 1)
     pictures, noises = torch.cat([ones, zeros]), torch.cat([zeros, ones])
     levels = torch.tensor([*sigmas, *sigmas])
-    mixed = model_sampling.noise_scaling(levels, noises, pictures).view(2, -1).tolist()
+    mixed = model_sampling.noise_scaling(levels, noises, pictures).view(2, len(sigmas)).tolist()
     for alpha, noise in zip(*mixed, strict=True):
         if not (math.isfinite(alpha + noise) and alpha >= 0 and noise >= 0 and alpha + noise > 0):
             raise ValueError(f"latents of {alpha:g} × picture + {noise:g} × noise")

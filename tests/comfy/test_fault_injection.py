@@ -8,51 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
-import cases
 import observe
 import pytest
-import runtime_sampling
 import torch
 import toys
 from comfy.patcher_extension import WrappersMP
+from hostile import METHODS, MISSING, Hostile, drawn
 from stepcache.cache_core.errors import StepCacheError
-from stepcache.cache_core.methods import PAB, FasterCache, StepCache, TGate
 from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.installation import KEY
+from stepcache.cache_core.patching.evaluations import JOINS_STEPS
 from stepcache.cache_core.patching.unforeseen import TOLD
-
-WHOLE = cases.WHOLE_RUN
-BOTH = FasterCache(2, 2, 2, WHOLE, guidance_interval=2, guidance_window=WHOLE)
-STEPS = 6
-METHODS = {
-    "PAB": PAB(2, 2, 2, WHOLE), "blocks": PAB(block=2, window=WHOLE), "both": BOTH,
-    "gate": TGate(3, 0, 2, 2), "whole": StepCache(2.0),
-}  # fmt: skip
-MISSING = object()
-
-
-class Hostile:
-    """Answers nothing that is asked of it."""
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"no {name} here")
-
-    def __float__(self) -> float:
-        raise OverflowError("too much")
-
-    def __bool__(self) -> bool:
-        raise RuntimeError("neither nor")
-
-    def __len__(self) -> int:
-        raise TypeError("without end")
-
-    def __iter__(self) -> Any:
-        raise TypeError("nothing to see")
-
 
 RUN, EVALUATION, PASS, CALL = "OUTER_SAMPLE", "PREDICT_NOISE", "CALC_COND_BATCH", "APPLY_MODEL"
 OPTIONS = {EVALUATION: 2, PASS: 4, CALL: 5}
@@ -259,12 +227,6 @@ def _between(model: Any, place: Place, method: Any) -> Any:
     return inside
 
 
-@cache
-def _picture(method: str | None = None) -> torch.Tensor:
-    model = toys.load("wan")
-    return toys.sample(model if method is None else attach(model, METHODS[method]), "wan")
-
-
 def _costs_no_picture(model: Any, method: str) -> None:
     """As without us, as ever, or something in between and the report says so; or a refusal."""
     try:
@@ -274,13 +236,17 @@ def _costs_no_picture(model: Any, method: str) -> None:
     else:
         report = last_report(model)
         assert torch.isfinite(picture).all()
-        if not torch.equal(picture, _picture(method)):
-            # Where the options are lost, guidance stays whole, and a note says so.
-            told = any(TOLD in note or note.startswith("guidance: ") for note in report.notes)
+        if not torch.equal(picture, drawn(method)):
+            # Where the options are lost, guidance stays whole; where the sampler is, something else
+            # is carried. A note says so.
+            told = any(
+                TOLD in note or note.startswith("guidance: ") or note == JOINS_STEPS
+                for note in report.notes
+            )
             assert told or report.nothing_reused_because or report.forced
-            assert told or torch.equal(picture, _picture())
+            assert told or torch.equal(picture, drawn())
     assert observe.stored_bytes() == 0
-    assert torch.equal(toys.sample(toys.load("wan"), "wan"), _picture())
+    assert torch.equal(toys.sample(toys.load("wan"), "wan"), drawn())
 
 
 def test_there_are_enough_places() -> None:
@@ -302,118 +268,3 @@ def test_what_the_report_says_names_the_error(room: str) -> None:
     (note,) = (note for note in last_report(model).notes if TOLD in note)
     assert "Error: " in note or "Exception: " in note
     assert "the picture is as without it" in note
-
-
-RETURNED: dict[str, Callable[[torch.Tensor], Any]] = {
-    "one row for both prompts": lambda y: y[:1],
-    "one number": lambda y: y.mean(),
-    "another kind of tensor": lambda y: torch.nn.Parameter(y, requires_grad=False),
-    "a strided view": lambda y: y.transpose(1, 2).contiguous().transpose(1, 2),
-}
-
-
-@pytest.mark.parametrize("method", ["PAB", "blocks", "gate"])
-@pytest.mark.parametrize("what", RETURNED)
-def test_what_a_layer_returns_may_be_of_any_form(what: str, method: str) -> None:
-    """Stood in for by another node, as some do with a module's own forward."""
-    model = toys.TOYS["wan"].make()
-    for block in model.model.diffusion_model.blocks:
-        layer, own = block.self_attn, block.self_attn.forward
-        layer.forward = lambda *args, own=own, **kwargs: RETURNED[what](own(*args, **kwargs))
-    plain = toys.sample(model, "wan")
-    idle = attach(model, PAB(1, 1, 1, WHOLE))
-    assert torch.equal(toys.sample(idle, "wan"), plain)
-    patched = attach(model, METHODS[method])
-    picture = toys.sample(patched, "wan")
-    assert torch.isfinite(picture).all()
-    assert torch.equal(toys.sample(patched, "wan"), picture)
-    assert observe.stored_bytes() == 0
-
-
-@pytest.mark.parametrize("value", [None, "gone", 3, MISSING], ids=["none", "words", "3", "missing"])
-def test_without_its_settings_a_model_samples_as_without_the_node(value: Any) -> None:
-    """A node that builds the options anew may keep our wrappers and lose what they go by."""
-    model = attach(toys.load("wan"), METHODS["PAB"]).clone()
-    options = model.model_options["transformer_options"]
-    options.pop(KEY) if value is MISSING else options.update({KEY: value})
-    assert torch.equal(toys.sample(model, "wan"), _picture())
-
-
-@pytest.mark.parametrize(
-    "scale", [None, [3.0] * STEPS, "3", {}, Hostile()], ids=lambda v: type(v).__name__
-)
-def test_a_guider_may_keep_anything_as_its_scale(scale: Any) -> None:
-    def run(model: Any) -> torch.Tensor:
-        guider = runtime_sampling.OwnGuider(model)
-        guider.set_conds(*toys.conditioning("wan"))
-        guider.cfg = scale
-        return runtime_sampling.guided(guider, model, "wan")
-
-    plain = run(toys.load("wan"))
-    assert torch.equal(run(attach(toys.load("wan"), PAB(1, 1, 1, WHOLE))), plain)
-
-
-SCALED: dict[str, Callable[[], Any]] = {
-    "an error": lambda: 1 / 0,
-    "no number": lambda: torch.full((2, 1), torch.nan),
-    "none": lambda: None,
-    "complex": lambda: torch.tensor([[1j], [1j]]),
-    "many numbers": lambda: torch.ones(2, 2),
-    "neither picture nor noise": lambda: torch.zeros(2, 1),
-}
-
-
-@pytest.mark.parametrize("what", SCALED)
-def test_latents_that_cannot_be_taken_apart_are_computed(what: str) -> None:
-    """Some packs bring sampling objects that mix whole latents alone."""
-    model = toys.load("wan").clone()
-    own = type(model.get_model_object("model_sampling"))
-
-    class Picky(own):
-        def noise_scaling(self, sigma: Any, noise: Any, *args: Any, **kwargs: Any) -> Any:
-            if noise.ndim < 4:
-                return SCALED[what]()
-            return super().noise_scaling(sigma, noise, *args, **kwargs)
-
-    picky = Picky(model.model.model_config)
-    picky.load_state_dict(model.get_model_object("model_sampling").state_dict())
-    model.add_object_patch("model_sampling", picky)
-    plain = toys.sample(model, "wan")
-    patched = attach(model, METHODS["whole"])
-    assert torch.equal(toys.sample(patched, "wan"), plain)
-    report = observe.report_of(patched)
-    assert report.outcome == "finished"
-    assert report.nothing_reused_because
-    assert [TOLD in note for note in report.notes] == [True]
-    assert observe.stored_bytes() == 0
-
-
-ANSWERS: dict[str, Callable[[torch.Tensor], Any]] = {
-    "no number": lambda x: x * torch.nan,
-    "another size": lambda x: x[..., :4],
-    "another type": lambda x: x.double(),
-}
-
-
-@pytest.mark.parametrize("what", ANSWERS)
-def test_what_the_network_said_may_be_anything(what: str) -> None:
-    """In one step only, which is the last before a forecast."""
-    calls: list[int] = []
-
-    def answer(executor: Any, *args: Any, **kwargs: Any) -> Any:
-        calls.append(1)
-        said = executor(*args, **kwargs)
-        return [ANSWERS[what](each) for each in said] if len(calls) == 2 else said
-
-    def restore(executor: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        said = executor(x, *args, **kwargs)
-        return said if said.shape == x.shape and said.isfinite().all() else x * 0.5
-
-    outside = toys.load("wan").clone()
-    outside.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, "restore", restore)
-    outside = attach(outside, METHODS["whole"])
-    outside.add_wrapper_with_key(WrappersMP.CALC_COND_BATCH, "answer", answer)
-    picture = toys.sample(outside, "wan")
-    assert torch.isfinite(picture).all()
-    assert observe.report_of(outside).outcome == "finished"
-    assert observe.stored_bytes() == 0

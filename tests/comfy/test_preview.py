@@ -125,7 +125,7 @@ def test_every_node_answers_for_its_defaults(node: str) -> None:
 
 @pytest.mark.parametrize(
     ("steps", "speed", "computed"),
-    [(20, 2.0, 10), (20, 3.0, 7), (30, 2.5, 12), (8, 5.0, 3), (4, 5.0, 3), (3, 2.0, 3)],
+    [(20, 2.0, 10), (20, 3.0, 7), (30, 2.5, 12), (8, 5.0, 3), (4, 5.0, 3)],
 )
 def test_step_cache_shows_which_steps_run(steps: int, speed: float, computed: int) -> None:
     strips = ask(STEP, steps, inputs={"speed": speed})["strips"]
@@ -134,6 +134,11 @@ def test_step_cache_shows_which_steps_run(steps: int, speed: float, computed: in
     assert (len(strip), strip.count("C")) == (steps, computed)
     assert set(strip) <= {"C", "R"}
     assert strip.startswith("CC") and strip.endswith("C")
+
+
+def test_step_cache_says_that_a_run_is_too_short_for_it() -> None:
+    said = ask(STEP, 3, inputs={"speed": 2.0})
+    assert not said["strips"] and "too short" in said["error"]
 
 
 def test_step_cache_shows_the_same_on_every_model() -> None:

@@ -109,7 +109,7 @@ def test_before_a_run_a_strip_says_what_the_node_would(model: str, folders: Fold
         layers = anatomy_of(folders["diffusion_models"] / "tiny.safetensors").facts.layers
         assert said["error"] is None
         assert said["strips"]
-        assert said["strips"].keys() <= {str(kind) for kind in layers}
+        assert said["strips"].keys() <= {"evaluation", *(str(kind) for kind in layers)}
     assert {DEEP, SMOOTH} <= refused
 
 

@@ -24,14 +24,8 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "decisions", "effort", "sites", "clock", "streams", "values", "version"}),
     frozenset(
         {
-            "schedules",
-            "non_uniform",
-            "s_curve",
-            "schedule_file",
-            "plan",
-            "approximators",
-            "store",
-            "estimate",
+            "schedules", "non_uniform", "s_curve", "schedule_file", "plan", "approximators",
+            "store", "estimate",
         }
     ),
     frozenset({"rules"}),
@@ -39,14 +33,13 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"calibration"}),
     frozenset({"methods"}),
     frozenset({"advisor"}),
-)
+)  # fmt: skip
 """The rooms of cache_core from the ground up. A room may know its own floor and those below."""
 
 WITHOUT_TORCH = (
     "errors", "decisions", "effort", "sites", "clock", "streams", "schedules", "non_uniform",
-    "s_curve",
-    "schedule_file", "plan", "approximators", "rules", "rows", "strips", "estimate", "report",
-    "calibration", "methods", "advisor",
+    "s_curve", "schedule_file", "plan", "approximators", "rules", "rows", "strips", "estimate",
+    "report", "calibration", "methods", "advisor",
 )  # fmt: skip
 
 HOST = frozenset(
