@@ -6,19 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from . import decisions
 from .approximators import Approximator, BranchMean, Reuse
 from .clock import Clock, Timeline
-from .decisions import (
-    COMPUTE,
-    NOT_SETTLED,
-    NOT_STORED,
-    OTHER_WEIGHTS,
-    REUSE,
-    TOO_OFTEN,
-    TOO_OLD,
-    UNFIT,
-    Decision,
-)  # fmt: skip
+from .decisions import COMPUTE, REUSE, Decision
 from .errors import StepCacheError
 from .estimate import Observation
 from .report import Report
@@ -117,20 +108,20 @@ class Session:
             return Decision(reuse=False, forced=streams[0].doubt)
         source = plan.source(step)
         if rule.rests_on is not None and not self._holds(rule.rests_on, source):
-            return Decision(reuse=False, forced=NOT_SETTLED)
+            return Decision(reuse=False, forced=decisions.NOT_SETTLED)
         if rule.what.needs == 0:
             return REUSE
         for stream in streams:
             entry = self._store.get(site, stream) or self._store.joined(site, stream)
             if entry is None or len(entry.past) < rule.what.needs:
-                reason = UNFIT if site in self._unfit else NOT_STORED
+                reason = decisions.UNFIT if site in self._unfit else decisions.NOT_STORED
                 return Decision(reuse=False, forced=reason)
             if entry.step < source:
-                return Decision(reuse=False, forced=TOO_OLD)
+                return Decision(reuse=False, forced=decisions.TOO_OLD)
             if entry.weights != stream.weights and entry.partner != stream:
-                return Decision(reuse=False, forced=OTHER_WEIGHTS)
+                return Decision(reuse=False, forced=decisions.OTHER_WEIGHTS)
             if entry.reuses >= MAX_EVALUATIONS_PER_STEP * max(step - entry.step, 1):
-                return Decision(reuse=False, forced=TOO_OFTEN)
+                return Decision(reuse=False, forced=decisions.TOO_OFTEN)
         return REUSE
 
     def run(self, site: Site, streams: Sequence[StreamKey], compute: Callable[[], Value]) -> Value:

@@ -18,8 +18,7 @@ OPTIONS = ("--no-sandbox", "--disable-background-networking", "--disable-gpu", "
 OURS = ("stepcache", "step_cache", "step cache", "strip_view", "run_settings", "hands.js")
 LANGUAGE = "en"
 STRIP = "[data-testid=stepcache-strip]"
-ALL_SHOWN = """(strip) => [...document.querySelectorAll(strip)]
-    .map((element) => [element, element.firstChild])
+ALL_SHOWN = """(strip) => [...document.querySelectorAll(strip)].map((one) => [one, one.firstChild])
     .map(([element, strip]) => ({
         above: strip.children[0].textContent,
         words: strip.children[1].getAttribute("aria-label"),
