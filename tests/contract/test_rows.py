@@ -249,8 +249,8 @@ def test_where_one_block_has_to_compute_all_after_it_do(monkeypatch: pytest.Monk
     begin = Session.start_evaluation
     lost = iter(range(100))
 
-    def start(session: Session, sigma: float) -> None:
-        begin(session, sigma)
+    def start(session: Session, sigma: float, half_log_snr: float) -> None:
+        begin(session, sigma, half_log_snr)
         if next(lost) == 3:
             for row in session.rows:
                 session.store.drop_all(row[0])
