@@ -122,7 +122,10 @@ def test_reuse_is_as_planned_and_repeats_itself(companion: Companion, case: Case
     assert torch.equal(companion.sample(model, name), picture)
     if not case.keeps_answers:
         front = _in_front(companion, case, settings)
-        assert torch.equal(companion.sample(front, name), picture)
+        is_same = torch.equal(companion.sample(front, name), picture)
+        # Whoever stands around windows that move answers for whole evaluations; between them nobody.
+        is_around = case.method == "StepCache" and not report.total_reused
+        assert is_same or (is_around and last_report(front).total_reused > 0)
 
 
 @each_companion
