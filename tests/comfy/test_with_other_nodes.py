@@ -123,7 +123,7 @@ def test_reuse_is_as_planned_and_repeats_itself(companion: Companion, case: Case
     if not case.keeps_answers:
         front = _in_front(companion, case, settings)
         is_same = torch.equal(companion.sample(front, name), picture)
-        # Whoever stands around windows that move answers for whole evaluations; between them nobody.
+        # Around windows that move, whole evaluations are answered; between them, none.
         is_around = case.method == "StepCache" and not report.total_reused
         assert is_same or (is_around and last_report(front).total_reused > 0)
 
