@@ -30,7 +30,7 @@ from demo import calibrate
 
 WINDOWS = (PercentRange(0.0, 1.0), PercentRange(0.05, 0.98), PercentRange(0.15, 0.9))
 WISHES = tuple(1 + number / 10 for number in range(1, 51))
-"""Speeds that are wished of a calibration."""
+"""Speeds that a calibration is asked for."""
 NEAR = 0.1
 """How far a share may be from the wanted one, relative."""
 LOOKAHEAD = 4

@@ -91,7 +91,7 @@ def long_page() -> str:
         "Written by `scripts/support_table.py` from families and methods themselves; a test",
         "compares. Every cell is tried on tiny models of ComfyUI's own classes (`tests/contract`).",
         "A model of a family that is not listed is taken apart by its structure, and refused on",
-        "the first step unless answering for its layers leaves the result bit-identical. For Step",
+        "the first step unless patching its layers leaves the result bit-identical. For Step",
         "Cache, which leaves out whole steps, no layers have to be known.",
     ]
     for family in sorted(FAMILIES, key=lambda family: family.name.lower()):

@@ -16,5 +16,6 @@ def test_step_cache_is_found(ui: FrontEnd, wanted: str) -> None:
     field.fill(wanted)
     found = ui.page.get_by_role("option").filter(has_text="Makes sampling up to five times faster")
     found.first.wait_for()
+    assert "Step Cache" in found.first.inner_text()
     field.press("Escape")
     field.wait_for(state="detached")
