@@ -17,6 +17,7 @@ import pytest
 import torch
 import toys
 from comfy.patcher_extension import WrappersMP
+from compiled import forgotten  # noqa: F401
 from relay import Relay, at_every_module
 from stepcache import speed
 from stepcache.cache_core.patching import attach, last_report
@@ -149,6 +150,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.usefixtures("forgotten")
 @pytest.mark.parametrize("name", [name for name in SETTINGS if name != "Attention Backend"])
 def test_a_plain_run_beside_one_with_a_setting_is_plain(name: str) -> None:
     """Attention Backend selects for the whole process, which its help page says."""
