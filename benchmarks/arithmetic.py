@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
+import statistics
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,9 +22,10 @@ from stepcache.cache_core.methods import (
     DeepCache,
     FasterCache,
     SmoothCache,
+    StepCache,
     TGate,
 )
-from stepcache.cache_core.patching import attach
+from stepcache.cache_core.patching import attach, attached
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.sites import SiteKind
 from stepcache.speed import AttentionBackend, DynamicInt8, FusedProjections, apply, told_by
@@ -76,14 +79,17 @@ def overhead(pairs: int, scale: Scale) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     idle = PAB(1, 1, 1, WHOLE_RUN)
     for bench in scale.both():
-        patched = attach(bench.model, idle)
+        inside = attach(bench.model, idle)
         if "SD1.5" in bench.name:
-            patched = attach(patched, DeepCache(1, 0))
-        same = torch.equal(bench.sample(patched, 1), bench.sample(bench.model, 1))
-        ratio = measure.paired(
-            lambda b=bench: b.sample(b.model, 1), lambda b=bench, p=patched: b.sample(p, 1), pairs
-        )
-        rows.append({"model": bench.name, "bit_identical": same, "ratio": ratio.to_dict()})
+            inside = attach(inside, DeepCache(1, 0))
+        for patched in (inside, attach(bench.model, StepCache(speed=1.0))):
+            same = torch.equal(bench.sample(patched, 1), bench.sample(bench.model, 1))
+            ratio = measure.paired(
+                partial(bench.sample, bench.model, 1), partial(bench.sample, patched, 1), pairs
+            )
+            told = " + ".join(method.describe() for method in attached(patched))
+            row = {"model": bench.name, "methods": told}
+            rows.append({**row, "bit_identical": same, "ratio": ratio.to_dict()})
     tiny = toys.load("sd15")
     patched = attach(attach(tiny, idle), DeepCache(1, 0))
     steps = 10
@@ -95,6 +101,30 @@ def overhead(pairs: int, scale: Scale) -> list[dict[str, Any]]:
     )
     rows.append({"model": "SD1.5 layout, tiny", "added_ms_per_evaluation": round(added, 3)})
     return rows
+
+
+def step_cache(pairs: int, scale: Scale) -> list[dict[str, Any]]:
+    """Step Cache at speed 2, and what a forecast takes beside an evaluation that is computed."""
+    trained = [(models.trained("shapes_dit"), 30)] if scale.has_trained else []
+    rows: list[dict[str, Any]] = []
+    for bench, steps in (*((bench, 12) for bench in scale.both()), *trained):
+        kept = 2 * 2 * math.prod(bench.latent) * 4  # two evaluations of cond and uncond, in float32
+        rows.append(_speedup(bench, StepCache(), steps, pairs, kept))
+        rows[-1]["forecast_share_of_evaluation"] = round(_forecast_share(bench, steps), 5)
+    return rows
+
+
+def _forecast_share(bench: models.Bench, steps: int) -> float:
+    """Seconds of a step that is forecast ÷ those of one that is computed, medians of one run."""
+    patched = attach(bench.model, StepCache())
+    bench.sample(patched, steps)
+    report = observe.report_of(patched)
+    strip, seconds = report.strip_of(SiteKind.EVALUATION), report.step_seconds
+    forecast, computed = (
+        statistics.median(seconds[step] for step in seconds if strip[step] == letter)
+        for letter in "RC"
+    )
+    return forecast / computed
 
 
 def deepcache(pairs: int, scale: Scale) -> list[dict[str, Any]]:
@@ -257,6 +287,7 @@ def _speedup(
 
 BENCHMARKS = {
     "overhead": (overhead, 15),
+    "step_cache": (step_cache, 5),
     "deepcache": (deepcache, 5),
     "pab": (pab, 5),
     "fastercache": (fastercache, 5),
