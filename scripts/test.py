@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 
 IN_COMFYUI = ("tests/comfy", "tests/contract")
 HOST_TESTS = (*IN_COMFYUI, "tests/commands", "tests/reference", "tests/web")
-IN_PARALLEL = ("-n", "auto", "--maxprocesses", "4")
-"""A process per core; each holds a ComfyUI and the tiny models, some 1.5 GB."""
+PROCESSES = min((os.cpu_count() or 1) + 1, 4)
+"""One more than cores, because tests in the browser wait; each holds a ComfyUI and the tiny models,
+some 1.5 GB."""
+IN_PARALLEL = ("-n", str(PROCESSES), "--dist", "loadfile", "--no-loadscope-reorder")
+"""A file stays in one process, which draws what its tests compare with once; and the order stays,
+in which the few long tests come first."""
 TYPED_WITHOUT_HOST = (
     "cache_core/*.py", "cache_core/approximators", "cache_core/calibration", "cache_core/methods",
     "scripts/demonstration", "scripts/setup", "scripts/demo.py", "scripts/test.py",

@@ -166,32 +166,33 @@ def _drawn(name: str) -> torch.Tensor:
     return _sampled()(toys.load(name), name, STEPS)
 
 
+# On both models where noise levels have a part in it: lists of a guider are no affair of theirs.
 WAYS: dict[str, tuple[Draw, tuple[str, ...]]] = {
     "CFG": (_sampled(), BOTH),
-    "CFG 1": (_sampled(cfg=1.0), BOTH),
-    "batch of three": (_sampled(batch=3), BOTH),
+    "CFG 1": (_sampled(cfg=1.0), (DIT,)),
+    "batch of three": (_sampled(batch=3), (DIT,)),
     "CFG++": (_sampled(sampler="euler_cfg_pp", cfg=1.0), BOTH),
-    "DualCFGGuider": (_guided(partial(_dual, style="regular")), BOTH),
-    "DualCFGGuider, nested": (_guided(partial(_dual, style="nested")), BOTH),
-    "DualModelGuider": (_guided(_two_models), BOTH),
-    "three models": (_three_models, BOTH),
-    "PerpNegGuider": (_guided(_perp_neg), BOTH),
-    "RescaleCFG": (_beside("rescaled guidance"), BOTH),
+    "DualCFGGuider": (_guided(partial(_dual, style="regular")), (DIT,)),
+    "DualCFGGuider, nested": (_guided(partial(_dual, style="nested")), (DIT,)),
+    "DualModelGuider": (_guided(_two_models), (DIT,)),
+    "three models": (_three_models, (DIT,)),
+    "PerpNegGuider": (_guided(_perp_neg), (DIT,)),
+    "RescaleCFG": (_beside("rescaled guidance"), (DIT,)),
     "PAG": (_beside("perturbed attention"), (UNET,)),
     "SAG": (_beside("self-attention guidance"), (UNET,)),
     "SLG": (_beside("skip-layer guidance"), (DIT,)),
     "NAG": (_beside("normalized attention guidance"), (UNET,)),
-    "areas": (_beside("area prompt"), BOTH),
-    "masks": (_beside("masked prompt"), BOTH),
-    "prompt schedule": (_beside("prompt scheduling"), BOTH),
-    "negative prompt schedule": (_beside("negative prompt scheduling"), BOTH),
+    "areas": (_beside("area prompt"), (DIT,)),
+    "masks": (_beside("masked prompt"), (DIT,)),
+    "prompt schedule": (_beside("prompt scheduling"), (DIT,)),
+    "negative prompt schedule": (_beside("negative prompt scheduling"), (DIT,)),
     "windows": (_beside("context windows"), (DIT,)),
     "moving windows": (_beside("moving context windows"), (DIT,)),
     "inpainting": (_beside("noise mask"), BOTH),
     "differential diffusion": (_beside("differential diffusion"), BOTH),
     "half denoise": (_half_denoised, BOTH),
     "two samplers": (partial(_stages, other=False), BOTH),
-    "two models, one after the other": (partial(_stages, other=True), BOTH),
+    "two models, one after the other": (partial(_stages, other=True), (DIT,)),
 }
 
 
