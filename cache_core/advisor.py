@@ -1,49 +1,39 @@
-"""Which method to take, with which settings, for a wished speed: by what a calibration measured."""
+"""Which method to take, with which settings, for a wished speed: by what was measured."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from itertools import product
 from typing import ClassVar
 
-from .approximators import Constant
-from .calibration import (
-    Calibration,
-    Chooser,
-    ModelFacts,
-    Place,
-    Prediction,
-    Predictor,
-    Wish,
-    predict,
-)
+from .calibration import Calibration, Chooser, ModelFacts, Prediction, Predictor, Wish, predict
 from .calibration.choose import MOST_SEARCHES
-from .calibration.groups import branch_of
 from .clock import Timeline
 from .errors import ConfigError
-from .methods import PAB, CalibratedSmoothCache, DeepCache, FasterCache, Method, TGate
+from .methods import CalibratedSmoothCache, Method, StepCache
+from .methods.step_cache import FEW, MAX_SPEED
+from .plan import Plan
+from .proposals import is_known, settings_of
 from .rules import Rule
-from .schedules import PercentRange
+from .s_curve import LEAST
 from .sites import SiteKind
 
-WINDOWS = tuple(
-    PercentRange(start, end) for start, end in product((0.0, 0.1, 0.2, 0.3), (0.9, 1.0))
-)
-_SPATIAL = frozenset({SiteKind.SELF_ATTENTION, SiteKind.JOINT_ATTENTION})
 NEAR = 0.995
 """What is so near to the wished speedup counts as reaching it."""
+ADAPTIVE = "dpm_adaptive"
+"""Chooses its own steps, by differences that a forecast would hide; with it every step computes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Advised(Method):
-    """A method whose effect on this model is predicted for every run.
+    """A method that was chosen for this model; its effect is predicted for every run.
 
     Args:
         method: the method.
         calibration: by which it was chosen.
-        prediction: for the calibrated run.
+        prediction: for the calibrated run; None where whole evaluations are reused.
     """
 
     paper: ClassVar[str] = ""
@@ -73,6 +63,8 @@ class Advised(Method):
 
     def fitted(self, timeline: Timeline) -> Advised:
         method = self.method.fitted(timeline)
+        if self.prediction is None:
+            return replace(self, method=method)
         try:
             prediction = predict(self.calibration, method.rules(), timeline)
         except ConfigError:
@@ -87,31 +79,54 @@ class Advice:
 
     Args:
         method: ready to be attached.
-        prediction: what it saves and loses.
+        speedup: predicted, plain seconds ÷ seconds.
+        prediction: what it saves and loses; None where whole evaluations are reused.
         reason: why this one, in words.
     """
 
     method: Method
-    prediction: Prediction
+    speedup: float
+    prediction: Prediction | None
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A method with settings; those of one name compete for being told of."""
+    """A method with settings; those of one name compete for being told of.
+
+    Args:
+        name: of the method and what it acts on.
+        method: with settings.
+        speedup: plain seconds ÷ seconds.
+        told: what it saves and loses, in words.
+        prediction: the same as numbers; None where whole evaluations are reused.
+    """
 
     name: str
     method: Method
-    prediction: Prediction
+    speedup: float
+    told: str
+    prediction: Prediction | None = None
+
+    @classmethod
+    def of(cls, method: Method, name: str, prediction: Prediction) -> _Candidate:
+        """One that acts inside the network."""
+        return cls(name, method, prediction.speedup, str(prediction), prediction)
 
     def rank(self, speedup: float) -> tuple[float, float]:
-        """Fast enough first, then the least error; where nothing is, the fastest."""
-        reached = min(self.prediction.speedup, speedup * NEAR)
-        return -reached, self.prediction.error
+        """Fast enough first, then the forecast, then the least error; where nothing is fast
+        enough, the fastest."""
+        reached = min(self.speedup, speedup * NEAR)
+        return -reached, -1.0 if self.prediction is None else self.prediction.error
 
 
 class Advisor:
     """Chooses among all settings of all methods by one calibration.
+
+    Errors of layers say nothing about forecasts of whole evaluations. That these are nearer to the
+    plain picture than anything else at an equal share of the work was measured in pictures, at
+    every speed (`benchmarks/results/forecast.md`), and so was that nothing gains inside them
+    (`forecast_combined.md`).
 
     What settings do in a run is predicted once: for another speedup it is only looked up.
 
@@ -130,7 +145,8 @@ class Advisor:
         return self.chooser.calibration
 
     def advise(self, timeline: Timeline, speedup: float, label: str) -> Advice:
-        """The least predicted error among all settings of all methods that are fast enough.
+        """Step Cache where it is fast enough; else the least predicted error among all settings of
+        all methods that are.
 
         Args:
             timeline: the calibrated run, with the model's own percents.
@@ -145,7 +161,12 @@ class Advisor:
                 f"speedup is {speedup:g}; expected 1 or more (1.5: half as fast again)"
             )
         best: dict[str, _Candidate] = {}
-        for candidate in (*self._smoothcache(speedup, label), *self._settings(timeline)):
+        candidates = (
+            *self._forecast(timeline, speedup),
+            *self._smoothcache(speedup, label),
+            *self._settings(timeline),
+        )
+        for candidate in candidates:
             kept = best.get(candidate.name)
             if kept is None or candidate.rank(speedup) < kept.rank(speedup):
                 best[candidate.name] = candidate
@@ -157,8 +178,32 @@ class Advisor:
         ranked = sorted(best.values(), key=lambda candidate: candidate.rank(speedup))
         first = ranked[0]
         method = Advised(first.method, self.calibration, first.prediction)
-        reason = "\n".join([_reason(ranked, speedup), *self.calibration.remarks])
-        return Advice(method, first.prediction, reason)
+        why_not = self._why_no_forecast(timeline)
+        told = [_reason(ranked, speedup), *why_not, *self.calibration.remarks]
+        return Advice(method, first.speedup, first.prediction, "\n".join(told))
+
+    def _why_no_forecast(self, timeline: Timeline) -> tuple[str, ...]:
+        """Why Step Cache is not proposed for the calibrated run, if it is not."""
+        if self.calibration.run.sampler == ADAPTIVE:
+            return (f"Not {StepCache.name}: {ADAPTIVE} chooses its own steps.",)
+        if timeline.steps <= FEW:
+            return (f"Not {StepCache.name}: it loses much in a run of {timeline.steps} steps.",)
+        return ()
+
+    def _forecast(self, timeline: Timeline, speedup: float) -> Iterator[_Candidate]:
+        """Step Cache with as many computed steps as are fast enough. A forecast takes next to
+        nothing beside an evaluation."""
+        if self._why_no_forecast(timeline):
+            return
+        steps = timeline.steps
+        count = max(math.floor(steps / (speedup * NEAR)), LEAST)
+        # To digits that can be set, and not slower for it.
+        speed = min(math.ceil(100 * steps / count) / 100, MAX_SPEED)
+        method = StepCache(speed=max(speed, 1.0))
+        (rule,) = method.rules()
+        computed = Plan.of(rule.when, timeline).strip.count("C")
+        told = f"{steps / computed:.2f}× faster, {computed} of {steps} steps run the model"
+        yield _Candidate(method.name, method, steps / computed, told)
 
     def _smoothcache(self, speedup: float, label: str) -> Iterator[_Candidate]:
         """Of these the schedule itself follows from the wished speedup."""
@@ -170,32 +215,21 @@ class Advisor:
             except ConfigError:
                 # The calibration has no such parts.
                 continue
-            if method.prediction is not None and _is_known(method, calibration):
-                yield _Candidate(_name(method), method, method.prediction)
+            if method.prediction is not None and is_known(method, calibration):
+                yield _Candidate.of(method, _name(method), method.prediction)
 
     def _predicted(self, timeline: Timeline) -> tuple[_Candidate, ...]:
         """All settings whose schedule does not depend on the wished speedup."""
         predictor = Predictor(self.calibration, timeline)
         return tuple(
-            _Candidate(name, method, predictor.predict(rules))
+            _Candidate.of(method, name, predictor.predict(rules))
             for name, method, rules in self._methods()
         )
 
     def _list(self) -> list[tuple[str, Method, tuple[Rule, ...]]]:
         """Names and rules of all settings that act on what was measured."""
-        calibration = self.calibration
-        known = set(calibration.kinds)
-        methods = (
-            *_pab(known),
-            *_deepcache(calibration),
-            *_fastercache(known),
-            *_tgate(known, calibration.table.steps),
-        )
-        return [
-            (_name(method), method, method.rules())
-            for method in methods
-            if _is_known(method, calibration)
-        ]
+        found = settings_of(self.calibration)
+        return [(_name(method), method, method.rules()) for method in found]
 
 
 def advise(calibration: Calibration, timeline: Timeline, speedup: float, label: str) -> Advice:
@@ -211,73 +245,16 @@ def _name(method: Method) -> str:
 
 def _reason(ranked: Sequence[_Candidate], speedup: float) -> str:
     first, *others = ranked
-    is_reached = first.prediction.speedup >= speedup * NEAR
-    lines = [f"{first.name}: {first.prediction}."]
-    if is_reached:
-        lines.append(f"That is the least error predicted for {speedup:.2f}×. Settings:")
-    else:
+    lines = [f"{first.name}: {first.told}."]
+    if first.speedup < speedup * NEAR:
         lines.append(f"Nothing reaches {speedup:.2f}× here; this is the fastest. Settings:")
+    elif first.prediction is None:
+        lines.append(
+            "In measured pictures this came nearest to the plain ones, of all that is as fast. "
+            "Settings:"
+        )
+    else:
+        lines.append(f"That is the least error predicted for {speedup:.2f}×. Settings:")
     lines.append(first.method.describe())
-    lines += [f"Instead, {other.name}: {other.prediction}." for other in others]
+    lines += [f"Instead, {other.name}: {other.told}." for other in others]
     return "\n".join(lines)
-
-
-def _is_known(method: Method, calibration: Calibration) -> bool:
-    """Whether the errors are known of everything that the settings act on here."""
-    known = set(calibration.kinds)
-    active = [rule for rule in method.rules() if not rule.when.never_reuses]
-    kinds = {rule.where.kind for rule in active} & _kinds_of_model(calibration)
-    return bool(kinds) and kinds <= known and _is_complete(active, kinds)
-
-
-def _kinds_of_model(calibration: Calibration) -> set[SiteKind]:
-    return {kind for kind, count in calibration.model.layers.items() if count}
-
-
-def _is_complete(rules: list[Rule], kinds: set[SiteKind]) -> bool:
-    """Whether the model has what the settings insist on; spatial attention is of one sort or the
-    other."""
-    has = kinds | (_SPATIAL if kinds & _SPATIAL else set[SiteKind]())
-    return all(rule.where.kind in has for rule in rules if rule.is_required)
-
-
-def _pab(known: set[SiteKind]) -> Iterator[Method]:
-    others = (2, 3, 4, 6, 8) if SiteKind.CROSS_ATTENTION in known else (1,)
-    over_time = (2, 4) if SiteKind.TEMPORAL_ATTENTION in known else (1,)
-    for own, time, cross, window in product((1, 2, 3, 4), over_time, others, WINDOWS):
-        yield PAB(own, time, cross, window)
-    for block, window in product((2, 3, 4, 5), WINDOWS):
-        yield PAB(block=block, window=window)
-
-
-def _deepcache(calibration: Calibration) -> Iterator[Method]:
-    """Only branches whose influence on the picture was measured."""
-    rows = calibration.table.rows
-    found = (branch_of(group) for group in calibration.influence)
-    branches = [b for b in found if b is not None and Place(SiteKind.DEEP_BRANCH, b) in rows]
-    for branch, interval in product(branches, range(2, 9)):
-        yield DeepCache(interval, branch)
-
-
-def _fastercache(known: set[SiteKind]) -> Iterator[Method]:
-    if SiteKind.GUIDANCE not in known:
-        return
-    weights = tuple(Constant(value) for value in (0.0, 0.25, 0.5, 0.75, 1.0))
-    for start, interval in product((0.15, 0.25, 1 / 3, 0.5), (2, 3, 4, 5, 8)):
-        window = PercentRange(start, 1.0)
-        for attention in (1, 2, 3):
-            for weight in weights if attention > 1 else weights[:1]:
-                yield FasterCache(
-                    attention, attention, 1,
-                    attention_window=window, weight=weight,
-                    guidance_interval=interval, guidance_window=window,
-                )  # fmt: skip
-
-
-def _tgate(known: set[SiteKind], steps: int) -> Iterator[Method]:
-    if SiteKind.CROSS_ATTENTION not in known:
-        return
-    for share, interval in product((0.4, 0.5, 0.6, 0.7, 0.8), (1, 2, 3, 5)):
-        gate = round(share * steps)
-        if gate > 2:
-            yield TGate(gate, 2, interval)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
@@ -30,9 +31,12 @@ from stepcache.cache_core.methods import (
     FasterCache,
     Method,
     SmoothCache,
+    StepCache,
     TGate,
 )
+from stepcache.cache_core.plan import Plan
 from stepcache.cache_core.schedules import PercentRange
+from stepcache.cache_core.sites import SiteKind
 
 STEPS, LOOKAHEAD = 12, 3
 LINE = Timeline.even(STEPS)
@@ -44,11 +48,14 @@ SHARES = {
     (SELF, None): 0.25, (CROSS, None): 0.15, (FEED_FORWARD, None): 0.3, (BLOCK, None): 0.9,
     (DEEP, 1): 0.6, (DEEP, 2): 0.5,
 }  # fmt: skip
+ADAPTIVE, EULER = (RunFacts(name, "normal", 7.0, (4, 8, 8)) for name in ("dpm_adaptive", "euler"))
+"""Runs in which no evaluation is forecast, and in which they are."""
 INFLUENCE = {"layers": 0.5, "attention": 0.6, "block": 0.9, "deep_branch 1": 0.8, "guidance": 0.5}
 
 
 def calibration(but: Mapping[str, float] | None = None, **changes: Any) -> Calibration:
-    """All changes grow with the distance and are greatest in the middle of the run.
+    """All changes grow with the distance and are greatest in the middle of the run, in which no
+    evaluation is forecast.
 
     Args:
         but: by place another size of its changes; 0 leaves the place out.
@@ -59,7 +66,7 @@ def calibration(but: Mapping[str, float] | None = None, **changes: Any) -> Calib
     counts = {SELF: 4, CROSS: 4, FEED_FORWARD: 4, BLOCK: 4, DEEP: 6, GUIDANCE: 1}
     made = Calibration(
         ModelFacts("toy", "ToyNet", "0123", counts),
-        RunFacts("euler", "normal", 7.0, (4, 8, 8)),
+        ADAPTIVE,
         ErrorTable(LINE.sigmas, LOOKAHEAD, rows),
         samples=1,
         costs=Costs(SHARES, SHARES, "toy device"),
@@ -110,7 +117,8 @@ def test_nothing_that_is_fast_enough_loses_less(best: str | None, speedup: float
     found = calibration({best: 0.02} if best else None)
     advice = advised(found, speedup)
     assert advice.prediction == predict(found, advice.method.rules(), LINE)
-    assert advice.prediction.speedup >= 0.995 * speedup
+    assert advice.prediction is not None
+    assert advice.speedup == advice.prediction.speedup >= 0.995 * speedup
     losses = [
         prediction.error
         for prediction in (predict(found, method.rules(), LINE) for method in others(found))
@@ -154,7 +162,8 @@ def test_what_is_out_of_reach_is_said_and_the_fastest_is_taken() -> None:
 
 def test_the_text_says_what_each_method_would_do() -> None:
     advice = advised(calibration(), 1.5)
-    first, second, third, *rest = advice.reason.splitlines()
+    first, second, third, *rest, why = advice.reason.splitlines()
+    assert why == "Not Step Cache: dpm_adaptive chooses its own steps."
     assert str(advice.prediction) in first
     assert second == "That is the least error predicted for 1.50×. Settings:"
     assert advice.method.describe() == f"{third}, chosen by Step Cache Advisor"
@@ -185,6 +194,91 @@ def test_where_costs_are_not_known_nothing_is_promised() -> None:
     advice = advised(calibration(costs=Costs()), 1.5)
     assert advice.prediction.speedup == 1.0
     assert "Nothing reaches 1.50×" in advice.reason
+
+
+# Whole evaluations.
+
+
+def lines_of(found: Calibration, speedup: float, steps: int = STEPS) -> list[str]:
+    return advise(found, Timeline.even(steps), speedup, "toy.json").reason.splitlines()
+
+
+@pytest.mark.parametrize("speedup", [1.0, 1.1, 1.5, 1.8, 2.0, 2.2, 3.0, 4.0])
+@pytest.mark.parametrize("best", [None, *PLACES])
+def test_where_evaluations_are_forecast_nothing_else_is_proposed(
+    best: str | None, speedup: float
+) -> None:
+    """However little the layers change: their errors are no measure of a forecast."""
+    advice = advised(calibration({best: 0.001} if best else None, run=EULER), speedup)
+    (rule,) = advice.method.rules()
+    assert rule.where.kind is SiteKind.EVALUATION
+    computed = Plan.of(rule.when, LINE).strip.count("C")
+    assert advice.speedup == STEPS / computed >= 0.995 * speedup
+    assert computed == STEPS or STEPS / (computed + 1) < 0.995 * speedup, "no more than is needed"
+
+
+@pytest.mark.parametrize("steps", [9, 12, 20, 25, 30, 50, 100])
+@pytest.mark.parametrize("speedup", [1.1, 1.33, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 5.0])
+def test_the_speed_that_is_told_can_be_set_on_the_node(steps: int, speedup: float) -> None:
+    table = ErrorTable(Timeline.even(steps).sigmas, 1, {})
+    found = calibration(run=EULER, table=table)
+    line = Timeline.even(steps)
+    advice = advise(found, line, speedup, "toy.json")
+    settings = advice.reason.splitlines()[2]
+    told = re.search(
+        r"^Step Cache \(speed ([\d.]+), start_percent 0.0, end_percent 1.0, ", settings
+    )
+    assert told is not None, settings
+    speed = float(told[1])
+    assert speed == round(speed, 2)
+    assert StepCache(speed).rules() == advice.method.rules()
+    computed = Plan.of(advice.method.rules()[0].when, line).strip.count("C")
+    is_reached = steps / computed >= 0.995 * speedup
+    assert is_reached == (steps / 3 >= 0.995 * speedup)
+
+
+def test_the_text_says_why_and_what_each_other_method_would_do() -> None:
+    first, second, third, *rest = lines_of(calibration(run=EULER), 1.5)
+    assert first == "Step Cache: 1.50× faster, 8 of 12 steps run the model."
+    assert second.startswith("In measured pictures this came nearest to the plain ones")
+    assert third == "Step Cache (speed 1.5, start_percent 0.0, end_percent 1.0, carried auto)"
+    assert len(rest) == 7 and all(line.startswith("Instead, ") for line in rest)
+    assert "Apply PAB on whole blocks" in " ".join(rest)
+
+
+def test_what_no_forecast_reaches_is_said_and_the_fastest_is_taken() -> None:
+    first, second, *_ = lines_of(calibration(run=EULER), 4.5)
+    assert first == "Step Cache: 4.00× faster, 3 of 12 steps run the model."
+    assert second == "Nothing reaches 4.50× here; this is the fastest. Settings:"
+
+
+def test_a_model_without_layers_is_forecast() -> None:
+    nothing = dict.fromkeys(PLACES, 0.0)
+    first, _, _, *others = lines_of(calibration(nothing, influence={}, run=EULER), 2.0)
+    assert first.startswith("Step Cache: 2.00× faster") and others == []
+
+
+@pytest.mark.parametrize(("steps", "is_few"), [(8, True), (9, False)])
+def test_in_a_run_of_few_steps_other_methods_are_proposed(steps: int, is_few: bool) -> None:
+    line = Timeline.even(steps)
+    table = ErrorTable(line.sigmas, 1, {Place(BLOCK): ((0.1,) * (steps - 1),)})
+    found = calibration(run=EULER, table=table)
+    lines = lines_of(found, 1.2, steps)
+    why = f"Not Step Cache: it loses much in a run of {steps} steps."
+    assert (why in lines) == is_few
+    assert lines[0].startswith("Step Cache: ") != is_few
+
+
+def test_an_advised_forecast_is_fitted_to_other_runs() -> None:
+    advice = advised(calibration(run=EULER), 2.0)
+    assert advice.method.name == StepCache.name and advice.prediction is None
+    assert advice.method.describe().endswith("carried auto), chosen by Step Cache Advisor")
+    fitted = advice.method.fitted(Timeline.even(30))
+    assert fitted.prediction is None
+    assert fitted.rules() == StepCache(2.0).rules()
+    assert any("loses much" in note for note in advice.method.fitted(Timeline.even(6)).notes)
+    with pytest.raises(ConfigError, match="too short"):
+        advice.method.fitted(Timeline.even(3))
 
 
 @pytest.mark.parametrize("speedup", [0.99, 0.0, -2.0, math.nan])

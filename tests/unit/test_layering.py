@@ -32,14 +32,14 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"rows", "session", "report", "strips"}),
     frozenset({"calibration"}),
     frozenset({"methods"}),
-    frozenset({"advisor"}),
+    frozenset({"advisor", "proposals"}),
 )  # fmt: skip
 """The rooms of cache_core from the ground up. A room may know its own floor and those below."""
 
 WITHOUT_TORCH = (
     "errors", "decisions", "effort", "sites", "clock", "streams", "schedules", "non_uniform",
     "s_curve", "schedule_file", "plan", "approximators", "rules", "rows", "strips", "estimate",
-    "report", "calibration", "methods", "advisor",
+    "report", "calibration", "methods", "advisor", "proposals",
 )  # fmt: skip
 
 HOST = frozenset(
