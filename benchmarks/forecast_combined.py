@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator
+from itertools import product
 from typing import Any
 
+from forecast_layers import WINDOWS
 from forecast_rows import Bench, Contender
 from quality_runs import Patch
 from stepcache.cache_core.errors import StepCacheError
@@ -14,27 +15,42 @@ from stepcache.cache_core.methods.step_cache import StepCache
 from stepcache.cache_core.patching import attach
 from stepcache.cache_core.schedules import PercentRange
 
-OUTER = (1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
+OUTER = (1.25, 1.5, 1.75, 2.0, 2.5, 2.75)
 """Speeds of the forecast around the other method."""
-NEAR = 0.06
+NEAR = 0.05
 """How far a share may be from the wanted one, relative."""
-WHOLE_RUN = PercentRange(0.0, 1.0)
 
 
-def deepcache(_: Bench) -> Iterable[Method]:
-    return [DeepCache(2), DeepCache(3), DeepCache(2, 2)]
+def deepcache(_: Bench) -> Iterator[Method]:
+    for interval, branch in product((2, 3), range(3)):
+        yield DeepCache(interval, branch)
 
 
-def pab_blocks(_: Bench) -> Iterable[Method]:
-    return [PAB(window=WHOLE_RUN, block=2), PAB(window=WHOLE_RUN, block=3)]
+def smoothcache(parts: Callable[[Bench], Iterable[Method]], bench: Bench) -> Iterable[Method]:
+    """Every third of the schedules, from the mildest on."""
+    return tuple(parts(bench))[::3]
 
 
-def guidance(_: Bench) -> Iterable[Method]:
-    return [FasterCache(1, 1, 1, guidance_interval=n, guidance_window=WHOLE_RUN) for n in (2, 3)]
+def pab_blocks(_: Bench) -> Iterator[Method]:
+    for window, block in product(WINDOWS, (2, 3)):
+        yield PAB(window=window, block=block)
 
 
-def tgate(_: Bench) -> Iterable[Method]:
-    return [TGate(0, gate_share=share) for share in (0.4, 0.6, 0.8)]
+def pab(_: Bench) -> Iterator[Method]:
+    """The mildest is of cross-attention alone."""
+    for window, (self_attention, cross_attention) in product(WINDOWS, ((1, 3), (2, 6), (4, 12))):
+        yield PAB(self_attention, 4, cross_attention, window)
+
+
+def guidance(_: Bench) -> Iterator[Method]:
+    for start, interval in product((0.0, 1 / 3, 0.5), (2, 3, 5)):
+        window = PercentRange(start, 1.0)
+        yield FasterCache(1, 1, 1, guidance_interval=interval, guidance_window=window)
+
+
+def tgate(_: Bench) -> Iterator[Method]:
+    for share, interval in product((0.4, 0.6, 0.8), (1, 5)):
+        yield TGate(0, self_interval=interval, gate_share=share)
 
 
 def combined(
@@ -42,28 +58,32 @@ def combined(
 ) -> Contender | None:
     """The pair that is nearest to the plain training pictures at a share of FLOPs, if one comes
     near the share."""
-    methods = list(inner(bench))
+    methods = tuple(inner(bench))
+    pairs = tuple(product(OUTER, range(len(methods))))
 
-    def patch(found: dict[str, Any]) -> Patch:
-        return lambda model: attach(
-            attach(model, StepCache(found["speed"])), methods[found["number"]]
-        )
+    def patch(number: int) -> Patch:
+        outer, within = pairs[number]
+        return lambda model: attach(attach(model, StepCache(outer)), methods[within])
 
-    def is_near(patch: Patch) -> bool:
-        return abs(bench.training.share_of(patch) / bench.share(speed) - 1) <= NEAR
+    def shares() -> list[float] | None:
+        try:
+            return [bench.training.share_of(patch(number)) for number in range(len(pairs))]
+        except StepCacheError as error:
+            print(f"  {name}: {error}", flush=True)
+            return None
 
-    def choose() -> dict[str, Any] | None:
-        pairs = [{"speed": outer, "number": n} for outer in OUTER for n in range(len(methods))]
-        near = [pair for pair in pairs if is_near(patch(pair))]
-        tried = [{**pair, **asdict(bench.training.try_out(patch(pair)))} for pair in near]
-        return max(tried, key=lambda each: each["psnr"], default=None)
+    found: list[float] | None = bench.training.chosen(f"with {name} shares", shares)
+    wanted = bench.share(speed)
+    near = [number for number, share in enumerate(found or ()) if abs(share / wanted - 1) <= NEAR]
 
-    try:
-        found = bench.training.chosen(f"with {name} {speed:g}×", choose)
-    except StepCacheError as error:
-        print(f"  {name}: {error}", flush=True)
+    def choose() -> dict[str, Any]:
+        tried = {number: bench.training.try_out(patch(number)).psnr for number in near}
+        best = max(tried, key=lambda number: tried[number])
+        return {"pair": best, "psnr": tried[best]}
+
+    if not near:
         return None
-    if found is None:
-        return None
-    words = f"Step Cache {found['speed']:g}× with {methods[found['number']].describe()}"
-    return Contender(words, patch(found))
+    number = bench.training.chosen(f"with {name} {speed:g}×", choose)["pair"]
+    outer, within = pairs[number]
+    words = f"Step Cache {outer:g}× with {methods[within].describe()}"
+    return Contender(words, patch(number))

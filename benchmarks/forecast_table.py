@@ -24,7 +24,14 @@ ROWS: dict[str, Make] = {
     "FasterCache": partial(layers.at_share, "FasterCache", layers.fastercache),
     "T-GATE": partial(layers.at_share, "T-GATE", layers.tgate),
     "Step Cache + DeepCache": partial(pairs.combined, "DeepCache", pairs.deepcache),
+    "Step Cache + SmoothCache, blocks": partial(
+        pairs.combined, "SmoothCache blocks", partial(pairs.smoothcache, layers.blocks)
+    ),
+    "Step Cache + SmoothCache, layers": partial(
+        pairs.combined, "SmoothCache layers", partial(pairs.smoothcache, layers.layers)
+    ),
     "Step Cache + PAB, blocks": partial(pairs.combined, "PAB blocks", pairs.pab_blocks),
+    "Step Cache + PAB": partial(pairs.combined, "PAB", pairs.pab),
     "Step Cache + guidance": partial(pairs.combined, "guidance", pairs.guidance),
     "Step Cache + T-GATE": partial(pairs.combined, "T-GATE", pairs.tgate),
     "TaylorSeer, order 1": partial(rows.taylor, 1),
