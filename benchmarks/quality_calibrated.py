@@ -1,4 +1,5 @@
-"""Scores what calibrating is good for: schedules for a wished speed, and the advisor's choices.
+"""Scores what calibrating is good for: schedules for a wished speed, and the advisor's choices
+among methods inside the network.
 
 Writes results/calibration.json; records and thresholds lie in the same work folder as those of
 quality.py, whose options these are. See README.md beside this file.
@@ -120,10 +121,13 @@ def settings_of(subject: Subject, calibration: Calibration) -> dict[tuple[str, s
 
 
 def advices_of(subject: Subject, calibration: Calibration) -> dict[float, Advice]:
-    """What the advisor chooses for each speed."""
+    """What the advisor chooses inside the network for each speed."""
     sampling = subject.model.get_model_object("model_sampling")
     timeline = timeline_of(sampling, torch.tensor(calibration.table.sigmas))
-    return {speed: advise(calibration, timeline, speed, "calibration") for speed in SPEEDS}
+    return {
+        speed: advise(calibration, timeline, speed, "calibration", is_inside=True)
+        for speed in SPEEDS
+    }
 
 
 def run_ours(subject: Subject, calibration: Calibration, arguments: Options) -> None:

@@ -63,7 +63,7 @@ CHOSEN = {
     "SmoothCache Schedule on whole blocks": "SmoothCache, whole blocks",
     "DeepCache UNet": "DeepCache",
 }
-"""What the README calls methods that the advisor chose."""
+"""What the README calls methods that the advisor chose inside the network."""
 
 
 def demo(results: Path) -> str:
@@ -138,7 +138,7 @@ def defaults(results: Path) -> str:
 
 
 def advised(results: Path) -> str:
-    """What the advisor chose for a speed, and what came of it."""
+    """What the advisor chose inside the network for a speed, and what came of it."""
     found, quality = _read(results, "calibration"), _read(results, "quality")
 
     def lines() -> Iterator[list[str]]:
@@ -160,7 +160,7 @@ def advised(results: Path) -> str:
                 yield [f"{begin}{wish}", chosen, *numbers]
                 begin = ""
 
-    head = ["wished of the advisor", "chosen", "predicted", "measured", "right", "PSNR"]
+    head = ["wished for", "chosen inside the network", "predicted", "measured", "right", "PSNR"]
     return markdown(head, lines())
 
 

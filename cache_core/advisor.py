@@ -144,7 +144,9 @@ class Advisor:
         """What is chosen by."""
         return self.chooser.calibration
 
-    def advise(self, timeline: Timeline, speedup: float, label: str) -> Advice:
+    def advise(
+        self, timeline: Timeline, speedup: float, label: str, is_inside: bool = False
+    ) -> Advice:
         """Step Cache where it is fast enough; else the least predicted error among all settings of
         all methods that are.
 
@@ -152,6 +154,7 @@ class Advisor:
             timeline: the calibrated run, with the model's own percents.
             speedup: wished, plain seconds ÷ seconds, >= 1.
             label: where the calibration comes from, for reports.
+            is_inside: whether only methods that act inside the network are compared.
 
         Raises:
             ConfigError: a speedup below 1, or a calibration by which nothing can be predicted.
@@ -161,8 +164,9 @@ class Advisor:
                 f"speedup is {speedup:g}; expected 1 or more (1.5: half as fast again)"
             )
         best: dict[str, _Candidate] = {}
+        why_not = () if is_inside else self._why_no_forecast(timeline)
         candidates = (
-            *self._forecast(timeline, speedup),
+            *(() if is_inside or why_not else (_forecast(timeline, speedup),)),
             *self._smoothcache(speedup, label),
             *self._settings(timeline),
         )
@@ -178,7 +182,6 @@ class Advisor:
         ranked = sorted(best.values(), key=lambda candidate: candidate.rank(speedup))
         first = ranked[0]
         method = Advised(first.method, self.calibration, first.prediction)
-        why_not = self._why_no_forecast(timeline)
         told = [_reason(ranked, speedup), *why_not, *self.calibration.remarks]
         return Advice(method, first.speedup, first.prediction, "\n".join(told))
 
@@ -189,21 +192,6 @@ class Advisor:
         if timeline.steps <= FEW:
             return (f"Not {StepCache.name}: it loses much in a run of {timeline.steps} steps.",)
         return ()
-
-    def _forecast(self, timeline: Timeline, speedup: float) -> Iterator[_Candidate]:
-        """Step Cache with as many computed steps as are fast enough. A forecast takes next to
-        nothing beside an evaluation."""
-        if self._why_no_forecast(timeline):
-            return
-        steps = timeline.steps
-        count = max(math.floor(steps / (speedup * NEAR)), LEAST)
-        # To digits that can be set, and not slower for it.
-        speed = min(math.ceil(100 * steps / count) / 100, MAX_SPEED)
-        method = StepCache(speed=max(speed, 1.0))
-        (rule,) = method.rules()
-        computed = Plan.of(rule.when, timeline).strip.count("C")
-        told = f"{steps / computed:.2f}× faster, {computed} of {steps} steps run the model"
-        yield _Candidate(method.name, method, steps / computed, told)
 
     def _smoothcache(self, speedup: float, label: str) -> Iterator[_Candidate]:
         """Of these the schedule itself follows from the wished speedup."""
@@ -232,9 +220,29 @@ class Advisor:
         return [(_name(method), method, method.rules()) for method in found]
 
 
-def advise(calibration: Calibration, timeline: Timeline, speedup: float, label: str) -> Advice:
+def advise(
+    calibration: Calibration,
+    timeline: Timeline,
+    speedup: float,
+    label: str,
+    is_inside: bool = False,
+) -> Advice:
     """As `Advisor.advise`, by a calibration that is asked once."""
-    return Advisor(calibration).advise(timeline, speedup, label)
+    return Advisor(calibration).advise(timeline, speedup, label, is_inside)
+
+
+def _forecast(timeline: Timeline, speedup: float) -> _Candidate:
+    """Step Cache with as many computed steps as are fast enough. A forecast takes next to nothing
+    beside an evaluation."""
+    steps = timeline.steps
+    count = max(math.floor(steps / (speedup * NEAR)), LEAST)
+    # To digits that can be set, and not slower for it.
+    speed = min(max(math.ceil(100 * steps / count) / 100, 1.0), MAX_SPEED)
+    method = StepCache(speed=speed)
+    (rule,) = method.rules()
+    computed = Plan.of(rule.when, timeline).strip.count("C")
+    told = f"{steps / computed:.2f}× faster, {computed} of {steps} steps run the model"
+    return _Candidate(method.name, method, steps / computed, told)
 
 
 def _name(method: Method) -> str:

@@ -30,9 +30,10 @@ class StepCacheAdvisor(MethodNode):
             display_name=NAME,
             category=inputs.CATEGORY,
             description=(
-                "Chooses the method and the settings that lose least for a wished speed, by what "
-                "SmoothCache Calibrate has measured on this model, and applies them. The text "
-                "says what it chose, why, and what the others would have done."
+                "Chooses the method and the settings that lose least for a wished speed, and "
+                "applies them: Step Cache, and where that does not act another method, by what "
+                "SmoothCache Calibrate has measured on this model. The text says what it chose, "
+                "why, and what the others would have done."
             ),
             inputs=[
                 io.Model.Input("model"),

@@ -21,13 +21,23 @@ sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "scripts")]
 import numpy as np  # noqa: E402
 import quality_calibrated as calibrated  # noqa: E402
 import torch  # noqa: E402
-from help_results import ADVISOR, SETTINGS, Setting, read, row_of, speed  # noqa: E402
+from help_results import (  # noqa: E402
+    ADVISOR,
+    SETTINGS,
+    WISHES,
+    Setting,
+    evaluations,
+    forecast_row,
+    read,
+    row_of,
+    speed,
+)
 from help_sheet import Column, draw  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 from PIL import Image  # noqa: E402
 from quality_runs import STEPS, Subject, eight_bit  # noqa: E402
 from quality_settings import SETTINGS as SCORED  # noqa: E402
-from stepcache.cache_core.methods import Method  # noqa: E402
+from stepcache.cache_core.methods import Method, StepCache  # noqa: E402
 from stepcache.cache_core.patching import attach  # noqa: E402
 
 from demo.shapes import scenes  # noqa: E402
@@ -51,14 +61,10 @@ def shown_places(texts: Sequence[str]) -> list[int]:
     return sorted(grounds.index(ground) for ground in set(grounds))
 
 
-def methods(node: str, subject: Subject, work: Path) -> Iterator[tuple[str, str, Method]]:
-    """Heading, measured speed and method of each setting on a page.
-
-    Raises:
-        SystemExit: the advisor chooses something else than what was measured.
-    """
+def methods(node: str, subject: Subject) -> Iterator[tuple[str, str, Method]]:
+    """Heading, what was measured, and method of each setting on a page."""
     if node == ADVISOR:
-        yield from _advised(subject, work)
+        yield from _advised(subject)
         return
     for setting in SETTINGS[node]:
         if node == "StepCacheSmoothCache" and setting.name not in SMOOTHCACHE:
@@ -76,20 +82,11 @@ def _made(model: str, setting: Setting, steps: int) -> Method:
     return next(one.make() for one in SCORED if (one.model, one.name, one.label) == place)
 
 
-def _advised(subject: Subject, work: Path) -> Iterator[tuple[str, str, Method]]:
-    results = read("calibration")
-    advices = calibrated.advices_of(subject, calibrated.calibration_of(subject, work))
-    for wish, advice in advices.items():
-        method, label = results["advised"][subject.name][f"{wish:g}×"]["row"]
-        row = row_of(results, subject.name, method, (label,))
-        assert row is not None, (method, label)
-        found = advice.method.describe().partition(", chosen by")[0]
-        if found != row["parameters"]:
-            raise SystemExit(
-                f"for {wish:g}× the advisor chooses {found}; {row['parameters']} was measured. "
-                f"Give the folder of that calibration with --calibrated, or measure again"
-            )
-        yield f"speedup {wish:g}", speed(row), advice.method
+def _advised(subject: Subject) -> Iterator[tuple[str, str, Method]]:
+    """What the advisor proposes for some speeds of a run like the scored ones."""
+    for wish in WISHES:
+        row = forecast_row(subject.name, wish)
+        yield f"speedup {wish:g}", evaluations(row), StepCache(speed=wish)
 
 
 def write(node: str, picture: Image.Image) -> None:
@@ -113,7 +110,6 @@ class Options:
     """The command line; each as its help says."""
 
     nodes: list[str]
-    calibrated: Path
     count: int
     steps: int
 
@@ -122,12 +118,6 @@ def main() -> None:
     """Draw every page's picture, or those that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("nodes", nargs="*", default=list(MODEL), help="node ids")
-    parser.add_argument(
-        "--calibrated",
-        type=Path,
-        default=ROOT / "output" / "calibration",
-        help="the --work of benchmarks/quality_calibrated.py, whose calibration the advisor takes",
-    )
     parser.add_argument("--count", type=int, default=CAPTIONS, help="captions sampled at once")
     parser.add_argument("--steps", type=int, default=STEPS, help="of the sampler")
     arguments = Options(**vars(parser.parse_args()))
@@ -142,7 +132,7 @@ def main() -> None:
         for node in (node for node in arguments.nodes if MODEL[node] == name):
             cached = [
                 Column(heading, gained, _drawn(subject, attach(subject.model, one), texts, places))
-                for heading, gained, one in methods(node, subject, arguments.calibrated)
+                for heading, gained, one in methods(node, subject)
             ]
             write(node, draw([texts[place] for place in places], [plain, *cached]))
 

@@ -74,7 +74,8 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
 """By node id, in the order of the tables."""
 
 ADVISOR = "StepCacheAdvisor"
-"""Its settings are the speeds that were wished for; what it chose stands in the results."""
+WISHES = (1.5, 2.0, 3.0)
+"""Its settings: speeds for which it proposes Step Cache, at the speed that was wished for."""
 
 
 def read(source: Source) -> dict[str, Any]:
@@ -96,6 +97,25 @@ def row_of(
     rows = [row for row in results["rows"] if (row["model"], row["method"]) == (model, method)]
     found = {row["label"]: row for row in rows}
     return next((found[label] for label in labels if label in found), None)
+
+
+def forecast_row(model: str, speed: float) -> dict[str, Any]:
+    """What was measured of Step Cache at a speed.
+
+    Raises:
+        LookupError: the results lack it.
+    """
+    found = json.loads((RESULTS / "forecast.json").read_text(encoding="utf-8"))["rows"]
+    wanted = {"model": model, "method": "Step Cache", "sampler": "euler", "seed": 7, "speed": speed}
+    for row in found:
+        if wanted.items() <= row.items():
+            return row
+    raise LookupError(f"no Step Cache at {speed:g}× on {model} in forecast.json")
+
+
+def evaluations(row: Mapping[str, Any]) -> str:
+    """How many of a row's steps ran the model."""
+    return f"{round(row['share']['mean'] * row['steps'])} of {row['steps']} steps"
 
 
 def parameter(parameters: str, name: str) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,11 @@ def table(node: str) -> str:
     Raises:
         LookupError: the results lack a setting that the page is to show.
     """
-    make = _advised if node == results.ADVISOR else partial(_settings, results.SETTINGS[node])
+    if node == results.ADVISOR:
+        return _advised()
     parts: list[str] = []
     for model, title in results.MODELS.items():
-        rows = list(make(model))
+        rows = list(_settings(results.SETTINGS[node], model))
         if rows:
             plain = results.percent(_plain(model)["fully_correct"])
             parts += [f"**{title}** (plain: {plain} right)", _markdown(rows)]
@@ -77,29 +77,31 @@ def _numbers(row: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _advised(model: str) -> Iterator[dict[str, str]]:
-    """A line for each speed that was wished for on a model."""
-    found = results.read("calibration")
-    for wish, advice in found["advised"][model].items():
-        method, label = advice["row"]
-        row = results.row_of(found, model, method, (label,))
-        if row is None:
-            raise LookupError(f"no results for {advice['row']} on {model}")
-        yield {
-            "speedup": wish.removesuffix("×"),
-            "chosen": _chosen(advice["reason"][0], row["parameters"]),
-            "predicted": f"{row['predicted']['speedup']:.2f}×",
-            **_numbers(row),
-        }
+def _advised() -> str:
+    """What the advisor proposes for speeds that are wished for, and what came of it."""
+    parts: list[str] = []
+    for model, title in results.MODELS.items():
+        rows = {wish: results.forecast_row(model, wish) for wish in results.WISHES}
+        first = rows[results.WISHES[0]]
+        right = results.percent(first["plain_fully_correct"])
+        parts.append(f"**{title}** ({first['captions']} captions, plain: {right} right)")
+        parts.append(_markdown([_proposal(wish, row) for wish, row in rows.items()]))
+    note = (
+        "*Right*: pictures in which a judge finds every word of the caption and nothing else. "
+        "*PSNR*: likeness\nto the plain picture; in the picture above that of each one by itself. "
+        "Sampler *euler*, float32, small models:\nan order, not a promise."
+    )
+    return "\n\n".join([*parts, note])
 
 
-def _chosen(reason: str, parameters: str) -> str:
-    """The method that was chosen; for DeepCache with its settings, which are few."""
-    method = reason.partition(":")[0]
-    if "interval" not in parameters:
-        return method
-    told = (results.parameter(parameters, name) for name in ("interval", "branch"))
-    return ", ".join((method, *told))
+def _proposal(wish: float, row: dict[str, Any]) -> dict[str, str]:
+    return {
+        "speedup": f"{wish:g}",
+        "chosen": f"Step Cache, speed {wish:g}",
+        "run the model": results.evaluations(row),
+        "right": results.percent(row["fully_correct"]),
+        "PSNR": results.likeness(row),
+    }
 
 
 def _note() -> str:

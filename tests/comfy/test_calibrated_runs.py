@@ -13,10 +13,10 @@ import runtime_weights
 import torch
 import toys
 from calibrating import calibrate
-from stepcache.cache_core.advisor import advise
+from stepcache.cache_core.advisor import ADAPTIVE, advise
 from stepcache.cache_core.calibration import Calibration, Wish
 from stepcache.cache_core.errors import RuleConflictError, UnsupportedModelError
-from stepcache.cache_core.methods import CalibratedSmoothCache, FasterCache
+from stepcache.cache_core.methods import CalibratedSmoothCache, FasterCache, StepCache
 from stepcache.cache_core.patching import attach, last_report, timeline_of
 from stepcache.cache_core.patching.installation import KEY
 
@@ -183,6 +183,25 @@ def test_other_weights_of_the_architecture_are_welcome(name: str) -> None:
 
 @pytest.mark.parametrize("speedup", [1.1, 1.3, 1.8])
 @pytest.mark.parametrize("name", ["sd15", "wan", "sd3"])
+def test_where_no_evaluation_is_forecast_a_method_inside_the_network_runs_and_reuses(
+    name: str, speedup: float
+) -> None:
+    adaptive = replace(measured(name).run, sampler=ADAPTIVE)
+    found = replace(measured(name), run=adaptive)
+    sampling = toys.load(name).get_model_object("model_sampling")
+    line = timeline_of(sampling, torch.tensor(found.table.sigmas))
+    advice = advise(found, line, speedup, "mine.json")
+    assert advice.method.name != StepCache.name and advice.prediction is not None
+    patched = attach(toys.load(name), advice.method)
+    assert torch.isfinite(sample(patched, name)).all()
+    report = last_report(patched)
+    assert report.total_reused > 0
+    assert report.predicted == pytest.approx(advice.prediction.to_dict())
+    assert report.methods == [advice.method.describe()]
+
+
+@pytest.mark.parametrize("speedup", [1.1, 1.3, 1.8])
+@pytest.mark.parametrize("name", ["sd15", "wan", "sd3"])
 def test_what_is_advised_runs_and_reuses(name: str, speedup: float) -> None:
     found = measured(name)
     sampling = toys.load(name).get_model_object("model_sampling")
@@ -193,7 +212,8 @@ def test_what_is_advised_runs_and_reuses(name: str, speedup: float) -> None:
     report = last_report(patched)
     assert report.total_reused > 0
     assert all(report.strip_of(kind) == plan for kind, plan in report.plans.items())
-    assert report.predicted == pytest.approx(advice.prediction.to_dict())
+    assert advice.method.name == StepCache.name and "R" in report.plans["evaluation"]
+    assert report.predicted is None, "errors of layers say nothing about it"
     assert report.methods == [advice.method.describe()]
     with pytest.raises(RuleConflictError, match=rf"^{advice.method.name}: .*already carries a"):
         attach(patched, replace(advice.method))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from stepcache.cache_core.errors import ConfigError, RuleConflictError, StepCach
 from stepcache.cache_core.patching import last_report
 from stepcache.nodes.smoothcache_curves import SmoothCacheCurves
 from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
+from stepcache.nodes.step_cache import StepCacheForecast
 
 
 def _is_picture(image: torch.Tensor) -> bool:
@@ -102,6 +104,24 @@ def test_the_advisor_attaches_what_it_advises(file: Path) -> None:
     if "SmoothCache" in method:
         with pytest.raises(RuleConflictError, match=r"already carries a SmoothCache Schedule node"):
             SmoothCacheSchedule.execute(patched, FILE, 20)
+
+
+@pytest.mark.parametrize("speedup", [1.3, 2.0, 4.0])
+def test_what_it_tells_can_be_set_on_step_cache(file: Path, speedup: float) -> None:
+    advised, text = advisor_node(speedup).result
+    told = re.fullmatch(
+        r"Step Cache \(speed (.*), start_percent (.*), end_percent (.*), carried (.*)\)",
+        text.splitlines()[2],
+    )
+    assert told is not None, text
+    speed, start, end, carried = told.groups()
+    assert float(speed) > 1
+    copied, _ = StepCacheForecast.execute(
+        toys.load(NAME), float(speed), float(start), float(end), carried
+    ).result
+    pictures = [toys.sample(model, NAME, steps=NODE_STEPS) for model in (advised, copied)]
+    assert torch.equal(*pictures)
+    assert last_report(advised).computed == last_report(copied).computed
 
 
 # Refusals.

@@ -246,6 +246,16 @@ def test_the_text_says_why_and_what_each_other_method_would_do() -> None:
     assert "Apply PAB on whole blocks" in " ".join(rest)
 
 
+@pytest.mark.parametrize("speedup", [1.1, 1.5, 1.8])
+def test_methods_inside_the_network_can_be_compared_alone(speedup: float) -> None:
+    found = calibration(run=EULER)
+    inside = advise(found, LINE, speedup, "toy.json", is_inside=True)
+    expected = advised(calibration(), speedup)
+    assert inside.method.rules() == expected.method.rules()
+    assert inside.prediction == expected.prediction
+    assert "Step Cache: " not in inside.reason
+
+
 def test_what_no_forecast_reaches_is_said_and_the_fastest_is_taken() -> None:
     first, second, *_ = lines_of(calibration(run=EULER), 4.5)
     assert first == "Step Cache: 4.00× faster, 3 of 12 steps run the model."
