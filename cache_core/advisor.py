@@ -258,8 +258,8 @@ def _reason(ranked: Sequence[_Candidate], speedup: float) -> str:
         lines.append(f"Nothing reaches {speedup:.2f}× here; this is the fastest. Settings:")
     elif first.prediction is None:
         lines.append(
-            "In measured pictures this came nearest to the plain ones, of all that is as fast. "
-            "Settings:"
+            "In pictures measured with euler this came nearest to the plain ones, of all that is "
+            "as fast. Settings:"
         )
     else:
         lines.append(f"That is the least error predicted for {speedup:.2f}×. Settings:")

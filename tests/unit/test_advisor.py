@@ -240,7 +240,7 @@ def test_the_speed_that_is_told_can_be_set_on_the_node(steps: int, speedup: floa
 def test_the_text_says_why_and_what_each_other_method_would_do() -> None:
     first, second, third, *rest = lines_of(calibration(run=EULER), 1.5)
     assert first == "Step Cache: 1.50× faster, 8 of 12 steps run the model."
-    assert second.startswith("In measured pictures this came nearest to the plain ones")
+    assert second.startswith("In pictures measured with euler this came nearest to the plain")
     assert third == "Step Cache (speed 1.5, start_percent 0.0, end_percent 1.0, carried auto)"
     assert len(rest) == 7 and all(line.startswith("Instead, ") for line in rest)
     assert "Apply PAB on whole blocks" in " ".join(rest)
