@@ -203,8 +203,8 @@ def lines_of(found: Calibration, speedup: float, steps: int = STEPS) -> list[str
     return advise(found, Timeline.even(steps), speedup, "toy.json").reason.splitlines()
 
 
-@pytest.mark.parametrize("speedup", [1.0, 1.1, 1.5, 1.8, 2.0, 2.2, 3.0, 4.0])
-@pytest.mark.parametrize("best", [None, *PLACES])
+@pytest.mark.parametrize("speedup", [1.0, 1.1, 1.8, 4.0])
+@pytest.mark.parametrize("best", [None, "feed", "deep"])
 def test_where_evaluations_are_forecast_nothing_else_is_proposed(
     best: str | None, speedup: float
 ) -> None:
@@ -246,7 +246,7 @@ def test_the_text_says_why_and_what_each_other_method_would_do() -> None:
     assert "Apply PAB on whole blocks" in " ".join(rest)
 
 
-@pytest.mark.parametrize("speedup", [1.1, 1.5, 1.8])
+@pytest.mark.parametrize("speedup", [1.1, 1.8])
 def test_methods_inside_the_network_can_be_compared_alone(speedup: float) -> None:
     found = calibration(run=EULER)
     inside = advise(found, LINE, speedup, "toy.json", is_inside=True)
