@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from comfy.patcher_extension import WrappersMP
+from comfy.patcher_extension import CallbacksMP, WrappersMP
 from torch import nn
 
 from ..errors import RuleConflictError, UnsupportedModelError
@@ -83,6 +83,7 @@ def attach(model: Any, method: RuleSource, listener: Listener | None = None) -> 
     if previous is None:
         for place, wrapper in WRAPPERS.items():
             clone.add_wrapper_with_key(place, KEY, wrapper)
+        clone.add_callback_with_key(CallbacksMP.ON_PRE_RUN, KEY, wrappers.pre_run)
     return clone
 
 
@@ -96,6 +97,7 @@ def detached(model: Any) -> Any:
     clone.model_options["transformer_options"].pop(KEY, None)
     for place in WRAPPERS:
         clone.remove_wrappers_with_key(place, KEY)
+    clone.remove_callbacks_with_key(CallbacksMP.ON_PRE_RUN, KEY)
     return clone
 
 

@@ -52,6 +52,12 @@ NOTHING_TO_COMPARE = (
 
 NO_STEP = "a run of no step evaluates no model"
 
+SECOND_MODEL = (
+    "a guider asked this model beside another one, whose settings hold for the whole run: what is "
+    "attached here had no effect. Attach it to the guider's first model; Step Cache then answers "
+    "for both"
+)
+
 
 def on_guidance(planned: Planned, has_met_both: bool) -> Iterator[str]:
     """Where a method's guidance half found nothing to do."""

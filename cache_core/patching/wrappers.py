@@ -1,9 +1,11 @@
-"""The four wrappers on a clone. They hold no state: it is found in the options they are given."""
+"""The four wrappers and the callback on a clone. What they know of a run is in the options they are
+given, or told to their thread."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from comfy.model_management import InterruptProcessingException
@@ -11,16 +13,19 @@ from comfy.patcher_extension import WrappersMP
 
 from .added_noise import sort_of
 from .guider import has_one_branch, has_steps, latent_in, name_of, scale_of, sigmas_in
-from .installation import KEY, Installation
+from .installation import KEY, Installation, Mailbox, installation_of
 from .model_call import ModelCall
 from .parts import PASS, Pass, announced
-from .remarks import NO_STEP, empty_report
+from .remarks import NO_STEP, SECOND_MODEL, empty_report
 from .room import with_room
 from .run import RUN_KEY, Run
 from .turns import TURNS
 from .unforeseen import attempted
 
 LOG = logging.getLogger("stepcache")
+
+SAMPLING: ContextVar[tuple[Mailbox, ...]] = ContextVar("stepcache_sampling", default=())
+"""Of the models whose settings rule the runs that are going on, one in the other."""
 
 
 def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
@@ -31,9 +36,24 @@ def outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     if not isinstance(installation, Installation):
         LOG.warning("Step Cache: another node dropped the settings of this model; it runs as it is")
         return executor(*args, **kwargs)
+    token = SAMPLING.set((*SAMPLING.get(), installation.mailbox))
+    try:
+        return _sampled(executor, installation, guider, args, kwargs)
+    finally:
+        SAMPLING.reset(token)
+
+
+def _sampled(
+    executor: Any,
+    installation: Installation,
+    guider: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
     run = _begun(installation, guider, args, kwargs)
     if run is None:
         return executor(*args, **kwargs)
+    options: dict[str, Any] = guider.model_options["transformer_options"]
     options[RUN_KEY] = run
     outcome = "finished"
     try:
@@ -72,6 +92,18 @@ def _begun(
     installation.mailbox.report = report
     LOG.info(report.summary())
     return None
+
+
+def pre_run(patcher: Any) -> None:
+    """ON_PRE_RUN: the model is about to be asked. In a run under the settings of another one, which
+    wrap nothing of ours around it, the report says so."""
+    installation = installation_of(patcher)
+    if installation is None or any(box is installation.mailbox for box in SAMPLING.get()):
+        return
+    report = empty_report(installation, "unknown")
+    report.idle = SECOND_MODEL
+    installation.mailbox.report = report
+    LOG.warning(report.summary())
 
 
 def predict_noise(executor: Any, x: Any, timestep: Any, *args: Any, **kwargs: Any) -> Any:
