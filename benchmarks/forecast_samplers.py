@@ -1,4 +1,4 @@
-"""Tries the forecast on training captions: every sampler and scheduler of the host, few steps.
+"""Step Cache with every sampler and scheduler of the host, in few steps, and strongly guided.
 
 ``python benchmarks/forecast_samplers.py``; a run that was interrupted goes on where it was.
 """
@@ -32,9 +32,10 @@ from stepcache.cache_core.approximators import Forecast  # noqa: E402
 from stepcache.cache_core.methods import StepCache  # noqa: E402
 from stepcache.cache_core.methods.step_cache import DENOISED  # noqa: E402
 from stepcache.cache_core.patching import attach, last_report  # noqa: E402
-from stepcache.cache_core.patching.added_noise import Sort, sort_of  # noqa: E402
+from stepcache.cache_core.patching.added_noise import sort_of  # noqa: E402
 from stepcache.cache_core.rules import Rule  # noqa: E402
 
+from benchmarks.forecast_samplers_page import AUTO, FEWER, HELD, page_of  # noqa: E402
 from demo import evaluate  # noqa: E402
 from demo.shapes import scenes  # noqa: E402
 from demo.shapes.judge import judge  # noqa: E402
@@ -42,48 +43,45 @@ from demo.shapes.judge import judge  # noqa: E402
 RESULT = HERE / "results" / "forecast_samplers.json"
 SEED = 7
 CAPTION_SEED = 23
-STEPS, SPEEDS = 20, (2.0, 3.0)
-FEW: dict[int, tuple[float, ...]] = {4: (4 / 3,), 8: (8 / 6,), STEPS: (STEPS / 8,)}
+USUAL = "simple"
+STEPS, SPEED = 20, 2.0
+FEW: dict[int, float] = {4: 4 / 3, 8: 8 / 6, STEPS: STEPS / 8}
 """Speeds of runs of few steps, and of a longer one in which as few evaluations run the model."""
 GUIDED, STRONG = ("euler", "dpmpp_2m"), 6.0
 """Samplers that are tried with the guidance that many people draw with, which is stronger than what
 suits the demo's models best."""
+WITH_CFG_PP = 1.0
+"""CFG of samplers of CFG++, whose own scale ends there; at the models' usual one most of them draw
+nothing that is right."""
+SORTS = ("euler", "dpmpp_2m", "dpmpp_2m_sde")
+"""One sampler of each sort, for all schedulers: from one answer, from several, and adding noise."""
 METHOD = (
     "Captions of training scenes, never held-out ones: constants are chosen by these numbers. "
     "psnr: mean over the pictures against the plain run of the same sampler, scheduler, seed and "
-    "steps, dB. computed: evaluations that ran the model, of those that the sampler asked for. "
-    "right, plain_right: pictures that the judge finds right. broken: right in the plain run only. "
-    "fewer: the same sampler with so many steps fewer that as many evaluations run."
+    "steps, dB; none where they are equal. computed: evaluations that ran the model, of those "
+    "that the sampler asked for. right, plain_right: pictures that the judge finds right. broken: "
+    "right in the plain run only. auto: Step Cache as it is. fewer: the same sampler with so many "
+    "steps fewer that as many evaluations run. Samplers of CFG++ draw with CFG 1. Those named _gpu "
+    "draw their noise on the device; on a CPU they are the same as the others, and left out."
 )
 
-
-HELD = Forecast("denoised", slope=0.0)
+FORECASTS: dict[str, Forecast] = {
+    HELD: Forecast("denoised", slope=0.0),
+    "noise": Forecast("noise"),
+    "denoised, half": Forecast("denoised", slope=0.5),
+    "denoised, a quarter": DENOISED,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Carrying(StepCache):
     """Step Cache with a forecast that is given."""
 
-    what: Forecast = HELD
+    what: Forecast = FORECASTS[HELD]
 
     def rules(self) -> tuple[Rule, ...]:
         # No super(): slots make the class anew, which the short form does not know.
         return tuple(replace(rule, what=self.what) for rule in StepCache.rules(self))
-
-
-FORECASTS: dict[str, Forecast | None] = {
-    "auto": None,
-    "noise": Forecast("noise"),
-    "denoised held": HELD,
-    "denoised, half": Forecast("denoised", slope=0.5),
-    "denoised, a quarter": DENOISED,
-}
-SAME_AS_AUTO: dict[Sort, str] = {
-    "one step": "noise",
-    "multistep": "denoised, half",
-    "adds noise": "denoised, a quarter",
-}
-"""What "auto" is for samplers of a known sort, which need no second run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +91,7 @@ class Options:
     models: list[str]
     samplers: list[str]
     schedulers: list[str]
+    beside: list[str]
     count: int
     threads: int
     out: Path
@@ -100,19 +99,25 @@ class Options:
 
 @dataclass(frozen=True)
 class Cell:
-    """One sampler and scheduler on one model, at some speeds."""
+    """One sampler and scheduler on one model, at one speed.
+
+    Args:
+        beside: what is tried besides Step Cache: of `FORECASTS`, or fewer steps.
+    """
 
     model: str
     sampler: str = "euler"
-    scheduler: str = "simple"
+    scheduler: str = USUAL
     steps: int = STEPS
-    speeds: tuple[float, ...] = SPEEDS
+    speed: float = SPEED
     cfg: float | None = None
+    beside: tuple[str, ...] = (HELD,)
 
-    def __str__(self) -> str:
-        speeds = ",".join(f"{speed:.3g}" for speed in self.speeds)
+    @property
+    def key(self) -> str:
         cfg = "" if self.cfg is None else f"/CFG {self.cfg:g}"
-        return f"{self.model}/{self.sampler}/{self.scheduler}/{self.steps} steps/{speeds}{cfg}"
+        run = f"{self.steps} steps/{self.speed:.3g}"
+        return f"{self.model}/{self.sampler}/{self.scheduler}/{run}{cfg}"
 
 
 def main() -> None:
@@ -129,26 +134,30 @@ def main() -> None:
     for name in options.models:
         model = evaluate.load_model(evaluate.sampling_of(name, STEPS))
         for cell in cells_of(name, options):
-            if str(cell) in cells:
+            if cell.key in cells:
                 continue
-            cells[str(cell)] = measured(model, cell, texts)
-            write_json(options.out, {**conditions, "cells": dict(sorted(cells.items()))})
-            print(line_of(str(cell), cells[str(cell)]), flush=True)
-    print(table(cells))
+            cells[cell.key] = measured(model, cell, texts)
+            found = {**conditions, "cells": dict(sorted(cells.items()))}
+            write_json(options.out, found)
+            options.out.with_suffix(".md").write_text(page_of(found), encoding="utf-8")
+            print(line_of(cell.key, cells[cell.key]), flush=True)
 
 
 def cells_of(model: str, options: Options) -> Iterator[Cell]:
-    """Few steps, strong guidance, every sampler with the scheduler "simple", then every scheduler
-    with Euler."""
-    for steps, speeds in FEW.items():
-        yield Cell(model, steps=steps, speeds=speeds)
-    for sampler in GUIDED:
-        yield Cell(model, sampler, cfg=STRONG)
+    """Every sampler with the usual scheduler, every scheduler with one sampler of each sort, few
+    steps, and strong guidance."""
+    beside = tuple(options.beside)
     for sampler in options.samplers:
-        yield Cell(model, sampler, "simple")
+        cfg = WITH_CFG_PP if sampler.endswith("_cfg_pp") else None
+        yield Cell(model, sampler, cfg=cfg, beside=beside)
     for scheduler in options.schedulers:
-        if scheduler != "simple":
-            yield Cell(model, "euler", scheduler)
+        for sampler in SORTS:
+            if scheduler != USUAL:
+                yield Cell(model, sampler, scheduler, beside=beside)
+    for steps, speed in FEW.items():
+        yield Cell(model, steps=steps, speed=speed, beside=(*beside, FEWER))
+    for sampler in GUIDED:
+        yield Cell(model, sampler, cfg=STRONG, beside=beside)
 
 
 def training_captions(count: int) -> list[str]:
@@ -158,7 +167,7 @@ def training_captions(count: int) -> list[str]:
 
 
 def measured(model: Any, cell: Cell, texts: list[str]) -> dict[str, Any]:
-    """Every forecast at every speed beside the plain run."""
+    """Step Cache, and what is tried beside it, against the plain run."""
     usual = evaluate.sampling_of(cell.model, cell.steps)
     sampling = replace(
         usual, sampler=cell.sampler, scheduler=cell.scheduler,
@@ -166,32 +175,33 @@ def measured(model: Any, cell: Cell, texts: list[str]) -> dict[str, Any]:
     )  # fmt: skip
     plain = evaluate.sample(model, texts, sampling, SEED).numpy()
     right = rights(plain, texts)
-    row: dict[str, Any] = {"plain_right": sum(right), "speeds": {}}
-    same = SAME_AS_AUTO.get(sort_of(comfy.samplers.sampler_object(cell.sampler)))
-    for speed in cell.speeds:
-        settings: dict[str, Any] = {}
-        share = 1.0
-        for name, what in FORECASTS.items():
-            if name == same:
-                settings[name] = settings["auto"]
-                continue
-            method = StepCache(speed) if what is None else Carrying(speed, what=what)
-            patched = attach(model, method)
-            pictures = evaluate.sample(patched, texts, sampling, SEED).numpy()
-            report = last_report(patched)
-            assert report is not None
-            strip = report.strip_of("evaluation")
-            share = strip.count("C") / len(strip)
-            settings[name] = {
-                **likeness(pictures, plain, texts, right), "strip": strip,
-                "computed": report.counts_of("evaluation")[0], "evaluations": report.evaluations,
-                "notes": [*report.notes, *report.reasons],
-            }  # fmt: skip
-        fewer = max(1, round(share * cell.steps))
-        pictures = evaluate.sample(model, texts, replace(sampling, steps=fewer), SEED).numpy()
-        settings["fewer"] = {**likeness(pictures, plain, texts, right), "steps": fewer}
-        row["speeds"][f"{speed:.3g}"] = settings
-    return row
+    settings: dict[str, Any] = {}
+    for name in (AUTO, *cell.beside):
+        if name == FEWER:
+            strip = settings[AUTO]["strip"]
+            steps = max(1, round(strip.count("C") / len(strip) * cell.steps))
+            pictures = evaluate.sample(model, texts, replace(sampling, steps=steps), SEED).numpy()
+            settings[name] = {**likeness(pictures, plain, texts, right), "steps": steps}
+            continue
+        method = StepCache(cell.speed)
+        if name != AUTO:
+            method = Carrying(cell.speed, what=FORECASTS[name])
+        patched = attach(model, method)
+        pictures = evaluate.sample(patched, texts, sampling, SEED).numpy()
+        report = last_report(patched)
+        assert report is not None
+        settings[name] = {
+            **likeness(pictures, plain, texts, right),
+            "strip": report.strip_of("evaluation"),
+            "computed": report.counts_of("evaluation")[0], "evaluations": report.evaluations,
+            "notes": [*report.notes, *report.reasons],
+        }  # fmt: skip
+    place = {
+        "model": cell.model, "sampler": cell.sampler, "scheduler": cell.scheduler,
+        "steps": cell.steps, "speed": round(cell.speed, 3), "cfg": sampling.cfg,
+        "sort": sort_of(comfy.samplers.sampler_object(cell.sampler)),
+    }  # fmt: skip
+    return {**place, "plain_right": sum(right), "settings": settings}
 
 
 def rights(pictures: Any, texts: list[str]) -> list[bool]:
@@ -213,30 +223,30 @@ def likeness(pictures: Any, plain: Any, texts: list[str], right: list[bool]) -> 
 
 
 def line_of(name: str, row: dict[str, Any]) -> str:
-    """A cell as one line."""
-    parts: list[str] = []
-    for speed, settings in row["speeds"].items():
-        found = [_shown(settings[one]) for one in (*FORECASTS, "fewer")]
-        parts.append(f"{speed}×: {' '.join(found)}")
-    return f"{name:52} right {row['plain_right']}  {'   '.join(parts)}"
+    """A cell as one line; an exclamation mark for each picture that broke."""
+    found = [f"{name} {_shown(setting)}" for name, setting in row["settings"].items()]
+    return f"{name:52} right {row['plain_right']}  {', '.join(found)}"
 
 
 def _shown(setting: dict[str, Any]) -> str:
-    decibels = "   =" if setting["psnr"] is None else f"{setting['psnr']:4.1f}"
-    return decibels + ("!" * setting["broken"])
+    decibels = "equal" if setting["psnr"] is None else f"{setting['psnr']:.1f}"
+    return decibels + "!" * setting["broken"]
 
 
-def table(cells: dict[str, Any]) -> str:
-    """All cells; one exclamation mark for each picture that broke."""
-    head = f"PSNR (dB) of: {', '.join(FORECASTS)}, fewer steps"
-    return "\n".join([head, *(line_of(name, row) for name, row in sorted(cells.items()))])
+def samplers() -> list[str]:
+    """The host's; on a CPU without those that differ in where they draw their noise alone."""
+    return [
+        name for name in comfy.samplers.SAMPLER_NAMES
+        if torch.cuda.is_available() or not name.endswith("_gpu")
+    ]  # fmt: skip
 
 
 def arguments() -> Options:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", default=["dit", "unet"])
-    parser.add_argument("--samplers", nargs="*", default=list(comfy.samplers.SAMPLER_NAMES))
+    parser.add_argument("--samplers", nargs="*", default=samplers())
     parser.add_argument("--schedulers", nargs="*", default=list(comfy.samplers.SCHEDULER_NAMES))
+    parser.add_argument("--beside", nargs="*", default=[HELD], choices=[*FORECASTS, FEWER])
     parser.add_argument("--count", type=int, default=4, help="captions")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULT)

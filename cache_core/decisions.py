@@ -12,6 +12,10 @@ UNFIT = "what the layer returned cannot be divided among the prompts of the batc
 NOT_LATER = "the noise level did not fall since the newest computed evaluation"
 NO_PICTURE = "the latents are nothing but noise, of which no picture can be solved for"
 OWN_STEPS = "the sampler chooses its steps by what the network says, and would trust a forecast"
+NO_ALPHA = (
+    "the sampler's formula of CFG++ is for models whose latents hold the whole picture; on this "
+    "one a forecast would break pictures"
+)
 TOO_OFTEN = "the sampler evaluated this step more often than a stored value may serve"
 
 

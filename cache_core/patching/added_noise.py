@@ -11,27 +11,35 @@ import torch
 from .guider import name_of
 from .sampling_scale import Scale
 
-Sort = Literal["one step", "multistep", "adds noise", "chooses its steps", "unknown"]
-"""Solvers of the ODE that step on from one answer or from several; those that add noise; others."""
+Sort = Literal[
+    "one step", "multistep", "adds noise", "CFG++", "CFG++ of EPS", "chooses its steps", "unknown"
+]
+"""Solvers of the ODE that step on from one answer or from several; those that add noise; those that
+move all of the guidance at once, for any model or for models whose latents hold the whole picture;
+others."""
 
-ONE_STEP = frozenset({
-    "euler", "euler_cfg_pp", "heun", "heunpp2", "exp_heun_2_x0", "dpm_2", "dpm_fast",
-})  # fmt: skip
+ONE_STEP = frozenset({"euler", "heun", "heunpp2", "exp_heun_2_x0", "dpm_2"})
 
 MULTISTEP = frozenset({
-    "lms", "dpmpp_2m", "dpmpp_2m_cfg_pp", "ipndm", "ipndm_v", "deis", "res_multistep",
-    "res_multistep_cfg_pp", "gradient_estimation", "gradient_estimation_cfg_pp",
-    "unipc", "unipc_bh2",
+    "lms", "dpm_fast", "dpmpp_2m", "ipndm", "ipndm_v", "deis", "res_multistep",
+    "gradient_estimation", "unipc", "unipc_bh2",
 })  # fmt: skip
+"""dpm_fast does so within each step, over differences of answers."""
 
 ADDING = frozenset({
-    "euler_ancestral", "euler_ancestral_cfg_pp", "exp_heun_2_x0_sde", "dpm_2_ancestral",
-    "dpmpp_2s_ancestral", "dpmpp_2s_ancestral_cfg_pp", "dpmpp_sde", "dpmpp_sde_gpu",
-    "dpmpp_2m_sde", "dpmpp_2m_sde_gpu", "dpmpp_2m_sde_heun", "dpmpp_2m_sde_heun_gpu",
-    "dpmpp_3m_sde", "dpmpp_3m_sde_gpu", "ddpm", "lcm", "res_multistep_ancestral",
-    "res_multistep_ancestral_cfg_pp", "er_sde", "seeds_2", "seeds_3", "sa_solver",
-    "sa_solver_pece",
+    "euler_ancestral", "exp_heun_2_x0_sde", "dpm_2_ancestral", "dpmpp_2s_ancestral", "dpmpp_sde",
+    "dpmpp_sde_gpu", "dpmpp_2m_sde", "dpmpp_2m_sde_gpu", "dpmpp_2m_sde_heun",
+    "dpmpp_2m_sde_heun_gpu", "dpmpp_3m_sde", "dpmpp_3m_sde_gpu", "ddpm", "lcm",
+    "res_multistep_ancestral", "er_sde", "seeds_2", "seeds_3", "sa_solver", "sa_solver_pece",
 })  # fmt: skip
+
+CFG_PP = frozenset({"euler_cfg_pp", "euler_ancestral_cfg_pp"})
+
+CFG_PP_OF_EPS = frozenset({
+    "dpmpp_2s_ancestral_cfg_pp", "dpmpp_2m_cfg_pp", "res_multistep_cfg_pp",
+    "res_multistep_ancestral_cfg_pp", "gradient_estimation_cfg_pp",
+})  # fmt: skip
+"""The host's formulas of these know no alpha."""
 
 LEAST_NOISE = 0.3
 """Of all the noise that may be exchanged in a step: a step of a multistep sampler misses the
@@ -46,6 +54,10 @@ def sort_of(sampler: Any) -> Sort:
     name, options = name_of(sampler), getattr(sampler, "extra_options", None) or {}
     if name == "dpm_adaptive":
         return "chooses its steps"
+    if name in CFG_PP:
+        return "CFG++"
+    if name in CFG_PP_OF_EPS:
+        return "CFG++ of EPS"
     if name in MULTISTEP:
         return "multistep"
     if name in ONE_STEP:

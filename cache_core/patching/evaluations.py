@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 
 from ..approximators import Forecast
-from ..decisions import COMPUTE, NO_PICTURE, NOT_LATER, OWN_STEPS, Decision
+from ..decisions import COMPUTE, NO_ALPHA, NO_PICTURE, NOT_LATER, OWN_STEPS, Decision
 from ..session import Session
 from ..sites import Site
 from ..streams import StreamKey
@@ -29,6 +29,13 @@ JOINS_STEPS = (
     "the noise"
 )
 """What is noted where it does, or may do so."""
+
+OFF_THE_LINE: dict[Sort, str] = {
+    "adds noise": "the sampler adds noise",
+    "CFG++": "the sampler guides by CFG++",
+    "CFG++ of EPS": "the sampler guides by CFG++",
+}
+"""Samplers whose latents leave the line of their noise in every step, in words."""
 
 LEAST_PART = 1e-4
 """Of picture or noise in the latents: below, what is solved for that part is rounding."""
@@ -62,8 +69,8 @@ class Evaluations:
         self._sampler, self._scale = sampler, Scale(0.0, 1.0)
         self._landing: Landing | None = None
         self._watched = -1
-        if sampler == "adds noise":
-            self._follow_added_noise("the sampler adds noise")
+        if sampler in OFF_THE_LINE:
+            self._follow_added_noise(OFF_THE_LINE[sampler])
         elif sampler in ("multistep", "unknown") and self._what.in_multistep is not None:
             session.follow(site, self._what.in_multistep)
             note(JOINS_STEPS)
@@ -103,6 +110,8 @@ class Evaluations:
         """Why there can be no forecast, although enough is stored for one."""
         if self._sampler == "chooses its steps":
             return OWN_STEPS
+        if self._sampler == "CFG++ of EPS" and self._scale.alpha < 1:
+            return NO_ALPHA
         if self._carries_noise and self._scale.alpha < LEAST_PART:
             return NO_PICTURE
         now = self._session.clock.half_log_snr

@@ -31,8 +31,8 @@ from .sensing import same_draws, sensing_steps, timed_steps
 LOG = logging.getLogger("stepcache")
 
 NO_PLANS = (
-    "what Step Cache plans by was not measured, because the sampler adds noise or may do so; for "
-    "that calibrate with one that does not, such as euler"
+    "what Step Cache plans by was not measured, because the sampler adds noise, guides by "
+    "CFG++, or may do so; for that calibrate with one that does not, such as euler"
 )
 LEAST_STEPS = 2
 """Steps of a run that has something to compare."""

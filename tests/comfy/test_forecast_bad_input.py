@@ -12,6 +12,7 @@ import torch
 import toys
 from comfy.model_management import InterruptProcessingException
 from comfy.patcher_extension import WrappersMP
+from stepcache.cache_core.decisions import NOT_LATER
 from stepcache.cache_core.methods import StepCache
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.patching.remarks import ONE_STEP
@@ -83,6 +84,20 @@ def test_odd_levels_reuse_where_they_fall_and_stay_near(case: str) -> None:
     report = last_report(model)
     assert _apart(found, plain) < 0.1
     assert report.total_reused > 0
+
+
+@pytest.mark.parametrize(
+    ("levels", "words"),
+    [([1e-4, *_even(0.1, 1.0, 9)], NOT_LATER), ([0.5] * 10, "visited none of the steps")],
+    ids=["rise", "stay"],
+)
+def test_levels_that_never_fall_are_computed_and_it_says_why(
+    levels: list[float], words: str
+) -> None:
+    """As FlipSigmas hands them on, to take a picture back to its noise; and all of them one."""
+    model = attach(toys.load(NAME), StepCache(2.0))
+    assert torch.equal(_along(model, levels), _along(toys.load(NAME), levels))
+    assert words in str(last_report(model).nothing_reused_because)
 
 
 def test_a_run_that_is_stopped_leaves_nothing() -> None:

@@ -11,9 +11,10 @@ import pytest
 import torch
 import toys
 from foreign_samplers import res_2s
-from stepcache.cache_core.decisions import OWN_STEPS
+from stepcache.cache_core.decisions import NO_ALPHA, OWN_STEPS
 from stepcache.cache_core.methods import StepCache
 from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.patching.added_noise import CFG_PP_OF_EPS
 
 from demo.shapes import captions, scenes
 
@@ -87,3 +88,33 @@ def test_a_sampler_that_chooses_its_steps_computes_and_says_why(name: str) -> No
     report = last_report(cached)
     assert report.total_reused == 0
     assert OWN_STEPS in report.nothing_reused_because
+
+
+@pytest.mark.parametrize("sampler", sorted(CFG_PP_OF_EPS))
+def test_cfg_pp_without_alpha_computes_on_a_flow_model_and_says_why(sampler: str) -> None:
+    model = toys.load("shapes_dit")
+    sigmas = _sigmas(model, 6)
+    plain = _drawn(model, "shapes_dit", sampler, sigmas)
+    cached = attach(model, StepCache(2.0))
+    assert torch.equal(_drawn(cached, "shapes_dit", sampler, sigmas), plain)
+    report = last_report(cached)
+    assert report.total_reused == 0
+    assert NO_ALPHA in report.nothing_reused_because
+
+
+OF_EPS = [("shapes_unet", sampler) for sampler in sorted(CFG_PP_OF_EPS)]
+
+
+@pytest.mark.parametrize(
+    ("name", "sampler"), [*((name, "euler_cfg_pp") for name in MODELS), *OF_EPS]
+)
+def test_with_cfg_pp_the_picture_is_carried(name: str, sampler: str) -> None:
+    model = toys.load(name)
+    sigmas = _sigmas(model, 8)
+    cached = attach(model, StepCache(2.0))
+    found = _drawn(cached, name, sampler, sigmas)
+    report = last_report(cached)
+    assert any("the sampler guides by CFG++" in note for note in report.notes)
+    assert report.total_reused > 0 and not report.forced
+    told = attach(model, StepCache(2.0, carried="denoised"))
+    assert torch.equal(_drawn(told, name, sampler, sigmas), found)

@@ -1,4 +1,4 @@
-"""A guider that asks two models: what is attached to the first acts on both, to the second on none."""
+"""A guider that asks two models: what is attached to the first rules the run."""
 
 from __future__ import annotations
 

@@ -117,6 +117,17 @@ WALKS = (
              check=checks.holds("output/predicted.json", lambda found: len(found["rows"]) == 4)),
     )),
     Walk((
+        Step("python benchmarks/forecast_samplers.py",
+             "--models dit --samplers euler --schedulers simple --count 1 "
+             "--out output/samplers.json",
+             says="dit/euler/simple",
+             check=checks.holds("output/samplers.json", lambda found: len(found["cells"]) == 6)),
+        Step("python benchmarks/forecast_samplers.py --models unet --samplers euler_cfg_pp "
+             '--beside noise "denoised held"',
+             "--models dit --schedulers simple --count 1 --out output/samplers.json",
+             check=checks.holds("output/samplers.json", lambda found: len(found["cells"]) == 7)),
+    )),
+    Walk((
         Step("python benchmarks/int8_quality.py --threads 2 --count 100", f"{SHORT} --models unet",
              leaves=(f"{RESULTS}/int8.json",),
              check=checks.rows(f"{RESULTS}/int8.json", "plain", "PAB", "Dynamic Int8",
