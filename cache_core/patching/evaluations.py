@@ -34,8 +34,9 @@ OFF_THE_LINE: dict[Sort, str] = {
     "adds noise": "the sampler adds noise",
     "CFG++": "the sampler guides by CFG++",
     "CFG++ of EPS": "the sampler guides by CFG++",
+    "high order": "the sampler steps on from several answers, at a high order",
 }
-"""Samplers whose latents leave the line of their noise in every step, in words."""
+"""Samplers with which latents are soon far from a line of their noise, in words."""
 
 LEAST_PART = 1e-4
 """Of picture or noise in the latents: below, what is solved for that part is rounding."""

@@ -75,7 +75,7 @@ class Studying:
         self.influence = Influence(self._sampling, cfg, self._meter)
         self._own: list[tuple[int, float]] = []
         self._noise: NoiseEstimates | None = None
-        if sampler not in ("one step", "multistep"):
+        if sampler not in ("one step", "multistep", "high order"):
             report.remark(NO_PLANS)
         elif timeline.half_log_snrs:
             self._noise = NoiseEstimates(self._sampling, timeline.half_log_snrs)
