@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from .combine import combine
 
 if TYPE_CHECKING:
+    import torch
+
     from ..clock import Clock
     from ..values import Value
     from .approximator import Past, Reuse
@@ -22,6 +24,10 @@ NOISE_ALONE = -2.0
 """log(alpha / sigma) below which a run begins with noise alone. What networks say there is far from
 what they say next, so that no line leads through it: the first noise estimate of a UNet lies three
 times as far from its second as that one from its third."""
+
+SWING = 0.5
+"""Of a change: where the next one goes back by more, values swing around something instead of
+leading anywhere. Chosen on training captions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,9 @@ class Forecast:
         slope: how much of the line's slope is followed, 0 … 1; 0 holds the newest value.
         furthest: how far the line is continued, in lengths between its two points; from there on
             its value is held.
+        damps: whether no line is followed where the newest value went back by more than half of the
+            change before it: down to the mean of the last two where it went back by all of it. For
+            each picture of a batch.
         in_multistep: stands in instead of this one where the sampler steps on from several answers;
             None where this one does so too.
         where_noise_is_added: stands in instead of this one where the sampler adds noise; None
@@ -46,18 +55,43 @@ class Forecast:
     carried: Carried = "noise"
     slope: float = 1.0
     furthest: float = MAX_REACH
+    damps: bool = False
     in_multistep: Forecast | None = None
     where_noise_is_added: Forecast | None = None
     needs: int = 2
     remembers: int = 2
 
     def observe(self, past: Past, output: Value) -> Past:
-        return (*past, output)[-2:]
+        latest = (*past, output)[-2:]
+        if not self.damps or len(past) < self.needs:
+            return latest
+        older, newer = past[-2:]
+        return (combine(_change(older, newer), _change(newer, output), _damping), *latest)
 
     def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
         reach = self.slope * min(reach_of(reuse.times, reuse.clock), self.furthest)
+        *damping, older, newer = past
         # Of both weights 1 + reach and -reach, in one pass over the memory.
-        return combine(past[-2], past[-1], lambda older, newer: older.lerp(newer, 1 + reach)), past
+        weight: float | torch.Tensor = 1 + reach
+        if damping:
+            back = cast("torch.Tensor", damping[0])
+            weight = 1 + back + reach * (back == 0)
+        return combine(older, newer, lambda older, newer: older.lerp(newer, weight)), past
+
+
+def _change(older: Value, newer: Value) -> Value:
+    return combine(older, newer, lambda older, newer: newer - older)
+
+
+def _damping(before: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
+    """How far on from the newest value to go where values swing, -1/2 … 0: (batch, 1, …).
+
+    In lengths of the change now, for each picture; 0 where they do not.
+    """
+    axes = tuple(range(1, now.ndim))
+    along, size = ((before * each).sum(axes, keepdim=True) for each in (now, before))
+    # No number where nothing changed.
+    return (along / size + SWING).clamp(-0.5, 0).nan_to_num(0)
 
 
 def reach_of(times: Sequence[Clock], now: Clock) -> float:

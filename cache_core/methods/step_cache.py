@@ -41,10 +41,14 @@ DENOISED = Forecast("denoised", slope=0.25, furthest=1.0)
 """Noise is new in every step, so that most of a change is chance: a steeper or longer line loses
 more than it gains. Chosen on training captions."""
 
-IN_MULTISTEP = Forecast("denoised", slope=0.5, where_noise_is_added=DENOISED)
+IN_MULTISTEP = Forecast("denoised", slope=0.5, damps=True, where_noise_is_added=DENOISED)
 """Samplers that step on from several answers amplify the jump to a computed one. On training
 captions with DPM++ 2M and UniPC this was from 3 dB farther to 6 dB nearer than a line of the noise
-at CFG 2, and up to 16 dB nearer at CFG 4 and 6, where that line broke pictures."""
+at CFG 2, and up to 16 dB nearer at CFG 4 and 6, where that line broke pictures.
+
+At strong guidance jumps may grow until computed answers swing, each back to where the one before
+the last was. With DPM++ 2M at CFG 4, half a line that is not damped broke 4 of 15 pictures at
+speed 2 and 5 at speed 3, this one none and 1; where nothing swings both are the same."""
 
 FORECASTS: dict[Carried, Forecast] = {
     "auto": Forecast("noise", in_multistep=IN_MULTISTEP, where_noise_is_added=DENOISED),

@@ -12,7 +12,7 @@ import pytest
 import torch
 import toys
 from stepcache import speed
-from stepcache.cache_core.methods import PAB, FasterCache
+from stepcache.cache_core.methods import PAB, FasterCache, StepCache
 from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.speed.blocks import rows_of
@@ -123,6 +123,15 @@ def test_caches_wait_for_nothing_in_the_model(name: str) -> None:
         assert last_report(model).total_reused > 0 or isinstance(method, FasterCache)
         assert [w.line.split("/")[-1].split(":")[0] for w in extra] == ["sampling_scale.py"]
         assert not any(w.is_in_model for w in extra) and sum(extra.values()) == 1
+
+
+@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m"])
+def test_forecasts_wait_for_nothing_but_the_noise_level(sampler: str) -> None:
+    plain = heard(toys.load("wan"), "wan", sampler=sampler).waits
+    model = attach(toys.load("wan"), StepCache(2.0))
+    extra = {w for w in heard(model, "wan", sampler=sampler).waits if w not in plain}
+    assert last_report(model).total_reused > 0
+    assert {w.line.split("/")[-1].split(":")[0] for w in extra} == {"sampling_scale.py"}
 
 
 def test_what_lies_on_the_cpu_beside_a_gpu_is_not_waited_for() -> None:

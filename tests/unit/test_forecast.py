@@ -110,3 +110,51 @@ def test_a_forecast_is_as_precise_as_what_it_is_made_of() -> None:
     value, _ = LINEAR.approximate(past, Reuse(EVEN_FLOW[2], PLAN, times=tuple(EVEN_FLOW[:2])))
     assert isinstance(value, torch.Tensor) and value.dtype is torch.float32
     assert past[1].tolist() == [2.0, 2.0], "what is stored is not written into"
+
+
+DAMPED = Forecast("denoised", slope=0.5, damps=True)
+
+
+def damped(*computed: list[float]) -> list[float]:
+    """What stands in after these values of a batch, at even distances."""
+    past: tuple[torch.Tensor, ...] = ()
+    for values in computed:
+        past = DAMPED.observe(past, torch.tensor(values).reshape(-1, 1, 1))  # type: ignore[assignment]
+    times = tuple(EVEN_FLOW[: len(computed)][-2:])
+    value, _ = DAMPED.approximate(past, Reuse(EVEN_FLOW[len(computed)], PLAN, times=times))
+    assert isinstance(value, torch.Tensor)
+    return value.flatten().tolist()
+
+
+@pytest.mark.parametrize(
+    ("newest", "told"),
+    [(12.0, 9.0), (10.0, 8.0), (9.0, 8.25), (8.0, 9.0), (6.0, 6.0), (2.0, 0.0)],
+    ids=["swings more", "swings", "swings less", "by half", "stays", "goes on"],
+)
+def test_values_that_swing_are_damped_to_their_mean(newest: float, told: float) -> None:
+    """10, 6, then the newest: it goes back by 6, 4, 3 of 4; else half the slope is followed."""
+    assert damped([10.0], [6.0], [newest]) == [told]
+
+
+def test_two_values_are_no_swing() -> None:
+    assert damped([10.0], [6.0]) == [4.0]
+
+
+def test_a_swing_is_one_of_the_newest_three_values() -> None:
+    assert damped([10.0], [6.0], [10.0], [12.0]) == [13.0]
+
+
+def test_pictures_of_a_batch_swing_each_by_itself() -> None:
+    series = ([10.0, 10.0, math.nan, 5.0], [6.0, 6.0, 1.0, 5.0], [10.0, 2.0, 2.0, 5.0])
+    told = damped(*series)
+    assert told[:2] == [8.0, 0.0]
+    # No number, and no change: nothing that swings.
+    assert told[2:] == [2.5, 5.0]
+    assert told[0] == damped(*([values[0]] for values in series))[0]
+
+
+def test_of_what_swings_no_third_latent_is_kept() -> None:
+    past: tuple[torch.Tensor, ...] = ()
+    for _ in range(4):
+        past = DAMPED.observe(past, torch.randn(3, 4, 8, 8))  # type: ignore[assignment]
+    assert [each.numel() for each in past] == [3, 768, 768]
