@@ -170,8 +170,8 @@ CALIBRATED = Method(
     is_shown=True,
 )
 ADVISED = (
-    "**Step Cache Advisor** applies what loses least for the wished speed: Step Cache, or where that "
-    "does not act another method, by what was measured on this model.\n"
+    "**Step Cache Advisor** applies what loses least for the wished speed: Step Cache, or where "
+    "that does not act another method, by what was measured on this model.\n"
     "\n- speedup 1.3: nearer to the plain picture; 3: faster"
     "\n- its text says what it chose, with which settings, and what the others promise"
     "\n- the report says which steps ran the model"
