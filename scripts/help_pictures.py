@@ -22,9 +22,9 @@ import numpy as np  # noqa: E402
 import quality_calibrated as calibrated  # noqa: E402
 import torch  # noqa: E402
 from help_results import (  # noqa: E402
-    ADVISOR,
     SETTINGS,
-    WISHES,
+    SPEEDS,
+    STEP_CACHE,
     Setting,
     evaluations,
     forecast_row,
@@ -49,7 +49,7 @@ THREADS = 1
 JPEG_QUALITY = 85
 MOST_BYTES = 60 * 1024
 
-MODEL = {node: "dit" for node in (*SETTINGS, ADVISOR)} | {"StepCacheDeepCacheUNet": "unet"}
+MODEL = {node: "dit" for node in (*SPEEDS, *SETTINGS)} | {"StepCacheDeepCacheUNet": "unet"}
 """Which model a page shows: the one on which its method gains more."""
 SMOOTHCACHE = ("FORA: every 2nd step", "FORA: every 3rd step", "whole blocks: every 3rd step")
 """Of the settings on its page, those that need no calibration."""
@@ -63,8 +63,11 @@ def shown_places(texts: Sequence[str]) -> list[int]:
 
 def methods(node: str, subject: Subject) -> Iterator[tuple[str, str, Method]]:
     """Heading, what was measured, and method of each setting on a page."""
-    if node == ADVISOR:
-        yield from _advised(subject)
+    if node in SPEEDS:
+        word = "speed" if node == STEP_CACHE else "speedup"
+        for each in SPEEDS[node]:
+            row = forecast_row(subject.name, each)
+            yield f"{word} {each:g}", evaluations(row), StepCache(speed=each)
         return
     for setting in SETTINGS[node]:
         if node == "StepCacheSmoothCache" and setting.name not in SMOOTHCACHE:
@@ -80,13 +83,6 @@ def _made(model: str, setting: Setting, steps: int) -> Method:
         return calibrated.UNCALIBRATED[model][setting.method, label](steps)
     place = (model, setting.method, label)
     return next(one.make() for one in SCORED if (one.model, one.name, one.label) == place)
-
-
-def _advised(subject: Subject) -> Iterator[tuple[str, str, Method]]:
-    """What the advisor proposes for some speeds of a run like the scored ones."""
-    for wish in WISHES:
-        row = forecast_row(subject.name, wish)
-        yield f"speedup {wish:g}", evaluations(row), StepCache(speed=wish)
 
 
 def write(node: str, picture: Image.Image) -> None:

@@ -73,9 +73,9 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
 }
 """By node id, in the order of the tables."""
 
-ADVISOR = "StepCacheAdvisor"
-WISHES = (1.5, 2.0, 3.0)
-"""Its settings: speeds for which it proposes Step Cache, at the speed that was wished for."""
+STEP_CACHE, ADVISOR = "StepCacheForecast", "StepCacheAdvisor"
+SPEEDS = {STEP_CACHE: (2.0, 3.0, 4.0), ADVISOR: (1.5, 2.0, 3.0)}
+"""Settings of the pages about Step Cache, which the Advisor proposes at the speed wished for."""
 
 
 def read(source: Source) -> dict[str, Any]:

@@ -24,8 +24,8 @@ def table(node: str) -> str:
     Raises:
         LookupError: the results lack a setting that the page is to show.
     """
-    if node == results.ADVISOR:
-        return _advised()
+    if node in results.SPEEDS:
+        return _forecast(node)
     parts: list[str] = []
     for model, title in results.MODELS.items():
         rows = list(_settings(results.SETTINGS[node], model))
@@ -52,7 +52,7 @@ def page(node: str, text: str) -> str:
 
 def nodes() -> list[str]:
     """The nodes whose pages have such a table."""
-    return [*results.SETTINGS, results.ADVISOR]
+    return [*results.SPEEDS, *results.SETTINGS]
 
 
 def _markdown(rows: list[dict[str, str]]) -> str:
@@ -77,15 +77,15 @@ def _numbers(row: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _advised() -> str:
-    """What the advisor proposes for speeds that are wished for, and what came of it."""
+def _forecast(node: str) -> str:
+    """What Step Cache keeps at some speeds."""
     parts: list[str] = []
     for model, title in results.MODELS.items():
-        rows = {wish: results.forecast_row(model, wish) for wish in results.WISHES}
-        first = rows[results.WISHES[0]]
+        rows = {speed: results.forecast_row(model, speed) for speed in results.SPEEDS[node]}
+        first = next(iter(rows.values()))
         right = results.percent(first["plain_fully_correct"])
         parts.append(f"**{title}** ({first['captions']} captions, plain: {right} right)")
-        parts.append(_markdown([_proposal(wish, row) for wish, row in rows.items()]))
+        parts.append(_markdown([_at_speed(node, *each) for each in rows.items()]))
     note = (
         "*Right*: pictures in which a judge finds every word of the caption and nothing else. "
         "*PSNR*: likeness\nto the plain picture; in the picture above that of each one by itself. "
@@ -94,10 +94,13 @@ def _advised() -> str:
     return "\n\n".join([*parts, note])
 
 
-def _proposal(wish: float, row: dict[str, Any]) -> dict[str, str]:
+def _at_speed(node: str, speed: float, row: dict[str, Any]) -> dict[str, str]:
+    is_own = node == results.STEP_CACHE
+    asked = {"speed": f"{speed:g}"} if is_own else {
+        "speedup": f"{speed:g}", "chosen": f"Step Cache, speed {speed:g}",
+    }  # fmt: skip
     return {
-        "speedup": f"{wish:g}",
-        "chosen": f"Step Cache, speed {wish:g}",
+        **asked,
         "run the model": results.evaluations(row),
         "right": results.percent(row["fully_correct"]),
         "PSNR": results.likeness(row),
