@@ -32,10 +32,10 @@ WORKFLOWS = {
 }
 """What the demo's workflows are called in the README, in its order."""
 
-FULL_WIDTH: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("step_cache", "", (
-        "Step Cache, SD1.5 full width, 12 steps", "Step Cache, Wan-type DiT, 12 steps",
-        "Step Cache, the reference DiT, 30 steps",
+FULL_WIDTH: tuple[tuple[str, str | None, tuple[str, ...]], ...] = (
+    ("step_cache", None, (
+        "Step Cache, speed 2, 12 steps", "Step Cache, speed 2, 12 steps",
+        "Step Cache, speed 2, 30 steps",
     )),
     ("deepcache", "SD1.5 full width, 256 × 256", (
         "DeepCache interval 3, branch 0", "DeepCache interval 3, branch 1",
@@ -56,7 +56,7 @@ FULL_WIDTH: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "T-GATE, gate 2 of 5", "T-GATE, gate 4 of 8, self-attention every 2nd step",
     )),
 )  # fmt: skip
-"""File, model, and what its rows are called, in their order."""
+"""File, model (None: each row has its own), and what its rows are called, in their order."""
 
 DEFAULTS = {
     "DeepCache": "DeepCache interval 3, branch 0",
@@ -114,7 +114,7 @@ def arithmetic(results: Path) -> str:
         for number, (row, words) in enumerate(zip(rows, methods, strict=True)):
             bound, median = row["flop_bound"], row["speedup"]["median"]
             share = f"{row['share_of_bound']:.2f}"
-            shown_model = model if number == 0 else ""
+            shown_model = row["model"] if model is None else model if number == 0 else ""
             lines.append([shown_model, words, f"{bound:.2f}×", f"{median:.2f}×", share])
     return markdown(("model", "method", "FLOP bound", "measured", "share"), lines)
 
