@@ -51,7 +51,8 @@ def _beside_plain(row: Row) -> str:
     return f"{percent(row)} / {100 * row['plain_fully_correct']:.1f} %"
 
 
-def _lead(row: Row) -> str:
+def lead(row: Row) -> str:
+    """How far Step Cache is ahead on the same captions, dB."""
     behind = row.get("behind")
     if not behind:
         return ""
@@ -63,7 +64,8 @@ def _ssim(row: Row) -> str:
     return f"{row['ssim']:.3f}"
 
 
-def _share(row: Row) -> str:
+def share(row: Row) -> str:
+    """Of the FLOPs."""
     return f"{row['share']['mean']:.3f}"
 
 
@@ -164,10 +166,10 @@ def _model(found: Found, model: str) -> Iterator[str]:
     yield f"## {title(model)}"
     yield f"PSNR to the plain picture, dB\n\n{_table(results, decibels, EVERY, is_ranked=True)}"
     for words, cell in (
-        ("Step Cache ahead on the same captions, dB", _lead),
+        ("Step Cache ahead on the same captions, dB", lead),
         ("Pictures fully correct / those of the plain model for the same captions", _beside_plain),
         ("SSIM", _ssim),
-        ("Share of the FLOPs", _share),
+        ("Share of the FLOPs", share),
         ("Speed in pairs, plain ÷ own seconds", _speed),
         ("Captions", _captions),
     ):

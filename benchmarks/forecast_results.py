@@ -7,6 +7,8 @@ from typing import Any
 
 TITLES = {"dit": "DiT", "unet": "UNet", "textures": "Textures"}
 OURS = "Step Cache"
+PAIRED = "Step Cache + "
+"""Begins the rows of Step Cache with another method inside it, which have a file of their own."""
 LAYERS = (
     "DeepCache", "SmoothCache, blocks", "SmoothCache, layers", "uniform blocks", "PAB, blocks",
     "PAB", "FasterCache", "T-GATE",

@@ -10,7 +10,7 @@ from typing import Any
 import pack
 import pytest
 
-from benchmarks import forecast_page
+from benchmarks import forecast_combined_page, forecast_page
 from benchmarks.forecast_results import NEAREST_LAYERS, OURS, SHORT, Results
 
 # Last, as its programs have it: names such as "page" must not hide others.
@@ -124,8 +124,44 @@ def test_rows_are_compared_picture_by_picture(tmp_path: Path) -> None:
     assert rows["plain", None]["captions"] == 4
 
 
-@pytest.mark.parametrize("name", ["forecast.md"])
-def test_the_page_beside_the_results_is_what_was_measured(name: str) -> None:
-    folder = pack.ROOT / "benchmarks" / "results"
-    found = json.loads((folder / "forecast.json").read_text(encoding="utf-8"))
-    assert (folder / name).read_text(encoding="utf-8") == forecast_page.page_of(found)
+def pair(name: str, behind: float, error: float = 0.5, **changes: Any) -> dict[str, Any]:
+    lag = {"mean": behind, "error": error, "captions": 25}
+    return {
+        **row(f"Step Cache + {name}", 50.0 - behind),
+        "behind": lag,
+        "parameters": "set so",
+    } | changes
+
+
+@pytest.mark.parametrize(
+    ("behind", "words"),
+    [
+        (3.0, "DiT, 2×: Step Cache alone is nearer; with PAB -3.0 ±0.5 dB."),
+        (0.9, "DiT, 2×: no pair is surely nearer; with PAB -0.9 ±0.5 dB."),
+        (-0.9, "DiT, 2×: no pair is surely nearer; with PAB +0.9 ±0.5 dB."),
+        (-1.1, "DiT, 2×: nearer with PAB +1.1 ±0.5 dB."),
+    ],
+)
+def test_a_pair_is_nearer_only_beyond_its_error(behind: float, words: str) -> None:
+    found = file(
+        pair("PAB", behind), pair("T-GATE", 5.0), pair("DeepCache", -9.0, share={"mean": 0.6})
+    )
+    assert list(forecast_combined_page.verdicts(found)) == [words]
+    page = forecast_combined_page.page_of(found)
+    assert words in page and "| Step Cache + DeepCache | 59.0 (at 0.60) |" in page
+    assert "* 2×, Step Cache + PAB: set so" in page
+
+
+def test_where_no_pair_comes_near_that_is_said() -> None:
+    found = file(pair("PAB", -9.0, share={"mean": 0.6}))
+    (told,) = forecast_combined_page.verdicts(found)
+    assert told == "DiT, 2×: no pair comes near this share."
+
+
+@pytest.mark.parametrize(
+    ("name", "page"), [("forecast", forecast_page), ("forecast_combined", forecast_combined_page)]
+)
+def test_the_page_beside_the_results_is_what_was_measured(name: str, page: Any) -> None:
+    path = pack.ROOT / "benchmarks" / "results" / f"{name}.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert path.with_suffix(".md").read_text(encoding="utf-8") == page.page_of(found)
