@@ -187,8 +187,12 @@ class Advisor:
 
     def _why_no_forecast(self, timeline: Timeline) -> tuple[str, ...]:
         """Why Step Cache is not proposed for the calibrated run, if it is not."""
-        if self.calibration.run.sampler == ADAPTIVE:
+        run = self.calibration.run
+        if run.sampler == ADAPTIVE:
             return (f"Not {StepCache.name}: {ADAPTIVE} chooses its own steps.",)
+        is_cfg_pp = run.sampler.endswith("_cfg_pp") and not run.sampler.startswith("euler")
+        if is_cfg_pp and run.shift is not None:
+            return (f"Not {StepCache.name}: with {run.sampler} flow models run in every step.",)
         if timeline.steps <= FEW:
             return (f"Not {StepCache.name}: it loses much in a run of {timeline.steps} steps.",)
         return ()

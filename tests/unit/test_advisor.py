@@ -268,6 +268,24 @@ def test_a_model_without_layers_is_forecast() -> None:
     assert first.startswith("Step Cache: 2.00× faster") and others == []
 
 
+@pytest.mark.parametrize(
+    ("sampler", "shift", "is_forecast"),
+    [
+        ("euler_ancestral", None, True), ("dpmpp_2m", 3.0, True), ("dpm_adaptive", None, False),
+        ("res_multistep_cfg_pp", None, True), ("res_multistep_cfg_pp", 3.0, False),
+        ("euler_ancestral_cfg_pp", 3.0, True),
+    ],
+)  # fmt: skip
+def test_samplers_with_which_every_step_runs_get_another_method(
+    sampler: str, shift: float | None, is_forecast: bool
+) -> None:
+    run = RunFacts(sampler, "normal", 7.0, (4, 8, 8), shift)
+    lines = lines_of(calibration(run=run), 1.5)
+    assert lines[0].startswith("Step Cache: ") == is_forecast
+    assert lines[-1].startswith("Not Step Cache: ") != is_forecast
+    assert is_forecast or sampler in lines[-1]
+
+
 @pytest.mark.parametrize(("steps", "is_few"), [(8, True), (9, False)])
 def test_in_a_run_of_few_steps_other_methods_are_proposed(steps: int, is_few: bool) -> None:
     line = Timeline.even(steps)
