@@ -22,10 +22,10 @@ models whose latents hold the whole picture; others."""
 ONE_STEP = frozenset({"euler", "heun", "exp_heun_2_x0", "dpm_2"})
 
 MULTISTEP = frozenset({
-    "dpmpp_2m", "ipndm", "deis", "res_multistep", "gradient_estimation", "unipc", "unipc_bh2",
+    "dpmpp_2m", "deis", "res_multistep", "gradient_estimation", "unipc", "unipc_bh2",
 })  # fmt: skip
 
-HIGH_ORDER = frozenset({"lms", "ipndm_v", "dpm_fast", "heunpp2"})
+HIGH_ORDER = frozenset({"lms", "ipndm", "ipndm_v", "dpm_fast", "heunpp2"})
 """They amplify the jump to a computed answer most: on training captions a quarter of the line's
 slope was nearer than half of it by 2.3 to 3.7 dB on the UNet, and farther by up to 4.4 dB on the
 DiT, where both are ahead of holding the picture."""
