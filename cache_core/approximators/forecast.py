@@ -25,9 +25,10 @@ NOISE_ALONE = -2.0
 what they say next, so that no line leads through it: the first noise estimate of a UNet lies three
 times as far from its second as that one from its third."""
 
-SWING = 0.5
-"""Of a change: where the next one goes back by more, values swing around something instead of
-leading anywhere. Chosen on training captions."""
+SWING, BACK = 0.5, 0.25
+"""Of a change: where the next one goes back by more than half of it, values swing around something
+instead of leading anywhere; and how far back the forecast goes at most. Chosen on training
+captions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,8 @@ class Forecast:
         furthest: how far the line is continued, in lengths between its two points; from there on
             its value is held.
         damps: whether no line is followed where the newest value went back by more than half of the
-            change before it: down to the mean of the last two where it went back by all of it. For
-            each picture of a batch.
+            change before it: the more it did, the further back from it the forecast goes, up to a
+            quarter of the newest change. For each picture of a batch.
         in_multistep: stands in instead of this one where the sampler steps on from several answers;
             None where this one does so too.
         where_noise_is_added: stands in instead of this one where the sampler adds noise; None
@@ -84,14 +85,14 @@ def _change(older: Value, newer: Value) -> Value:
 
 
 def _damping(before: torch.Tensor, now: torch.Tensor) -> torch.Tensor:
-    """How far on from the newest value to go where values swing, -1/2 … 0: (batch, 1, …).
+    """How far on from the newest value to go where values swing, -BACK … 0: (batch, 1, …).
 
     In lengths of the change now, for each picture; 0 where they do not.
     """
     axes = tuple(range(1, now.ndim))
     along, size = ((before * each).sum(axes, keepdim=True) for each in (now, before))
     # No number where nothing changed.
-    return (along / size + SWING).clamp(-0.5, 0).nan_to_num(0)
+    return (along / size + SWING).clamp(-BACK, 0).nan_to_num(0)
 
 
 def reach_of(times: Sequence[Clock], now: Clock) -> float:
