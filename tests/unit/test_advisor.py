@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from calibration_files import BLOCK, CROSS, DEEP, FEED_FORWARD, GUIDANCE, SELF
-from stepcache.cache_core.advisor import Advice, advise
+from stepcache.cache_core.advisor import NOISE, Advice, advise
 from stepcache.cache_core.calibration import (
     Calibration,
     Costs,
@@ -271,9 +271,8 @@ def test_a_model_without_layers_is_forecast() -> None:
 @pytest.mark.parametrize(
     ("sampler", "shift", "is_forecast"),
     [
-        ("euler_ancestral", None, True), ("dpmpp_2m", 3.0, True), ("dpm_adaptive", None, False),
+        ("dpmpp_2m", 3.0, True), ("dpm_adaptive", None, False), ("euler_cfg_pp", 3.0, True),
         ("res_multistep_cfg_pp", None, True), ("res_multistep_cfg_pp", 3.0, False),
-        ("euler_ancestral_cfg_pp", 3.0, True),
     ],
 )  # fmt: skip
 def test_samplers_with_which_every_step_runs_get_another_method(
@@ -284,6 +283,25 @@ def test_samplers_with_which_every_step_runs_get_another_method(
     assert lines[0].startswith("Step Cache: ") == is_forecast
     assert lines[-1].startswith("Not Step Cache: ") != is_forecast
     assert is_forecast or sampler in lines[-1]
+
+
+@pytest.mark.parametrize("sampler", ["euler_ancestral", "dpmpp_2m_sde_gpu", "lcm", "seeds_2"])
+def test_where_noise_is_added_other_methods_come_first_on_transformers(sampler: str) -> None:
+    run = RunFacts(sampler, "normal", 7.0, (4, 8, 8))
+    unet = calibration(run=run)
+    assert lines_of(unet, 1.5)[0].startswith("Step Cache: ")
+    layers = {kind: count for kind, count in unet.model.layers.items() if kind is not DEEP}
+    transformer = {"model": replace(unet.model, layers=layers)}
+    found = calibration({"deep": 0.0}, run=run, **transformer)
+    expected = advised(calibration({"deep": 0.0}, **transformer), 1.5)
+    assert advised(found, 1.5).method.rules() == expected.method.rules()
+    first, *others, why = lines_of(found, 1.5)
+    assert not first.startswith("Step Cache: ") and why == NOISE
+    assert "Instead, Step Cache: 1.50× faster, 8 of 12 steps run the model." in others
+    # What nothing else reaches is forecast nevertheless.
+    first, second, *_ = lines_of(found, 4.0)
+    assert first.startswith("Step Cache: 4.00× faster")
+    assert second == "Nothing else is as fast. Settings:"
 
 
 @pytest.mark.parametrize(("steps", "is_few"), [(8, True), (9, False)])
