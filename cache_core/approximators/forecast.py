@@ -99,10 +99,14 @@ def reach_of(times: Sequence[Clock], now: Clock) -> float:
     """How far beyond the newer of two times this one lies, in lengths between them.
 
     0, which holds the newer value, where both are at one noise level, and where the older one is
-    the first evaluation of latents that are nothing but noise.
+    the first evaluation of latents that are nothing but noise; at most 1 where it is a later one of
+    such latents.
     """
     older, newer = times[-2:]
     length = newer.half_log_snr - older.half_log_snr
-    if length <= 0 or (older.step == 0 and older.half_log_snr < NOISE_ALONE):
+    is_noise = older.half_log_snr < NOISE_ALONE
+    if length <= 0 or (older.step == 0 and is_noise):
         return 0.0
-    return min((now.half_log_snr - newer.half_log_snr) / length, MAX_REACH)
+    # On the UNet, with a scheduler of small first steps, 3 dB: what begins a run changes fast.
+    furthest = 1.0 if is_noise else MAX_REACH
+    return min((now.half_log_snr - newer.half_log_snr) / length, furthest)

@@ -61,6 +61,8 @@ def _by_hand(older: Seen, newer: Seen, now: Seen) -> torch.Tensor:
     if older.step > 0 or older.half_log_snr > NOISE_ALONE:
         length = newer.half_log_snr - older.half_log_snr
         reach = (now.half_log_snr - newer.half_log_snr) / length
+        if older.half_log_snr < NOISE_ALONE:
+            reach = min(reach, 1.0)
     noise = newer.noise + reach * (newer.noise - older.noise)
     return (now.x - now.sigma * noise) / (1 - now.sigma)
 

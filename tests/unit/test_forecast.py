@@ -68,6 +68,16 @@ def test_no_line_leads_through_latents_that_are_nothing_but_noise() -> None:
         assert forecast(LINEAR, [(later, 10.0), (EVEN_FLOW[0], 8.0)], EVEN_FLOW[1]) < 8.0
 
 
+def test_a_line_that_begins_in_noise_is_continued_by_its_length() -> None:
+    older, newer, near, far = (
+        LINE.clock(step, half_log_snr=NOISE_ALONE + at)
+        for step, at in ((1, -0.1), (2, 0.1), (3, 0.2), (4, 0.5))
+    )
+    assert reach_of([older, newer], near) == pytest.approx(0.5)
+    assert reach_of([older, newer], far) == 1.0
+    assert reach_of([newer, near], far) == pytest.approx(3.0)
+
+
 def test_what_lies_on_a_line_is_met_whatever_the_coordinate_is() -> None:
     clocks = [LINE.clock(0, half_log_snr=at) for at in (-1.0, 0.0, 0.5, 1.0, 1.5)]
     line = [0.0, 1.0, *(1 + reach_of(clocks[:2], clock) for clock in clocks[2:])]
