@@ -190,10 +190,13 @@ def measured(model: Any, cell: Cell, texts: list[str]) -> dict[str, Any]:
         pictures = evaluate.sample(patched, texts, sampling, SEED).numpy()
         report = last_report(patched)
         assert report is not None
+        # Of each list of prompts one is counted.
+        computed, reused = report.counts_of("evaluation")
+        share = computed / (computed + reused)
         settings[name] = {
             **likeness(pictures, plain, texts, right),
             "strip": report.strip_of("evaluation"),
-            "computed": report.counts_of("evaluation")[0], "evaluations": report.evaluations,
+            "computed": round(share * report.evaluations), "evaluations": report.evaluations,
             "notes": [*report.notes, *report.reasons],
         }  # fmt: skip
     place = {
