@@ -149,8 +149,8 @@ def test_where_the_sampler_adds_noise_the_picture_is_carried(sampler: str, name:
     [
         ("euler", Forecast("noise")),
         ("heun", Forecast("noise")),
-        ("dpmpp_2m", Forecast("denoised", 0.5, damps=True)),
-        ("uni_pc", Forecast("denoised", 0.5, damps=True)),
+        ("dpmpp_2m", Forecast("denoised", 0.5, 0.5, damps=True)),
+        ("uni_pc", Forecast("denoised", 0.5, 0.5, damps=True)),
     ],
 )
 def test_where_steps_go_on_from_several_answers_the_picture_is_carried(
