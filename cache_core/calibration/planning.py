@@ -126,9 +126,10 @@ class Planner:
         """As `forecast.reach_of`, for every step of many plans."""
         places = self._places
         lengths = places[newer] - places[older]
-        is_held = (lengths <= 0) | ((older == 0) & (places[0] < NOISE_ALONE))
+        is_noise = places[older] < NOISE_ALONE
+        is_held = (lengths <= 0) | ((older == 0) & is_noise)
         beyond = (places - places[newer]) / np.where(is_held, 1.0, lengths)
-        return np.where(is_held, 0.0, np.minimum(beyond, MAX_REACH))
+        return np.where(is_held, 0.0, np.minimum(beyond, np.where(is_noise, 1.0, MAX_REACH)))
 
 
 def _moves(plan: Flags) -> Flags:

@@ -18,7 +18,7 @@ from .branches import Conds
 from .guidance import is_active
 from .hooks import weights_of
 from .parts import PASS_KEY, UNKNOWN_PART, Pass, signature_of
-from .sampling_scale import Scale, scale_at
+from .sampling_scale import Scale, known_scales, scale_at
 from .unforeseen import attempted
 
 EVALUATION = "an evaluation"
@@ -67,6 +67,9 @@ class Evaluations:
     ) -> None:
         self._session, self._site = session, site
         self._model_sampling, self._note = model_sampling, note
+        # Those of the run's steps at once: to ask the host takes as long as the rest of a forecast.
+        timeline = session.report.timeline
+        self._scales = known_scales(model_sampling, timeline.sigmas if timeline else ())
         self._sampler, self._scale = sampler, Scale(0.0, 1.0)
         self._landing: Landing | None = None
         self._watched = -1
@@ -78,7 +81,7 @@ class Evaluations:
 
     def begin(self, sigma: float) -> float:
         """The sampler is about to evaluate at this noise level; its log(alpha / sigma)."""
-        self._scale = scale_at(self._model_sampling, sigma)
+        self._scale = self._scales.get(sigma) or scale_at(self._model_sampling, sigma)
         return self._scale.half_log_snr
 
     def asked(

@@ -85,12 +85,18 @@ def timeline_of(model_sampling: Any, sigmas: torch.Tensor) -> Timeline:
     return Timeline(points, timesteps, percents, _half_log_snrs(model_sampling, points))
 
 
-def _half_log_snrs(model_sampling: Any, sigmas: tuple[float, ...]) -> tuple[float, ...]:
+def known_scales(model_sampling: Any, sigmas: Sequence[float]) -> dict[float, Scale]:
+    """How much of picture and noise latents hold by noise level; nothing where one of the levels
+    has no answer: another pack's object may do anything."""
     try:
-        return tuple(scale.half_log_snr for scale in scales_at(model_sampling, sigmas))
+        return dict(zip(sigmas, scales_at(model_sampling, sigmas), strict=True))
     except Exception:
-        # Another pack's object may do anything, and only calibrated plans need to know.
-        return ()
+        return {}
+
+
+def _half_log_snrs(model_sampling: Any, sigmas: tuple[float, ...]) -> tuple[float, ...]:
+    known = known_scales(model_sampling, sigmas)
+    return tuple(known[sigma].half_log_snr for sigma in sigmas) if known else ()
 
 
 def _guesses(model_sampling: Any, sigmas: tuple[float, ...]) -> list[float] | None:
