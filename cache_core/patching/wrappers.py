@@ -98,7 +98,10 @@ def pre_run(patcher: Any) -> None:
     """ON_PRE_RUN: the model is about to be asked. In a run under the settings of another one, which
     wrap nothing of ours around it, the report says so."""
     installation = installation_of(patcher)
-    if installation is None or any(box is installation.mailbox for box in SAMPLING.get()):
+    if not isinstance(installation, Installation):
+        # Another node has put something in its place, which `outer_sample` tells.
+        return
+    if any(box is installation.mailbox for box in SAMPLING.get()):
         return
     report = empty_report(installation, "unknown")
     report.idle = SECOND_MODEL
