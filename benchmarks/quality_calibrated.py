@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -124,10 +124,9 @@ def advices_of(subject: Subject, calibration: Calibration) -> dict[float, Advice
     """What the advisor chooses inside the network for each speed."""
     sampling = subject.model.get_model_object("model_sampling")
     timeline = timeline_of(sampling, torch.tensor(calibration.table.sigmas))
-    return {
-        speed: advise(calibration, timeline, speed, "calibration", is_inside=True)
-        for speed in SPEEDS
-    }
+    # As if by a sampler with which no evaluation is forecast.
+    inside = replace(calibration, run=replace(calibration.run, sampler="dpm_adaptive"))
+    return {speed: advise(inside, timeline, speed, "calibration") for speed in SPEEDS}
 
 
 def run_ours(subject: Subject, calibration: Calibration, arguments: Options) -> None:

@@ -18,18 +18,11 @@ from .plan import Plan
 from .proposals import is_known, settings_of
 from .rules import Rule
 from .s_curve import LEAST
+from .samplers import sort_of_name
 from .sites import SiteKind
 
 NEAR = 0.995
 """What is so near to the wished speedup counts as reaching it."""
-ADAPTIVE = "dpm_adaptive"
-"""Chooses its own steps, by differences that a forecast would hide; with it every step computes."""
-
-ADDING = ("ancestral", "sde", "ddpm", "lcm", "seeds", "sa_solver")
-"""In names of samplers that add noise."""
-NOISE = (
-    "Step Cache comes after the others here: the sampler adds noise, which no forecast foresees."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +98,8 @@ class _Candidate:
         method: with settings.
         speedup: plain seconds ÷ seconds.
         told: what it saves and loses, in words.
-        error: the less, the sooner it is taken; predicted, 0 … 1, and of a forecast below or above
-            all that is predicted.
+        error: the less, the sooner it is taken; predicted, 0 … 1, and of a forecast below all that
+            is predicted.
         prediction: the same as numbers; None where whole evaluations are reused.
     """
 
@@ -151,9 +144,7 @@ class Advisor:
         """What is chosen by."""
         return self.chooser.calibration
 
-    def advise(
-        self, timeline: Timeline, speedup: float, label: str, is_inside: bool = False
-    ) -> Advice:
+    def advise(self, timeline: Timeline, speedup: float, label: str) -> Advice:
         """Step Cache where it is fast enough; else the least predicted error among all settings of
         all methods that are.
 
@@ -161,7 +152,6 @@ class Advisor:
             timeline: the calibrated run, with the model's own percents.
             speedup: wished, plain seconds ÷ seconds, >= 1.
             label: where the calibration comes from, for reports.
-            is_inside: whether only methods that act inside the network are compared.
 
         Raises:
             ConfigError: a speedup below 1, or a calibration by which nothing can be predicted.
@@ -171,10 +161,9 @@ class Advisor:
                 f"speedup is {speedup:g}; expected 1 or more (1.5: half as fast again)"
             )
         best: dict[str, _Candidate] = {}
-        why_not = () if is_inside else self._why_no_forecast(timeline)
-        is_nearest = self._is_forecast_nearest
+        why_not = self._why_no_forecast(timeline)
         candidates = (
-            *(() if is_inside or why_not else (_forecast(timeline, speedup, is_nearest),)),
+            *(() if why_not else (_forecast(timeline, speedup),)),
             *self._smoothcache(speedup, label),
             *self._settings(timeline),
         )
@@ -190,30 +179,28 @@ class Advisor:
         ranked = sorted(best.values(), key=lambda candidate: candidate.rank(speedup))
         first = ranked[0]
         method = Advised(first.method, self.calibration, first.prediction)
-        if not (is_nearest or is_inside or why_not):
-            why_not = (NOISE,)
         told = [_reason(ranked, speedup), *why_not, *self.calibration.remarks]
         return Advice(method, first.speedup, first.prediction, "\n".join(told))
 
-    @property
-    def _is_forecast_nearest(self) -> bool:
-        """Whether a forecast is nearer than other methods: with samplers that add noise not on
-        transformers. By dpmpp_2m_sde at 2× on the DiT, where blocks reused by a calibration came to
-        42.0 dB and Step Cache to 36.0."""
-        is_unet = bool(self.calibration.model.layers.get(SiteKind.DEEP_BRANCH))
-        return is_unet or not adds_noise(self.calibration.run.sampler)
-
     def _why_no_forecast(self, timeline: Timeline) -> tuple[str, ...]:
-        """Why Step Cache is not proposed for the calibrated run, if it is not."""
-        run = self.calibration.run
-        if run.sampler == ADAPTIVE:
-            return (f"Not {StepCache.name}: {ADAPTIVE} chooses its own steps.",)
-        is_cfg_pp = run.sampler.endswith("_cfg_pp") and not run.sampler.startswith("euler")
-        if is_cfg_pp and run.shift is not None:
-            return (f"Not {StepCache.name}: with {run.sampler} flow models run in every step.",)
-        if timeline.steps <= FEW:
-            return (f"Not {StepCache.name}: it loses much in a run of {timeline.steps} steps.",)
-        return ()
+        """Why Step Cache is not proposed for the calibrated run, if it is not.
+
+        With a sampler that adds noise, blocks reused by a calibration were nearer on the DiT
+        (`benchmarks/results/forecast.md`, dpmpp_2m_sde); UNets were not tried.
+        """
+        run, layers = self.calibration.run, self.calibration.model.layers
+        sort = sort_of_name(run.sampler)
+        if sort == "chooses its steps":
+            why = f"{run.sampler} chooses its own steps"
+        elif sort == "CFG++ of EPS" and run.shift is not None:
+            why = f"with {run.sampler} flow models run in every step"
+        elif sort == "adds noise" and not layers.get(SiteKind.DEEP_BRANCH):
+            why = f"{run.sampler} adds noise, which no forecast foresees"
+        elif timeline.steps <= FEW:
+            why = f"it loses much in a run of {timeline.steps} steps"
+        else:
+            return ()
+        return (f"Not {StepCache.name}: {why}.",)
 
     def _smoothcache(self, speedup: float, label: str) -> Iterator[_Candidate]:
         """Of these the schedule itself follows from the wished speedup."""
@@ -242,29 +229,14 @@ class Advisor:
         return [(_name(method), method, method.rules()) for method in found]
 
 
-def advise(
-    calibration: Calibration,
-    timeline: Timeline,
-    speedup: float,
-    label: str,
-    is_inside: bool = False,
-) -> Advice:
+def advise(calibration: Calibration, timeline: Timeline, speedup: float, label: str) -> Advice:
     """As `Advisor.advise`, by a calibration that is asked once."""
-    return Advisor(calibration).advise(timeline, speedup, label, is_inside)
+    return Advisor(calibration).advise(timeline, speedup, label)
 
 
-def adds_noise(sampler: str) -> bool:
-    """Whether a sampler of the host adds noise of its own, by its name."""
-    return any(part in sampler for part in ADDING)
-
-
-def _forecast(timeline: Timeline, speedup: float, is_nearest: bool) -> _Candidate:
+def _forecast(timeline: Timeline, speedup: float) -> _Candidate:
     """Step Cache with as many computed steps as are fast enough. A forecast takes next to nothing
-    beside an evaluation.
-
-    Args:
-        is_nearest: whether it is taken before all others, or after them.
-    """
+    beside an evaluation."""
     steps = timeline.steps
     count = max(math.floor(steps / (speedup * NEAR)), LEAST)
     # To digits that can be set, and not slower for it.
@@ -273,8 +245,7 @@ def _forecast(timeline: Timeline, speedup: float, is_nearest: bool) -> _Candidat
     (rule,) = method.rules()
     computed = Plan.of(rule.when, timeline).strip.count("C")
     told = f"{steps / computed:.2f}× faster, {computed} of {steps} steps run the model"
-    error = -math.inf if is_nearest else math.inf
-    return _Candidate(method.name, method, steps / computed, told, error)
+    return _Candidate(method.name, method, steps / computed, told, -math.inf)
 
 
 def _name(method: Method) -> str:
@@ -288,8 +259,6 @@ def _reason(ranked: Sequence[_Candidate], speedup: float) -> str:
     lines = [f"{first.name}: {first.told}."]
     if first.speedup < speedup * NEAR:
         lines.append(f"Nothing reaches {speedup:.2f}× here; this is the fastest. Settings:")
-    elif first.error == math.inf:
-        lines.append("Nothing else is as fast. Settings:")
     elif first.prediction is None:
         lines.append(
             "In pictures measured with euler this came nearest to the plain ones, of all that is "

@@ -25,6 +25,10 @@ NOISE_ALONE = -2.0
 what they say next, so that no line leads through it: the first noise estimate of a UNet lies three
 times as far from its second as that one from its third."""
 
+REACH_FROM_NOISE = 1.0
+"""As MAX_REACH, of a line that begins in such latents after the first step: what begins a run
+changes fast. On the UNet, with a scheduler of small first steps, 3 dB."""
+
 SWING, BACK = 0.5, 0.25
 """Of a change: where the next one goes back by more than half of it, values swing around something
 instead of leading anywhere; and how far back the forecast goes at most. Chosen on training
@@ -49,8 +53,8 @@ class Forecast:
             quarter of the newest change. For each picture of a batch.
         in_multistep: stands in instead of this one where the sampler steps on from several answers;
             None where this one does so too.
-        where_noise_is_added: stands in instead of this one where the sampler adds noise; None
-            where this one does so anywhere.
+        off_the_line: stands in instead of this one where the sampler adds noise, or leaves a line
+            of the noise in another way; None where this one does so anywhere.
     """
 
     carried: Carried = "noise"
@@ -58,7 +62,7 @@ class Forecast:
     furthest: float = MAX_REACH
     damps: bool = False
     in_multistep: Forecast | None = None
-    where_noise_is_added: Forecast | None = None
+    off_the_line: Forecast | None = None
     needs: int = 2
     remembers: int = 2
 
@@ -107,6 +111,5 @@ def reach_of(times: Sequence[Clock], now: Clock) -> float:
     is_noise = older.half_log_snr < NOISE_ALONE
     if length <= 0 or (older.step == 0 and is_noise):
         return 0.0
-    # On the UNet, with a scheduler of small first steps, 3 dB: what begins a run changes fast.
-    furthest = 1.0 if is_noise else MAX_REACH
+    furthest = REACH_FROM_NOISE if is_noise else MAX_REACH
     return min((now.half_log_snr - newer.half_log_snr) / length, furthest)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..approximators.forecast import MAX_REACH, NOISE_ALONE
+from ..approximators.forecast import MAX_REACH, NOISE_ALONE, REACH_FROM_NOISE
 from ..effort import spend
 from ..errors import ConfigError
 from ..s_curve import SCurve
@@ -129,7 +129,8 @@ class Planner:
         is_noise = places[older] < NOISE_ALONE
         is_held = (lengths <= 0) | ((older == 0) & is_noise)
         beyond = (places - places[newer]) / np.where(is_held, 1.0, lengths)
-        return np.where(is_held, 0.0, np.minimum(beyond, np.where(is_noise, 1.0, MAX_REACH)))
+        furthest = np.where(is_noise, REACH_FROM_NOISE, MAX_REACH)
+        return np.where(is_held, 0.0, np.minimum(beyond, furthest))
 
 
 def _moves(plan: Flags) -> Flags:

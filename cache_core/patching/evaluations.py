@@ -10,10 +10,11 @@ import torch
 
 from ..approximators import Forecast
 from ..decisions import COMPUTE, NO_ALPHA, NO_PICTURE, NOT_LATER, OWN_STEPS, Decision
+from ..samplers import Sort
 from ..session import Session
 from ..sites import Site
 from ..streams import StreamKey
-from .added_noise import Landing, Sort
+from .added_noise import Landing
 from .branches import Conds
 from .guidance import is_active
 from .hooks import weights_of
@@ -74,7 +75,7 @@ class Evaluations:
         self._landing: Landing | None = None
         self._watched = -1
         if sampler in OFF_THE_LINE:
-            self._follow_added_noise(OFF_THE_LINE[sampler])
+            self._carry_picture(OFF_THE_LINE[sampler])
         elif sampler in ("multistep", "unknown") and self._what.in_multistep is not None:
             session.follow(site, self._what.in_multistep)
             note(JOINS_STEPS)
@@ -183,14 +184,14 @@ class Evaluations:
         with attempted(self._session.report, EVALUATION):
             if self._landing is not None and self._landing.misses(x, self._scale):
                 self._sampler = "adds noise"
-                self._follow_added_noise("the sampler's steps lead elsewhere than without noise")
+                self._carry_picture("the sampler's steps lead elsewhere than without noise")
             # Samplers may write into both.
             self._landing = Landing(x.clone(), denoised.clone(), self._scale)
             self._watched = step
 
-    def _follow_added_noise(self, reason: str) -> None:
-        """Carry what holds where noise is added, if that was left open."""
-        what = self._what.where_noise_is_added
+    def _carry_picture(self, reason: str) -> None:
+        """Carry what holds off the line of the noise, if that was left open."""
+        what = self._what.off_the_line
         if what is not None:
             self._session.follow(self._site, what)
             self._note(f"{reason}: the denoised latent is carried on instead of the noise")

@@ -10,10 +10,10 @@ import torch
 
 from ..report import Report
 from ..rules import Rule
+from ..samplers import Sort
 from ..session import Session
 from ..sites import Site, SiteKind
 from ..streams import StreamCounter, StreamKey
-from .added_noise import Sort
 from .branches import Branches, Conds, Predict
 from .evaluations import EVALUATION, Evaluations, streams_of
 from .guidance import BOTH, Guidance, stream_of

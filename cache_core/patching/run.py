@@ -13,9 +13,9 @@ from ..calibration.recorder import Recorder
 from ..calibration.session import WatchingSession
 from ..clock import Timeline
 from ..report import Report
+from ..samplers import Sort
 from ..session import Compute, Session
 from ..streams import StreamCounter, StreamKey
-from .added_noise import Sort
 from .branches import Conds, Predict
 from .carried import OfRun
 from .deep_branch import swap_deep_branches

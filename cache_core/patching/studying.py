@@ -21,8 +21,8 @@ from ..clock import Timeline
 from ..errors import StepCacheError
 from ..report import Report
 from ..rules import Rule
+from ..samplers import Sort
 from ..sites import Site, SiteKind
-from .added_noise import Sort
 from .facts import device_name, is_compiled, scheduler_of, shift_of
 from .influence import Influence
 from .noise_estimates import NoiseEstimates

@@ -13,11 +13,11 @@ import runtime_weights
 import torch
 import toys
 from calibrating import calibrate
-from stepcache.cache_core.advisor import ADAPTIVE, adds_noise, advise
+from stepcache.cache_core.advisor import advise
 from stepcache.cache_core.calibration import Calibration, Wish
 from stepcache.cache_core.errors import RuleConflictError, UnsupportedModelError
 from stepcache.cache_core.methods import CalibratedSmoothCache, FasterCache, StepCache
-from stepcache.cache_core.patching import added_noise, attach, last_report, timeline_of
+from stepcache.cache_core.patching import attach, last_report, timeline_of
 from stepcache.cache_core.patching.installation import KEY
 
 STEPS = 12
@@ -186,7 +186,7 @@ def test_other_weights_of_the_architecture_are_welcome(name: str) -> None:
 def test_where_no_evaluation_is_forecast_a_method_inside_the_network_runs_and_reuses(
     name: str, speedup: float
 ) -> None:
-    adaptive = replace(measured(name).run, sampler=ADAPTIVE)
+    adaptive = replace(measured(name).run, sampler="dpm_adaptive")
     found = replace(measured(name), run=adaptive)
     sampling = toys.load(name).get_model_object("model_sampling")
     line = timeline_of(sampling, torch.tensor(found.table.sigmas))
@@ -217,12 +217,6 @@ def test_what_is_advised_runs_and_reuses(name: str, speedup: float) -> None:
     assert report.methods == [advice.method.describe()]
     with pytest.raises(RuleConflictError, match=rf"^{advice.method.name}: .*already carries a"):
         attach(patched, replace(advice.method))
-
-
-def test_samplers_that_add_noise_are_told_by_name_as_in_a_run() -> None:
-    assert {name for name in added_noise.ADDING if not adds_noise(name)} == set()
-    others = added_noise.ONE_STEP | added_noise.MULTISTEP | added_noise.HIGH_ORDER
-    assert {name for name in others if adds_noise(name)} == set()
 
 
 def test_beside_a_second_method_nothing_is_predicted() -> None:

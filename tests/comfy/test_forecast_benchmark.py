@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -18,13 +17,12 @@ from comfy.patcher_extension import WrappersMP
 # Last, as its programs have it: names such as "page" must not hide others.
 sys.path.append(str(pack.ROOT / "benchmarks"))
 
-from forecast_guarded import ALARM, Guard, guarded
 from forecast_patches import fewer_steps, host_cache, metered
 from forecast_rules import Chebyshev, FirstBlock, Planned, Rule, Taylor
 from forecast_training import MOST, highest_threshold
 from forecast_trunk import ruled
 from stepcache.cache_core.methods.step_cache import StepCache
-from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.patching import attach
 
 MODELS = ("shapes_dit", "shapes_unet")
 STEPS = 6
@@ -166,26 +164,3 @@ def test_a_threshold_meets_a_share_from_above(wanted: float, share: float) -> No
     found = highest_threshold(share_at, known, wanted)
     assert share_at(found) == share
     assert len(known) < 20
-
-
-def test_a_guard_compares_and_computes_where_it_alarms() -> None:
-    name = "shapes_dit"
-    patched = attach(toys.load(name), StepCache(speed=2.0))
-    alone = sample(patched, name, steps=12)
-    with guarded(Guard("change", math.inf), 2.0) as misses:
-        assert torch.equal(sample(patched, name, steps=12), alone)
-    report = last_report(patched)
-    assert report is not None
-    strip, reasons = report.strip_of("evaluation"), report.reasons
-    assert not reasons
-    # The first two are compared with nothing.
-    assert len(misses) == strip.count("C") - 2
-    assert all(math.isfinite(miss.change) and miss.answer > 0 for miss in misses)
-
-    with guarded(Guard("change", 0.0), 2.0):
-        sample(patched, name, steps=12)
-    report = last_report(patched)
-    assert report is not None
-    third = [step for step, letter in enumerate(strip) if letter == "C"][2]
-    assert report.strip_of("evaluation") == strip[:third] + "C" * (12 - third)
-    assert any(ALARM in reason for reason in report.reasons)

@@ -1,4 +1,4 @@
-"""What the sampler is answered, reckoned by hand: reference latents, and several things in one."""
+"""What the sampler is answered, by hand: reference latents, and several things in one."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from foreign_samplers import res_2s
 from stepcache.cache_core.decisions import NO_ALPHA, OWN_STEPS
 from stepcache.cache_core.methods import StepCache
 from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.added_noise import CFG_PP_OF_EPS
+from stepcache.cache_core.samplers import SORTS
 
 from demo.shapes import captions, scenes
 
@@ -90,7 +90,7 @@ def test_a_sampler_that_chooses_its_steps_computes_and_says_why(name: str) -> No
     assert OWN_STEPS in report.nothing_reused_because
 
 
-@pytest.mark.parametrize("sampler", sorted(CFG_PP_OF_EPS))
+@pytest.mark.parametrize("sampler", sorted(SORTS["CFG++ of EPS"]))
 def test_cfg_pp_without_alpha_computes_on_a_flow_model_and_says_why(sampler: str) -> None:
     model = toys.load("shapes_dit")
     sigmas = _sigmas(model, 6)
@@ -102,7 +102,7 @@ def test_cfg_pp_without_alpha_computes_on_a_flow_model_and_says_why(sampler: str
     assert NO_ALPHA in report.nothing_reused_because
 
 
-OF_EPS = [("shapes_unet", sampler) for sampler in sorted(CFG_PP_OF_EPS)]
+OF_EPS = [("shapes_unet", sampler) for sampler in sorted(SORTS["CFG++ of EPS"])]
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,9 @@ import comfy.model_sampling as ms
 import comfy.samplers
 import pytest
 import torch
-from stepcache.cache_core.patching.added_noise import (
-    ADDING,
-    CFG_PP,
-    CFG_PP_OF_EPS,
-    HIGH_ORDER,
-    MULTISTEP,
-    ONE_STEP,
-    Landing,
-    sort_of,
-)
+from stepcache.cache_core.patching.added_noise import Landing, sort_of
 from stepcache.cache_core.patching.sampling_scale import MAX_HALF_LOG_SNR, Scale, scale_at
+from stepcache.cache_core.samplers import SORTS
 
 SCALES = {
     # alpha and sigma at a noise level.
@@ -144,8 +136,7 @@ def _sort(name: str, **options: Any) -> str:
 def test_every_sampler_of_the_host_is_of_a_known_sort() -> None:
     unknown = [name for name in comfy.samplers.SAMPLER_NAMES if _sort(name) == "unknown"]
     assert not unknown, "look at what they do, and add them to one of the lists"
-    lists = (ONE_STEP, MULTISTEP, HIGH_ORDER, ADDING, CFG_PP, CFG_PP_OF_EPS)
-    assert len(frozenset().union(*lists)) == sum(map(len, lists))
+    assert len(frozenset().union(*SORTS.values())) == sum(map(len, SORTS.values()))
 
 
 @pytest.mark.parametrize("name", comfy.samplers.SAMPLER_NAMES)

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import pytest
+from advising import INFLUENCE, LINE, LOOKAHEAD, PLACES, STEPS, advised, calibration
 from calibration_files import BLOCK, CROSS, DEEP, FEED_FORWARD, GUIDANCE, SELF
-from stepcache.cache_core.advisor import NOISE, Advice, advise
 from stepcache.cache_core.calibration import (
     Calibration,
     Costs,
-    ErrorTable,
-    ModelFacts,
-    Place,
-    RunFacts,
     Wish,
     predict,
 )
@@ -31,62 +25,9 @@ from stepcache.cache_core.methods import (
     FasterCache,
     Method,
     SmoothCache,
-    StepCache,
     TGate,
 )
-from stepcache.cache_core.plan import Plan
 from stepcache.cache_core.schedules import PercentRange
-from stepcache.cache_core.sites import SiteKind
-
-STEPS, LOOKAHEAD = 12, 3
-LINE = Timeline.even(STEPS)
-PLACES = {
-    "self": Place(SELF), "cross": Place(CROSS), "feed": Place(FEED_FORWARD),
-    "block": Place(BLOCK), "deep": Place(DEEP, 1), "guidance": Place(GUIDANCE),
-}  # fmt: skip
-SHARES = {
-    (SELF, None): 0.25, (CROSS, None): 0.15, (FEED_FORWARD, None): 0.3, (BLOCK, None): 0.9,
-    (DEEP, 1): 0.6, (DEEP, 2): 0.5,
-}  # fmt: skip
-ADAPTIVE, EULER = (RunFacts(name, "normal", 7.0, (4, 8, 8)) for name in ("dpm_adaptive", "euler"))
-"""Runs in which no evaluation is forecast, and in which they are."""
-INFLUENCE = {"layers": 0.5, "attention": 0.6, "block": 0.9, "deep_branch 1": 0.8, "guidance": 0.5}
-
-
-def calibration(but: Mapping[str, float] | None = None, **changes: Any) -> Calibration:
-    """All changes grow with the distance and are greatest in the middle of the run, in which no
-    evaluation is forecast.
-
-    Args:
-        but: by place another size of its changes; 0 leaves the place out.
-        changes: of fields.
-    """
-    sizes = {**dict.fromkeys(PLACES, 0.1), **(but or {})}
-    rows = {PLACES[name]: lags(size) for name, size in sizes.items() if size}
-    counts = {SELF: 4, CROSS: 4, FEED_FORWARD: 4, BLOCK: 4, DEEP: 6, GUIDANCE: 1}
-    made = Calibration(
-        ModelFacts("toy", "ToyNet", "0123", counts),
-        ADAPTIVE,
-        ErrorTable(LINE.sigmas, LOOKAHEAD, rows),
-        samples=1,
-        costs=Costs(SHARES, SHARES, "toy device"),
-        influence=INFLUENCE,
-    )
-    return replace(made, **changes)
-
-
-def lags(size: float) -> tuple[tuple[float, ...], ...]:
-    return tuple(
-        tuple(
-            size * lag * (0.5 + math.sin(math.pi * (source + lag / 2) / STEPS))
-            for source in range(STEPS - lag)
-        )
-        for lag in range(1, LOOKAHEAD + 1)
-    )
-
-
-def advised(found: Calibration, speedup: float) -> Advice:
-    return advise(found, LINE, speedup, "toy.json")
 
 
 def others(found: Calibration) -> list[Method]:
@@ -194,137 +135,6 @@ def test_where_costs_are_not_known_nothing_is_promised() -> None:
     advice = advised(calibration(costs=Costs()), 1.5)
     assert advice.prediction.speedup == 1.0
     assert "Nothing reaches 1.50×" in advice.reason
-
-
-# Whole evaluations.
-
-
-def lines_of(found: Calibration, speedup: float, steps: int = STEPS) -> list[str]:
-    return advise(found, Timeline.even(steps), speedup, "toy.json").reason.splitlines()
-
-
-@pytest.mark.parametrize("speedup", [1.0, 1.1, 1.8, 4.0])
-@pytest.mark.parametrize("best", [None, "feed", "deep"])
-def test_where_evaluations_are_forecast_nothing_else_is_proposed(
-    best: str | None, speedup: float
-) -> None:
-    """However little the layers change: their errors are no measure of a forecast."""
-    advice = advised(calibration({best: 0.001} if best else None, run=EULER), speedup)
-    (rule,) = advice.method.rules()
-    assert rule.where.kind is SiteKind.EVALUATION
-    computed = Plan.of(rule.when, LINE).strip.count("C")
-    assert advice.speedup == STEPS / computed >= 0.995 * speedup
-    assert computed == STEPS or STEPS / (computed + 1) < 0.995 * speedup, "no more than is needed"
-
-
-@pytest.mark.parametrize("steps", [9, 12, 20, 25, 30, 50, 100])
-@pytest.mark.parametrize("speedup", [1.1, 1.33, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 5.0])
-def test_the_speed_that_is_told_can_be_set_on_the_node(steps: int, speedup: float) -> None:
-    table = ErrorTable(Timeline.even(steps).sigmas, 1, {})
-    found = calibration(run=EULER, table=table)
-    line = Timeline.even(steps)
-    advice = advise(found, line, speedup, "toy.json")
-    settings = advice.reason.splitlines()[2]
-    told = re.search(
-        r"^Step Cache \(speed ([\d.]+), start_percent 0.0, end_percent 1.0, ", settings
-    )
-    assert told is not None, settings
-    speed = float(told[1])
-    assert speed == round(speed, 2)
-    assert StepCache(speed).rules() == advice.method.rules()
-    computed = Plan.of(advice.method.rules()[0].when, line).strip.count("C")
-    is_reached = steps / computed >= 0.995 * speedup
-    assert is_reached == (steps / 3 >= 0.995 * speedup)
-
-
-def test_the_text_says_why_and_what_each_other_method_would_do() -> None:
-    first, second, third, *rest = lines_of(calibration(run=EULER), 1.5)
-    assert first == "Step Cache: 1.50× faster, 8 of 12 steps run the model."
-    assert second.startswith("In pictures measured with euler this came nearest to the plain")
-    assert third == "Step Cache (speed 1.5, start_percent 0.0, end_percent 1.0, carried auto)"
-    assert len(rest) == 7 and all(line.startswith("Instead, ") for line in rest)
-    assert "Apply PAB on whole blocks" in " ".join(rest)
-
-
-@pytest.mark.parametrize("speedup", [1.1, 1.8])
-def test_methods_inside_the_network_can_be_compared_alone(speedup: float) -> None:
-    found = calibration(run=EULER)
-    inside = advise(found, LINE, speedup, "toy.json", is_inside=True)
-    expected = advised(calibration(), speedup)
-    assert inside.method.rules() == expected.method.rules()
-    assert inside.prediction == expected.prediction
-    assert "Step Cache: " not in inside.reason
-
-
-def test_what_no_forecast_reaches_is_said_and_the_fastest_is_taken() -> None:
-    first, second, *_ = lines_of(calibration(run=EULER), 4.5)
-    assert first == "Step Cache: 4.00× faster, 3 of 12 steps run the model."
-    assert second == "Nothing reaches 4.50× here; this is the fastest. Settings:"
-
-
-def test_a_model_without_layers_is_forecast() -> None:
-    nothing = dict.fromkeys(PLACES, 0.0)
-    first, _, _, *others = lines_of(calibration(nothing, influence={}, run=EULER), 2.0)
-    assert first.startswith("Step Cache: 2.00× faster") and others == []
-
-
-@pytest.mark.parametrize(
-    ("sampler", "shift", "is_forecast"),
-    [
-        ("dpmpp_2m", 3.0, True), ("dpm_adaptive", None, False), ("euler_cfg_pp", 3.0, True),
-        ("res_multistep_cfg_pp", None, True), ("res_multistep_cfg_pp", 3.0, False),
-    ],
-)  # fmt: skip
-def test_samplers_with_which_every_step_runs_get_another_method(
-    sampler: str, shift: float | None, is_forecast: bool
-) -> None:
-    run = RunFacts(sampler, "normal", 7.0, (4, 8, 8), shift)
-    lines = lines_of(calibration(run=run), 1.5)
-    assert lines[0].startswith("Step Cache: ") == is_forecast
-    assert lines[-1].startswith("Not Step Cache: ") != is_forecast
-    assert is_forecast or sampler in lines[-1]
-
-
-@pytest.mark.parametrize("sampler", ["euler_ancestral", "dpmpp_2m_sde_gpu", "lcm", "seeds_2"])
-def test_where_noise_is_added_other_methods_come_first_on_transformers(sampler: str) -> None:
-    run = RunFacts(sampler, "normal", 7.0, (4, 8, 8))
-    unet = calibration(run=run)
-    assert lines_of(unet, 1.5)[0].startswith("Step Cache: ")
-    layers = {kind: count for kind, count in unet.model.layers.items() if kind is not DEEP}
-    transformer = {"model": replace(unet.model, layers=layers)}
-    found = calibration({"deep": 0.0}, run=run, **transformer)
-    expected = advised(calibration({"deep": 0.0}, **transformer), 1.5)
-    assert advised(found, 1.5).method.rules() == expected.method.rules()
-    first, *others, why = lines_of(found, 1.5)
-    assert not first.startswith("Step Cache: ") and why == NOISE
-    assert "Instead, Step Cache: 1.50× faster, 8 of 12 steps run the model." in others
-    # What nothing else reaches is forecast nevertheless.
-    first, second, *_ = lines_of(found, 4.0)
-    assert first.startswith("Step Cache: 4.00× faster")
-    assert second == "Nothing else is as fast. Settings:"
-
-
-@pytest.mark.parametrize(("steps", "is_few"), [(8, True), (9, False)])
-def test_in_a_run_of_few_steps_other_methods_are_proposed(steps: int, is_few: bool) -> None:
-    line = Timeline.even(steps)
-    table = ErrorTable(line.sigmas, 1, {Place(BLOCK): ((0.1,) * (steps - 1),)})
-    found = calibration(run=EULER, table=table)
-    lines = lines_of(found, 1.2, steps)
-    why = f"Not Step Cache: it loses much in a run of {steps} steps."
-    assert (why in lines) == is_few
-    assert lines[0].startswith("Step Cache: ") != is_few
-
-
-def test_an_advised_forecast_is_fitted_to_other_runs() -> None:
-    advice = advised(calibration(run=EULER), 2.0)
-    assert advice.method.name == StepCache.name and advice.prediction is None
-    assert advice.method.describe().endswith("carried auto), chosen by Step Cache Advisor")
-    fitted = advice.method.fitted(Timeline.even(30))
-    assert fitted.prediction is None
-    assert fitted.rules() == StepCache(2.0).rules()
-    assert any("loses much" in note for note in advice.method.fitted(Timeline.even(6)).notes)
-    with pytest.raises(ConfigError, match="too short"):
-        advice.method.fitted(Timeline.even(3))
 
 
 @pytest.mark.parametrize("speedup", [0.99, 0.0, -2.0, math.nan])

@@ -21,7 +21,12 @@ from patience import HANG
 ROOT = Path(__file__).resolve().parents[2]
 
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "decisions", "effort", "sites", "clock", "streams", "values", "version"}),
+    frozenset(
+        {
+            "errors", "decisions", "effort", "samplers", "sites", "clock", "streams", "values",
+            "version",
+        }
+    ),
     frozenset(
         {
             "schedules", "non_uniform", "s_curve", "schedule_file", "plan", "approximators",
@@ -37,9 +42,9 @@ FLOORS: tuple[frozenset[str], ...] = (
 """The rooms of cache_core from the ground up. A room may know its own floor and those below."""
 
 WITHOUT_TORCH = (
-    "errors", "decisions", "effort", "sites", "clock", "streams", "schedules", "non_uniform",
-    "s_curve", "schedule_file", "plan", "approximators", "rules", "rows", "strips", "estimate",
-    "report", "calibration", "methods", "advisor", "proposals",
+    "errors", "decisions", "effort", "samplers", "sites", "clock", "streams", "schedules",
+    "non_uniform", "s_curve", "schedule_file", "plan", "approximators", "rules", "rows", "strips",
+    "estimate", "report", "calibration", "methods", "advisor", "proposals",
 )  # fmt: skip
 
 HOST = frozenset(

@@ -128,11 +128,6 @@ WALKS = (
              check=checks.holds("output/samplers.json", lambda found: len(found["cells"]) == 7)),
     )),
     Walk((
-        Step("python benchmarks/forecast_guard.py",
-             '--count 1 --only "8 steps" --out output/guard.json', says="seen > 2 +alarmed",
-             check=checks.holds("output/guard.json", lambda found: len(found["cells"]) == 1)),
-    )),
-    Walk((
         Step("python benchmarks/int8_quality.py --threads 2 --count 100", f"{SHORT} --models unet",
              leaves=(f"{RESULTS}/int8.json",),
              check=checks.rows(f"{RESULTS}/int8.json", "plain", "PAB", "Dynamic Int8",
