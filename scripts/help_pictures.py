@@ -1,8 +1,8 @@
 """Draws web/docs/pictures/*.jpg, one for each method's page: `python scripts/help_pictures.py`.
 
 The same captions and noise, plain and with three settings from careful to bold. Models, precision,
-captions and noise are those of the first batch that benchmarks/quality.py scores; the speeds are
-what it measured. Needs the environment of `python scripts/test.py`, and some minutes.
+captions and noise are those of the first batch that benchmarks/quality.py or forecast.py scores;
+the speeds are what it measured. Needs the environment of `python scripts/test.py`, some minutes.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ from stepcache.cache_core.patching import attach  # noqa: E402
 from demo.shapes import scenes  # noqa: E402
 
 FOLDER = ROOT / "web" / "docs" / "pictures"
-CAPTIONS, PRECISION = 25, "bfloat16"
+CAPTIONS = 25
 THREADS = 1
-"""As those of benchmarks/results/quality.json."""
+"""As those of the results."""
 JPEG_QUALITY = 85
 MOST_BYTES = 60 * 1024
 
@@ -121,16 +121,21 @@ def main() -> None:
     texts = scenes.held_out_captions(arguments.count)
     places = shown_places(texts)
 
-    for name in dict.fromkeys(MODEL[node] for node in arguments.nodes):
+    for drawn_by in dict.fromkeys(map(_drawn_by, arguments.nodes)):
         work = ROOT / "output" / "help"
-        subject = Subject(name, PRECISION, work, arguments.count, arguments.steps)
+        subject = Subject(*drawn_by, work, arguments.count, arguments.steps)
         plain = Column("plain", "", _drawn(subject, subject.model, texts, places))
-        for node in (node for node in arguments.nodes if MODEL[node] == name):
+        for node in (node for node in arguments.nodes if _drawn_by(node) == drawn_by):
             cached = [
                 Column(heading, gained, _drawn(subject, attach(subject.model, one), texts, places))
                 for heading, gained, one in methods(node, subject)
             ]
             write(node, draw([texts[place] for place in places], [plain, *cached]))
+
+
+def _drawn_by(node: str) -> tuple[str, str]:
+    """Model and precision, as what the page shows was measured."""
+    return MODEL[node], "float32" if node in SPEEDS else "bfloat16"
 
 
 def _drawn(
