@@ -20,7 +20,7 @@ from .stamps import is_stamped, write_stamp
 TORCH = Stage("torch", "PyTorch", (("torch",),), 3_000_000_000)
 TORCH_PACKAGES = ("torch", "torchvision", "torchaudio")
 TOOLS = ("pytest", "pytest-xdist", "ruff", "basedpyright")
-DEMO_PACKAGES = ("numpy", "scipy", "pillow", "safetensors", "aiohttp")
+DEMO_PACKAGES = ("numpy", "scipy", "pillow", "safetensors", "aiohttp", "psutil")
 FAST_TESTS = Stage("fast-tests", "test tools", ((*TOOLS, *DEMO_PACKAGES),), 600_000_000)
 BROWSER = Stage("browser", "browser tests", (("playwright",),), 300_000_000)
 AUTHORS_PACKAGES = ("diffusers==0.42.1", "DeepCache==0.1.1")
