@@ -25,7 +25,7 @@ NAMED = {
 
 SHOWN = {
     "python scripts/test.py": (".ci/run", "scripts/test.py"),
-    "python scripts/test.py --fast": (".github/workflows/release.yml", "scripts/test.py --fast"),
+    "python scripts/test.py --fast": ("tests/commands/test_fast.py", "def test_the_fast_tests_"),
     "python scripts/test.py -- -k interrupts": (
         ".github/workflows/release.yml",
         "scripts/test.py -- tests/comfy/test_archive.py",
