@@ -10,6 +10,7 @@ from typing import Any
 
 import observe
 from comfy.patcher_extension import WrappersMP
+from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods import (
     PAB,
     DeepCache,
@@ -18,7 +19,6 @@ from stepcache.cache_core.methods import (
     StepCache,
     TGate,
 )
-from stepcache.cache_core.patching import attach
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.sites import SiteKind
 

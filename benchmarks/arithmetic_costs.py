@@ -9,8 +9,8 @@ import observe
 import torch
 import toys
 from stepcache.cache_core.calibration import Study
+from stepcache.cache_core.host import attach, attached
 from stepcache.cache_core.methods import PAB, Calibrate, DeepCache, StepCache
-from stepcache.cache_core.patching import attach, attached
 from stepcache.speed import AttentionBackend, DynamicInt8, FusedProjections, apply, told_by
 from stepcache.speed.int8 import ANYWAY
 

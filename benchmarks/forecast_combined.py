@@ -10,9 +10,9 @@ from forecast_layers import WINDOWS
 from forecast_rows import Bench, Contender
 from quality_runs import Patch
 from stepcache.cache_core.errors import StepCacheError
+from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, Method, TGate
 from stepcache.cache_core.methods.step_cache import StepCache
-from stepcache.cache_core.patching import attach
 from stepcache.cache_core.s_curve import count_for
 from stepcache.cache_core.schedules import PercentRange
 

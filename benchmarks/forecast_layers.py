@@ -12,6 +12,7 @@ from forecast_rows import Bench, Contender, ours
 from stepcache.cache_core.calibration import Calibration, Chooser, Wish
 from stepcache.cache_core.calibration import file as calibration_file
 from stepcache.cache_core.errors import StepCacheError
+from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods import (
     PAB,
     CalibratedSmoothCache,
@@ -21,7 +22,6 @@ from stepcache.cache_core.methods import (
     TGate,
     UniformSmoothCache,
 )
-from stepcache.cache_core.patching import attach
 from stepcache.cache_core.schedule_file import Rows
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.sites import SiteKind

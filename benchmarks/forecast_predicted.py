@@ -29,8 +29,8 @@ from stepcache.cache_core.calibration.file import read, write  # noqa: E402
 from stepcache.cache_core.calibration.planning import STARTS, Planner  # noqa: E402
 from stepcache.cache_core.clock import Timeline  # noqa: E402
 from stepcache.cache_core.errors import ConfigError  # noqa: E402
+from stepcache.cache_core.host import attach, timeline_of  # noqa: E402
 from stepcache.cache_core.methods import Calibrate, StepCache  # noqa: E402
-from stepcache.cache_core.patching import attach, timeline_of  # noqa: E402
 from stepcache.cache_core.s_curve import SCurve  # noqa: E402
 from stepcache.cache_core.schedules import Mask  # noqa: E402
 

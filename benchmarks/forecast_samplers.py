@@ -29,10 +29,10 @@ import torch  # noqa: E402
 from demonstration.measure import psnr  # noqa: E402
 from quality_records import read_json, write_json  # noqa: E402
 from stepcache.cache_core.approximators import Forecast  # noqa: E402
+from stepcache.cache_core.host import attach, last_report  # noqa: E402
+from stepcache.cache_core.host.evaluation.added_noise import sort_of  # noqa: E402
 from stepcache.cache_core.methods import StepCache  # noqa: E402
 from stepcache.cache_core.methods.step_cache import DENOISED  # noqa: E402
-from stepcache.cache_core.patching import attach, last_report  # noqa: E402
-from stepcache.cache_core.patching.added_noise import sort_of  # noqa: E402
 from stepcache.cache_core.rules import Rule  # noqa: E402
 
 from benchmarks.forecast_samplers_page import AUTO, FEWER, HELD, page_of  # noqa: E402

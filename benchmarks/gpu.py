@@ -31,8 +31,8 @@ import toys  # noqa: E402
 from quality_records import read_json, write_json  # noqa: E402
 from quality_settings import SETTINGS  # noqa: E402
 from stepcache.cache_core.errors import StepCacheError  # noqa: E402
+from stepcache.cache_core.host import attach  # noqa: E402
 from stepcache.cache_core.methods import StepCache  # noqa: E402
-from stepcache.cache_core.patching import attach  # noqa: E402
 
 MODELS = {"sdxl": (models.sdxl, 20), "flux": (models.flux, 20), "wan_14b": (models.wan_14b, 10)}
 """Every model, and its sampler steps unless asked otherwise."""

@@ -15,8 +15,8 @@ from quality_records import rows_of, write_json
 from quality_runs import STEPS, Patch, Subject, score
 from quality_settings import NODE_WINDOW
 from stepcache import speed
+from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods import PAB
-from stepcache.cache_core.patching import attach
 from stepcache.speed.int8 import ANYWAY
 
 RESULT = HERE / "results" / "int8.json"

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from stepcache import speed
+from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, Method, TGate
 from stepcache.cache_core.methods.presets import fora
-from stepcache.cache_core.patching import attach
 from stepcache.cache_core.schedules import PercentRange
 
 from .matrix import SETTINGS

@@ -20,7 +20,7 @@ import torch
 from quality import machine
 from quality_records import read_json, write_json
 from quality_runs import STEPS, Subject
-from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.host import attach, last_report
 
 from demo.shapes import scenes
 

@@ -30,7 +30,7 @@ import measure  # noqa: E402
 import torch  # noqa: E402
 import toys  # noqa: E402
 from stepcache import speed  # noqa: E402
-from stepcache.cache_core.patching import attach, detached  # noqa: E402
+from stepcache.cache_core.host import attach, detached  # noqa: E402
 from stepcache.nodes import auditing  # noqa: E402
 from stepcache.nodes.auditing import caches  # noqa: E402
 

@@ -29,7 +29,7 @@ import torch  # noqa: E402
 from quality_records import Record, rows_of, write_json  # noqa: E402
 from quality_runs import STEPS, Subject, score  # noqa: E402
 from quality_settings import SETTINGS, Setting  # noqa: E402
-from stepcache.cache_core.patching import attach  # noqa: E402
+from stepcache.cache_core.host import attach  # noqa: E402
 
 RESULT = HERE / "results" / "quality.json"
 METHOD = (

@@ -34,6 +34,7 @@ from quality_runs import STEPS, Patch, Subject, retime, score  # noqa: E402
 from stepcache.cache_core.advisor import Advice, advise  # noqa: E402
 from stepcache.cache_core.calibration import Calibration, Wish  # noqa: E402
 from stepcache.cache_core.calibration import file as calibration_file  # noqa: E402
+from stepcache.cache_core.host import attach, timeline_of  # noqa: E402
 from stepcache.cache_core.methods import (  # noqa: E402
     CalibratedSmoothCache,
     DeepCache,
@@ -41,7 +42,6 @@ from stepcache.cache_core.methods import (  # noqa: E402
     SmoothCache,
 )
 from stepcache.cache_core.methods.presets import fora  # noqa: E402
-from stepcache.cache_core.patching import attach, timeline_of  # noqa: E402
 from stepcache.cache_core.sites import SiteKind  # noqa: E402
 
 from demo import calibrate  # noqa: E402

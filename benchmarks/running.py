@@ -17,7 +17,7 @@ import observe
 import torch
 from stepcache import speed
 from stepcache.cache_core.errors import StepCacheError
-from stepcache.cache_core.patching import attached
+from stepcache.cache_core.host import attached
 from stepcache.cache_core.version import VERSION
 
 from . import measure, models

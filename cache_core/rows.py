@@ -2,7 +2,7 @@
 
 From block to block the host hands the streams on, and at most adds residuals of its own to them. So
 the sum of what the blocks add, given in place of the first one, is right behind the last one, and
-residuals stay fresh. Whether the streams are handed on is seen in every call (`patching/row.py`).
+residuals stay fresh. Whether the streams are handed on is seen in every call (`row.py`).
 """
 
 from __future__ import annotations

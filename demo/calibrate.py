@@ -36,8 +36,8 @@ def calibrated(model: Any, options: evaluate.Sampling, **settings: Any) -> Any:
         The pack's `Calibration`.
     """
     from stepcache.cache_core.calibration import Calibration, Study
+    from stepcache.cache_core.host import attach
     from stepcache.cache_core.methods import Calibrate
-    from stepcache.cache_core.patching import attach
 
     found: list[Calibration] = []
 

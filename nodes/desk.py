@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..cache_core.advisor import Advisor
 from ..cache_core.calibration import Calibration
-from ..cache_core.patching import Anatomy
+from ..cache_core.host import Anatomy
 from . import library
 from .model_file import ModelFile, anatomy_of, files_named
 

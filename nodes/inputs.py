@@ -9,8 +9,8 @@ import comfy.samplers
 from comfy_api.latest import io
 
 from ..cache_core.errors import ConfigError, StepCacheError
+from ..cache_core.host import last_report
 from ..cache_core.methods import CUSTOM, Method
-from ..cache_core.patching import last_report
 from ..cache_core.report import Report
 from ..cache_core.schedules import PercentRange
 

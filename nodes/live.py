@@ -7,7 +7,7 @@ from typing import Any
 
 from server import PromptServer
 
-from ..cache_core.patching import Listener
+from ..cache_core.host import Listener
 from ..cache_core.report import Report
 
 EVENT = "stepcache.run"

@@ -6,8 +6,8 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..cache_core.host import attach
 from ..cache_core.methods import Method
-from ..cache_core.patching import attach
 from .desk import Desk
 from .live import listener_of
 from .node import Node

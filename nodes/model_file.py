@@ -22,7 +22,7 @@ from comfy import model_detection
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from ..cache_core.patching import Anatomy
+from ..cache_core.host import Anatomy
 from .model_header import Header
 
 LOG = logging.getLogger("stepcache")

@@ -14,8 +14,8 @@ from ..cache_core.calibration import Calibration, Prediction
 from ..cache_core.clock import TINY, Timeline
 from ..cache_core.effort import spend
 from ..cache_core.errors import StepCacheError
+from ..cache_core.host import Anatomy
 from ..cache_core.methods import Method
-from ..cache_core.patching import Anatomy
 from ..cache_core.rows import values_of
 from ..cache_core.rules import coverage_of, plans_of
 from ..cache_core.strips import planned_sites, shares_of, strips_of

@@ -8,8 +8,8 @@ from comfy_api.latest import io
 
 from ..cache_core.calibration import Study
 from ..cache_core.errors import ConfigError
+from ..cache_core.host import attach
 from ..cache_core.methods import Calibrate
-from ..cache_core.patching import attach
 from . import inputs, library
 from .node import Node
 

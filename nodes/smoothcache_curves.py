@@ -8,8 +8,8 @@ from comfy_api.latest import io
 
 from ..cache_core.calibration import Wish, choose
 from ..cache_core.errors import StepCacheError
+from ..cache_core.host import last_calibration
 from ..cache_core.methods import Calibrate
-from ..cache_core.patching import last_calibration
 from . import inputs, picture
 from .node import Node
 

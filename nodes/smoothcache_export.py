@@ -9,8 +9,8 @@ from comfy_api.latest import io
 
 from ..cache_core.calibration.file import export_reference, safe_name, write_text
 from ..cache_core.errors import ConfigError
+from ..cache_core.host import attached
 from ..cache_core.methods import CalibratedSmoothCache, SmoothCache, UniformSmoothCache
-from ..cache_core.patching import attached
 from . import inputs
 from .node import Node
 

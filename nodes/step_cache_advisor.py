@@ -10,8 +10,8 @@ from comfy_api.latest import io
 from ..cache_core.advisor import Advice, Advisor
 from ..cache_core.clock import Timeline
 from ..cache_core.errors import ConfigError
+from ..cache_core.host import timeline_of
 from ..cache_core.methods import Method
-from ..cache_core.patching import timeline_of
 from ..cache_core.schedule_file import read_bytes
 from . import inputs, library
 from .desk import Desk

@@ -12,7 +12,7 @@ from comfy_api.latest import io
 import nodes as host_nodes
 
 from ..cache_core.errors import StepCacheError
-from ..cache_core.patching import attached, detached
+from ..cache_core.host import attached, detached
 from . import comparing, inputs
 from .node import Node
 

@@ -8,7 +8,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from .. import speed
-from ..cache_core.patching import attached
+from ..cache_core.host import attached
 from . import inputs, picture
 from .node import Node
 

@@ -28,7 +28,7 @@ import torch  # noqa: E402
 import toys  # noqa: E402
 from PIL import Image  # noqa: E402
 from stepcache.cache_core.errors import StepCacheError  # noqa: E402
-from stepcache.cache_core.patching import attach  # noqa: E402
+from stepcache.cache_core.host import attach  # noqa: E402
 from stepcache.nodes import auditing  # noqa: E402
 from stepcache.nodes.auditing import caches  # noqa: E402
 

@@ -37,8 +37,8 @@ from numpy.typing import NDArray  # noqa: E402
 from PIL import Image  # noqa: E402
 from quality_runs import STEPS, Subject, eight_bit  # noqa: E402
 from quality_settings import SETTINGS as SCORED  # noqa: E402
+from stepcache.cache_core.host import attach  # noqa: E402
 from stepcache.cache_core.methods import Method, StepCache  # noqa: E402
-from stepcache.cache_core.patching import attach  # noqa: E402
 
 from demo.shapes import scenes  # noqa: E402
 

@@ -19,6 +19,8 @@ pack.load()
 host.boot(cpu=True)
 
 from stepcache.cache_core.errors import UnsupportedModelError  # noqa: E402
+from stepcache.cache_core.host.compatibility.method_fit import check  # noqa: E402
+from stepcache.cache_core.host.families import FAMILIES, Family  # noqa: E402
 from stepcache.cache_core.methods import (  # noqa: E402
     PAB,
     DeepCache,
@@ -28,8 +30,6 @@ from stepcache.cache_core.methods import (  # noqa: E402
     TGate,
 )
 from stepcache.cache_core.methods.presets import fora  # noqa: E402
-from stepcache.cache_core.patching.families import FAMILIES, Family  # noqa: E402
-from stepcache.cache_core.patching.fitness import check  # noqa: E402
 from stepcache.cache_core.sites import SiteKind  # noqa: E402
 from stepcache.nodes.picture.parts import in_words  # noqa: E402
 

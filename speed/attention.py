@@ -16,9 +16,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from ..cache_core.errors import ConfigError
-from ..cache_core.patching.attention import OVERRIDE
-from ..cache_core.patching.module_swap import Swap
-from ..cache_core.patching.turns import TURNS
+from ..cache_core.host.intercept.attention import OVERRIDE
+from ..cache_core.host.intercept.module_swap import Swap
+from ..cache_core.host.turns import TURNS
 from .seeing import seen
 from .setting import Setting, Watch, computes_in, plain, require_one_of
 

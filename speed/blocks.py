@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from ..cache_core.patching.module_swap import Compute, Swap
+from ..cache_core.host.intercept.module_swap import Compute, Swap
 
 
 @dataclass(frozen=True, slots=True, eq=False)

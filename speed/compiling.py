@@ -15,12 +15,12 @@ import torch
 from torch import nn
 
 from ..cache_core.errors import ConfigError, UnsupportedModelError
-from ..cache_core.patching.facts import is_compiled
-from ..cache_core.patching.families import Added, family_of
-from ..cache_core.patching.installation import KEY as CACHES
-from ..cache_core.patching.installation import Installation
-from ..cache_core.patching.module_swap import Answer, Compute, Swap
-from ..cache_core.patching.repeated import repeated_modules
+from ..cache_core.host.compatibility.fingerprint import is_compiled
+from ..cache_core.host.compatibility.repeated import repeated_modules
+from ..cache_core.host.families import Added, family_of
+from ..cache_core.host.installation import KEY as CACHES
+from ..cache_core.host.installation import Installation
+from ..cache_core.host.intercept.module_swap import Answer, Compute, Swap
 from . import compiler
 from .fusing import FusedProjections
 from .region import (

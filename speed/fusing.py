@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.functional import linear
 
 from ..cache_core.errors import ConfigError, UnsupportedModelError
-from ..cache_core.patching.module_swap import Answer, Compute, Swap
+from ..cache_core.host.intercept.module_swap import Answer, Compute, Swap
 from .setting import Setting, Watch, goes_through_compiler
 from .weights import HOOKED, MOVED, has_room, hindrance_of, is_moved
 

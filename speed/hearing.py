@@ -6,9 +6,9 @@ from typing import Any
 
 from comfy.patcher_extension import WrappersMP
 
-from ..cache_core.patching import network_of
-from ..cache_core.patching.carried import OfRun
-from ..cache_core.patching.facts import is_compiled
+from ..cache_core.host import network_of
+from ..cache_core.host.carried import OfRun
+from ..cache_core.host.compatibility.fingerprint import is_compiled
 
 KEY = "stepcache_audit"
 """Beginning of the keys under which our wrappers stand."""

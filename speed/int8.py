@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from ..cache_core.errors import ConfigError, UnsupportedModelError
-from ..cache_core.patching.module_swap import Swap
+from ..cache_core.host.intercept.module_swap import Swap
 from .fusing import FusedProjections, projections_of
 from .int8_kernel import MOST_APART, Gain, Kernel
 from .int8_layers import Int8Layer, compiled_in, linears_of, size_of

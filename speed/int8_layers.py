@@ -10,8 +10,8 @@ from weakref import ReferenceType, ref
 import torch
 from torch import nn
 
-from ..cache_core.patching.families import family_by_structure, family_of
-from ..cache_core.patching.module_swap import Compute, Swap
+from ..cache_core.host.families import family_by_structure, family_of
+from ..cache_core.host.intercept.module_swap import Compute, Swap
 from .int8_kernel import Int8Weight, Kernel
 from .weights import hindrance_of, weights_of
 

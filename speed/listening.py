@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from ..cache_core.patching.attention import OVERRIDE
-from ..cache_core.patching.model_call import ModelCall
-from ..cache_core.patching.module_swap import Swap
+from ..cache_core.host.intercept.attention import OVERRIDE
+from ..cache_core.host.intercept.module_swap import Swap
+from ..cache_core.host.model_call import ModelCall
 from .blocks import Row, rows_of, watched
 from .hearing import Hearing, goes_through_compiler
 from .seeing import KERNELS, Seeing, seen

@@ -14,7 +14,7 @@ import torch
 from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsage]
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from ..cache_core.patching.module_swap import Swap
+from ..cache_core.host.intercept.module_swap import Swap
 from .blocks import Row, rows_of, watched
 from .hearing import Hearing, goes_through_compiler
 from .timing import wait_for

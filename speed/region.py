@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..cache_core.patching.attention import OVERRIDE
+from ..cache_core.host.intercept.attention import OVERRIDE
 from . import compiler
 from .attention import attended_anew
 from .weights import is_answered

@@ -13,12 +13,12 @@ import torch
 from comfy.patcher_extension import WrappersMP
 
 from ..cache_core.errors import ConfigError
-from ..cache_core.patching import network_of
-from ..cache_core.patching.carried import Carried, OfRun
-from ..cache_core.patching.guider import has_steps, sigmas_in
-from ..cache_core.patching.model_call import ModelCall
-from ..cache_core.patching.module_swap import Swap
-from ..cache_core.patching.turns import TURNS
+from ..cache_core.host import network_of
+from ..cache_core.host.carried import Carried, OfRun
+from ..cache_core.host.guider import has_steps, sigmas_in
+from ..cache_core.host.intercept.module_swap import Swap
+from ..cache_core.host.model_call import ModelCall
+from ..cache_core.host.turns import TURNS
 
 KEY = "stepcache_speed"
 """Under this key stand our wrappers, and in ``transformer_options`` the settings."""

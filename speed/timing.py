@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import torch
 
-from ..cache_core.patching.model_call import ModelCall
+from ..cache_core.host.model_call import ModelCall
 from .hearing import Hearing
 
 BOTH = frozenset({0, 1})

@@ -18,8 +18,8 @@ from comfy.model_patcher import create_model_options_clone
 from comfy.samplers import CFGGuider
 
 from ..cache_core.errors import StepCacheError
-from ..cache_core.patching.model_call import ModelCall
-from ..cache_core.patching.module_swap import Swap
+from ..cache_core.host.intercept.module_swap import Swap
+from ..cache_core.host.model_call import ModelCall
 from .fusing import FusedProjections
 from .hearing import Hearing
 from .int8 import DynamicInt8

@@ -10,7 +10,7 @@ import torch
 from comfy import model_management, ops
 from torch import nn
 
-from ..cache_core.patching.module_swap import stand_in
+from ..cache_core.host.intercept.module_swap import stand_in
 
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 

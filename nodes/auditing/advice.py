@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ... import speed
-from ...cache_core.patching import attached, detached, timeline_of
+from ...cache_core.host import attached, detached, timeline_of
 from ...cache_core.report import Report
 from ...speed.timing import Timed
 from . import caches, settings

@@ -10,8 +10,8 @@ from ...cache_core.calibration import Calibration, Study
 from ...cache_core.clock import Timeline
 from ...cache_core.errors import StepCacheError
 from ...cache_core.estimate import ENOUGH, Observation, Seen
+from ...cache_core.host import attach, last_calibration, last_report
 from ...cache_core.methods import Calibrate, Method
-from ...cache_core.patching import attach, last_calibration, last_report
 from ...cache_core.sites import SiteKind, name_of
 from ..apply_fastercache import ApplyFasterCache
 from ..apply_pab import ApplyPAB

@@ -10,8 +10,8 @@ import torch
 
 from ... import speed
 from ...cache_core.errors import ConfigError, StepCacheError
-from ...cache_core.patching import attached, detached, last_report
-from ...cache_core.patching.facts import device_name
+from ...cache_core.host import attached, detached, last_report
+from ...cache_core.host.compatibility.fingerprint import device_name
 from ...speed.listening import STEPS, Heard, Listening
 from ...speed.profiling import Profiling
 from ...speed.trying import Trying

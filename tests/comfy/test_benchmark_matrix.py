@@ -12,7 +12,7 @@ import pytest
 import torch
 import toys
 from stepcache import speed
-from stepcache.cache_core.patching import attached
+from stepcache.cache_core.host import attached
 
 from benchmarks import matrix, measure, models, parts, running
 from benchmarks.__main__ import main

@@ -16,9 +16,9 @@ from calibrating import calibrate
 from stepcache.cache_core.advisor import advise
 from stepcache.cache_core.calibration import Calibration, Wish
 from stepcache.cache_core.errors import RuleConflictError, UnsupportedModelError
+from stepcache.cache_core.host import attach, last_report, timeline_of
+from stepcache.cache_core.host.installation import KEY
 from stepcache.cache_core.methods import CalibratedSmoothCache, FasterCache, StepCache
-from stepcache.cache_core.patching import attach, last_report, timeline_of
-from stepcache.cache_core.patching.installation import KEY
 
 STEPS = 12
 WISHES = {

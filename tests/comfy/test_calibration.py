@@ -17,9 +17,9 @@ import torch
 import toys
 from calibrating import STEPS, calibrate
 from stepcache.cache_core.calibration import Calibration, Place
-from stepcache.cache_core.patching import last_calibration
-from stepcache.cache_core.patching.installation import KEY
-from stepcache.cache_core.patching.run import RUN_KEY
+from stepcache.cache_core.host import last_calibration
+from stepcache.cache_core.host.installation import KEY
+from stepcache.cache_core.host.run import RUN_KEY
 from stepcache.cache_core.sites import SiteKind
 
 SELF, CROSS, JOINT, TEMPORAL, FEED_FORWARD, BLOCK, DEEP, GUIDANCE = (

@@ -15,10 +15,10 @@ from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.approximators import Hold
 from stepcache.cache_core.calibration import Calibration, Part, Place
 from stepcache.cache_core.calibration.groups import LAYERS
+from stepcache.cache_core.host import attach
+from stepcache.cache_core.host.calibration_run.probes import sensing_steps, timed_steps
+from stepcache.cache_core.host.installation import KEY
 from stepcache.cache_core.methods import Method
-from stepcache.cache_core.patching import attach
-from stepcache.cache_core.patching.installation import KEY
-from stepcache.cache_core.patching.sensing import sensing_steps, timed_steps
 from stepcache.cache_core.rules import Rule
 from stepcache.cache_core.schedules import Mask
 from stepcache.cache_core.sites import SiteKind, SiteSelector

@@ -25,7 +25,7 @@ from calibrating import (
 from stepcache.cache_core.calibration import Place
 from stepcache.cache_core.calibration.file import read
 from stepcache.cache_core.errors import ConfigError
-from stepcache.cache_core.patching import last_report
+from stepcache.cache_core.host import last_report
 from stepcache.cache_core.sites import SiteKind
 from stepcache.nodes.extension import NODES
 from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule

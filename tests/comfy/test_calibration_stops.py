@@ -17,10 +17,10 @@ from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.calibration import Study
 from stepcache.cache_core.calibration.file import read
 from stepcache.cache_core.errors import ConfigError, RuleConflictError, StepCacheError
+from stepcache.cache_core.host import attach, last_calibration, last_report
+from stepcache.cache_core.host.installation import KEY
+from stepcache.cache_core.host.run import RUN_KEY
 from stepcache.cache_core.methods import PAB, Calibrate
-from stepcache.cache_core.patching import attach, last_calibration, last_report
-from stepcache.cache_core.patching.installation import KEY
-from stepcache.cache_core.patching.run import RUN_KEY
 from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
 from stepcache.nodes.step_cache_advisor import StepCacheAdvisor
 

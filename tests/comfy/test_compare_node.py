@@ -12,8 +12,8 @@ import pytest
 import torch
 import toys
 from stepcache.cache_core.errors import StepCacheError
+from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods import PAB
-from stepcache.cache_core.patching import attach
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.nodes.step_cache_compare import StepCacheCompare
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 import toys
 from stepcache.cache_core.errors import StepCacheError
+from stepcache.cache_core.host import attach, attached, detached, last_report
 from stepcache.cache_core.methods import PAB, DeepCache
-from stepcache.cache_core.patching import attach, attached, detached, last_report
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.nodes.step_cache_compare_runs import StepCacheCompareRuns
 

@@ -13,9 +13,9 @@ import toys
 from calibrating import STEPS, calibrate
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.calibration import Study, Wish
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.run import RUN_KEY
 from stepcache.cache_core.methods import PAB, Calibrate, CalibratedSmoothCache
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.run import RUN_KEY
 from stepcache.nodes.live import listener_of
 from stepcache.speed.attention import AttentionBackend
 from stepcache.speed.hearing import Hearing

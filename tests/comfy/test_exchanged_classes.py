@@ -10,10 +10,10 @@ import torch
 import toys
 from comfy.ldm.wan.model import WanAttentionBlock, WanModel, WanSelfAttention
 from stepcache.cache_core.errors import UnsupportedModelError
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.compatibility.exchanged import pack_of
+from stepcache.cache_core.host.remarks import PROVED
 from stepcache.cache_core.methods import PAB, FasterCache, TGate
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.exchanged import pack_of
-from stepcache.cache_core.patching.remarks import PROVED
 from stepcache.cache_core.sites import SiteKind
 from torch import nn
 

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 import comfy.model_base
 import pytest
-from stepcache.cache_core.patching.families import FAMILIES
+from stepcache.cache_core.host.families import FAMILIES
 
 
 def _networks() -> set[type]:

@@ -8,9 +8,9 @@ import cases
 import pytest
 import toys
 from stepcache.cache_core.errors import StepCacheError
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.unforeseen import TOLD
 from stepcache.cache_core.methods import PAB
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.unforeseen import TOLD
 from stepcache.cache_core.streams import StreamCounter
 
 

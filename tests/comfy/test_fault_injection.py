@@ -18,9 +18,9 @@ import toys
 from comfy.patcher_extension import WrappersMP
 from hostile import METHODS, MISSING, Hostile, drawn
 from stepcache.cache_core.errors import StepCacheError
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.evaluations import JOINS_STEPS
-from stepcache.cache_core.patching.unforeseen import TOLD
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.evaluation.evaluations import JOINS_STEPS
+from stepcache.cache_core.host.unforeseen import TOLD
 
 RUN, EVALUATION, PASS, CALL = "OUTER_SAMPLE", "PREDICT_NOISE", "CALC_COND_BATCH", "APPLY_MODEL"
 OPTIONS = {EVALUATION: 2, PASS: 4, CALL: 5}

@@ -12,10 +12,10 @@ import torch
 import toys
 from comfy.patcher_extension import WrappersMP
 from hostile import METHODS, MISSING, STEPS, WHOLE, Hostile, drawn
+from stepcache.cache_core.host import attach
+from stepcache.cache_core.host.installation import KEY
+from stepcache.cache_core.host.unforeseen import TOLD
 from stepcache.cache_core.methods import PAB
-from stepcache.cache_core.patching import attach
-from stepcache.cache_core.patching.installation import KEY
-from stepcache.cache_core.patching.unforeseen import TOLD
 
 RETURNED: dict[str, Callable[[torch.Tensor], Any]] = {
     "one row for both prompts": lambda y: y[:1],

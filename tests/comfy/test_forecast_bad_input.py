@@ -13,9 +13,9 @@ import toys
 from comfy.model_management import InterruptProcessingException
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.decisions import NOT_LATER
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.remarks import ONE_STEP
 from stepcache.cache_core.methods import StepCache
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.remarks import ONE_STEP
 
 from demo.shapes import captions, scenes
 

@@ -21,8 +21,8 @@ from forecast_patches import fewer_steps, host_cache, metered
 from forecast_rules import Chebyshev, FirstBlock, Planned, Rule, Taylor
 from forecast_training import MOST, highest_threshold
 from forecast_trunk import ruled
+from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods.step_cache import StepCache
-from stepcache.cache_core.patching import attach
 
 MODELS = ("shapes_dit", "shapes_unet")
 STEPS = 6

@@ -14,8 +14,8 @@ import toys
 from companions import Companion
 from runtime import Setup
 from stepcache.cache_core.decisions import NOT_STORED
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import StepCache
-from stepcache.cache_core.patching import attach, last_report
 
 METHOD = StepCache(2.0, carried="denoised")
 MOVING = "announced windows that move"

@@ -11,8 +11,8 @@ import toys
 from comfy.nested_tensor import NestedTensor
 from comfy.patcher_extension import WrappersMP
 from comfy.utils import unpack_latents
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import StepCache
-from stepcache.cache_core.patching import attach, last_report
 
 STEPS = 8
 REFERENCES = ("kontext", "flux2_edit", "qwen_edit", "omnigen2")

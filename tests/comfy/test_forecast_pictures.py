@@ -16,8 +16,8 @@ from comfy_extras import nodes_custom_sampler as custom
 from comfy_extras import nodes_perpneg
 from runtime_sampling import like
 from stepcache.cache_core.decisions import NOT_STORED, TOO_OLD
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import StepCache
-from stepcache.cache_core.patching import attach, last_report
 
 import nodes
 from demo.shapes import captions, scenes

@@ -12,8 +12,8 @@ import torch
 import toys
 from foreign_samplers import res_2s
 from stepcache.cache_core.decisions import NO_ALPHA, OWN_STEPS
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import StepCache
-from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.samplers import SORTS
 
 from demo.shapes import captions, scenes

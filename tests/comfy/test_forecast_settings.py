@@ -13,8 +13,8 @@ from comfy.patcher_extension import WrappersMP
 from compiled import forgotten  # noqa: F401
 from rounded import NARROW, apart
 from stepcache import speed
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import StepCache
-from stepcache.cache_core.patching import attach, last_report
 from stepcache.speed.int8 import ANYWAY
 from stepcache.speed.setting import Setting
 

@@ -12,10 +12,10 @@ import torch
 import toys
 from calibrating import calibrate
 from comfy.samplers import CFGGuider
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.guider import has_one_branch, name_of, scale_of
+from stepcache.cache_core.host.remarks import NO_SCALE
 from stepcache.cache_core.methods import PAB, FasterCache, SmoothCache, TGate
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.guider import has_one_branch, name_of, scale_of
-from stepcache.cache_core.patching.remarks import NO_SCALE
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.sites import SiteKind
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import toys
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB, StepCache, TGate
-from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.nodes.apply_pab import ApplyPAB
 from stepcache.nodes.extension import with_strips

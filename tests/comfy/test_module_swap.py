@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import torch
-from stepcache.cache_core.patching.module_swap import Swap, stand_in
-from stepcache.cache_core.patching.turns import Turns
+from stepcache.cache_core.host.intercept.module_swap import Swap, stand_in
+from stepcache.cache_core.host.turns import Turns
 from torch import nn
 
 X = torch.ones(1)

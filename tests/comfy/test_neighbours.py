@@ -14,8 +14,8 @@ import torch
 import toys
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.errors import ConfigError, StepCacheError, UnsupportedModelError
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, StepCache, TGate
-from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.sites import SiteKind
 from torch import nn
 

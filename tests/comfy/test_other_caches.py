@@ -10,9 +10,9 @@ import torch
 import toys
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.errors import ConfigError
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.evaluation.branches import ANSWERED_FOR
 from stepcache.cache_core.methods import PAB, FasterCache, TGate
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.branches import ANSWERED_FOR
 from stepcache.cache_core.schedules import PercentRange
 
 WHOLE_RUN = PercentRange(0.0, 1.0)

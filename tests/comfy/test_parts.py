@@ -14,9 +14,9 @@ import torch
 import toys
 from cases import Case
 from companions import parts
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.evaluation.latent_parts import UNKNOWN_PART, Pass, Window
 from stepcache.cache_core.methods import FasterCache
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.parts import UNKNOWN_PART, Pass, Window
 from stepcache.cache_core.schedules import PercentRange
 
 METHODS = ("PAB", "PAB blocks", "DeepCache", "FasterCache attention", "TGate", "SmoothCache")

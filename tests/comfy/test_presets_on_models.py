@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import toys
 from stepcache.cache_core.errors import ConfigError, UnsupportedModelError
+from stepcache.cache_core.host import last_report
+from stepcache.cache_core.host.installation import KEY
 from stepcache.cache_core.methods import Method
 from stepcache.cache_core.methods.presets import (
     DEEPCACHE_PRESETS,
@@ -14,8 +16,6 @@ from stepcache.cache_core.methods.presets import (
     PAB_PRESETS,
     TGATE_PRESETS,
 )
-from stepcache.cache_core.patching import last_report
-from stepcache.cache_core.patching.installation import KEY
 from stepcache.cache_core.sites import SiteKind
 from stepcache.nodes.apply_fastercache import ApplyFasterCache
 from stepcache.nodes.apply_pab import ApplyPAB

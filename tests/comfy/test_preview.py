@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import toys
 from stepcache.cache_core.clock import Timeline
-from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.host import attach, last_report
 from stepcache.nodes import library
 from stepcache.nodes.desk import Desk
 from stepcache.nodes.extension import with_strips

@@ -17,7 +17,7 @@ from model_files import header_of, published, write
 from patience import HANG
 from safetensors.torch import save_file
 from stepcache.cache_core.errors import StepCacheError
-from stepcache.cache_core.patching import Anatomy, attach
+from stepcache.cache_core.host import Anatomy, attach
 from stepcache.nodes import desk as desks
 from stepcache.nodes import model_file
 from stepcache.nodes.desk import Desk

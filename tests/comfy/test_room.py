@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from stepcache.cache_core.patching.room import with_room
+from stepcache.cache_core.host.room import with_room
 
 resource = pytest.importorskip("resource")
 

@@ -12,9 +12,9 @@ from comfy.patcher_extension import WrappersMP
 from comfy_extras.nodes_easycache import EasyCacheNode
 from stepcache.cache_core.decisions import TOO_OLD
 from stepcache.cache_core.errors import ConfigError, RuleConflictError, UnsupportedModelError
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.installation import installation_of
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, Method, TGate
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.installation import installation_of
 from stepcache.cache_core.schedules import PercentRange
 
 WHOLE_RUN = PercentRange(0.0, 1.0)

@@ -12,8 +12,8 @@ import comfy.model_sampling as ms
 import comfy.samplers
 import pytest
 import torch
-from stepcache.cache_core.patching.added_noise import Landing, sort_of
-from stepcache.cache_core.patching.sampling_scale import MAX_HALF_LOG_SNR, Scale, scale_at
+from stepcache.cache_core.host.evaluation.added_noise import Landing, sort_of
+from stepcache.cache_core.host.evaluation.sampling_scale import MAX_HALF_LOG_SNR, Scale, scale_at
 from stepcache.cache_core.samplers import SORTS
 
 SCALES = {

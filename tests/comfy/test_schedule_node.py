@@ -11,9 +11,9 @@ import folder_paths
 import pytest
 import toys
 from stepcache.cache_core.errors import ConfigError, StepCacheError
+from stepcache.cache_core.host import last_report
 from stepcache.cache_core.methods.dit_xl import DIT_XL_SCHEDULES
 from stepcache.cache_core.methods.presets import FORA_SCHEDULES
-from stepcache.cache_core.patching import last_report
 from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
 
 

@@ -10,9 +10,9 @@ import pytest
 import runtime_sampling
 import torch
 import toys
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.remarks import SECOND_MODEL
 from stepcache.cache_core.methods import PAB, StepCache
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.remarks import SECOND_MODEL
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.nodes.step_cache_report import StepCacheReport
 

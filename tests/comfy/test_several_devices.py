@@ -9,7 +9,7 @@ import pytest
 import torch
 import toys
 from cases import Case
-from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.host import attach, last_report
 
 SECOND = torch.device("cpu", 1)
 """Another device to the host, with the processor's memory."""

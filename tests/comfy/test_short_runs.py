@@ -13,6 +13,14 @@ import toys
 from calibrating import STEPS, calibrate
 from comfy_extras import nodes_custom_sampler as custom
 from stepcache.cache_core.calibration import Study, Wish
+from stepcache.cache_core.host import attach, last_calibration, last_report
+from stepcache.cache_core.host.installation import installation_of
+from stepcache.cache_core.host.remarks import (
+    NO_STEP,
+    NOTHING_TO_COMPARE,
+    ONE_STEP,
+    STEP_BY_STEP,
+)
 from stepcache.cache_core.methods import (
     PAB,
     Calibrate,
@@ -21,14 +29,6 @@ from stepcache.cache_core.methods import (
     FasterCache,
     SmoothCache,
     TGate,
-)
-from stepcache.cache_core.patching import attach, last_calibration, last_report
-from stepcache.cache_core.patching.installation import installation_of
-from stepcache.cache_core.patching.remarks import (
-    NO_STEP,
-    NOTHING_TO_COMPARE,
-    ONE_STEP,
-    STEP_BY_STEP,
 )
 from stepcache.cache_core.sites import SiteKind
 from stepcache.speed.precision import Precision

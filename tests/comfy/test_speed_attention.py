@@ -14,8 +14,8 @@ from comfy.ldm.modules import attention as host_attention
 from comfy.model_management import InterruptProcessingException
 from stepcache import speed
 from stepcache.cache_core.errors import ConfigError, UnsupportedModelError
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB
-from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.speed.attention import BACKENDS, OVERRIDE, AttentionBackend, _Attending, _attention
 

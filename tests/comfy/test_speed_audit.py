@@ -19,8 +19,8 @@ from foreign import of_no_family
 from stepcache import speed
 from stepcache.cache_core.calibration import Study
 from stepcache.cache_core.errors import StepCacheError
+from stepcache.cache_core.host import attach, attached, last_report
 from stepcache.cache_core.methods import PAB, Calibrate, StepCache
-from stepcache.cache_core.patching import attach, attached, last_report
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.nodes.auditing import advice, caches, settings
 from stepcache.nodes.auditing.rounds import Rounds
@@ -231,7 +231,7 @@ def test_an_interrupt_leaves_nothing_wherever_it_comes(call: int) -> None:
 
 
 def test_a_network_without_known_layers_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    looking = sys.modules["stepcache.cache_core.patching.anatomy"]
+    looking = sys.modules["stepcache.cache_core.host.compatibility.model_info"]
     monkeypatch.setattr(looking, "family_of", lambda network: None)
     monkeypatch.setattr(looking, "family_by_structure", lambda network: None)
     _, text, data, _ = audit(toys.load("wan"), "wan")

@@ -12,8 +12,8 @@ from clocks import counted_time
 from stepcache import speed
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.estimate import Observation, Seen
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB
-from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.nodes.auditing import caches, settings
 from stepcache.nodes.auditing.audit import Recommendation

@@ -16,8 +16,8 @@ import toys
 from compiled import compiling, forgotten, is_near, sample, tried  # noqa: F401
 from stepcache import speed
 from stepcache.cache_core.calibration import Study
+from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods import Calibrate
-from stepcache.cache_core.patching import attach
 from stepcache.speed import AttentionBackend, Precision
 from torch.fx.experimental import _config as shapes
 

@@ -11,7 +11,7 @@ import toys
 from cases import MORE_BUILDERS
 from compiled import forgotten, tried  # noqa: F401
 from stepcache import speed
-from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.host import attach, last_report
 from stepcache.speed import RegionalCompile
 
 pytestmark = pytest.mark.usefixtures("forgotten")

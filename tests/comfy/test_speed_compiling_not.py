@@ -13,7 +13,7 @@ from comfy.model_management import InterruptProcessingException
 from compiled import compiling, forgotten, is_near, sample, tried  # noqa: F401
 from stepcache import speed
 from stepcache.cache_core.errors import ConfigError, UnsupportedModelError
-from stepcache.cache_core.patching.attention import OVERRIDE
+from stepcache.cache_core.host.intercept.attention import OVERRIDE
 from stepcache.speed import FusedProjections, RegionalCompile
 
 pytestmark = pytest.mark.usefixtures("forgotten")

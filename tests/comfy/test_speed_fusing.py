@@ -12,8 +12,8 @@ import toys
 from comfy.model_management import InterruptProcessingException
 from stepcache import speed
 from stepcache.cache_core.errors import ConfigError, UnsupportedModelError
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB
-from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.speed import fusing
 from stepcache.speed.fusing import FusedProjections, projections_of

@@ -12,8 +12,8 @@ import pytest
 import torch
 import toys
 from stepcache import speed
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB, FasterCache, StepCache
-from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.speed.blocks import rows_of
 from stepcache.speed.fusing import _Fusing

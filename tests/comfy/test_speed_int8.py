@@ -11,8 +11,8 @@ import torch
 import toys
 from rounded import NARROW, NEAR, WHOLE, apart, count, count_in, in_int8, sample, told
 from stepcache import speed
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB
-from stepcache.cache_core.patching import attach, last_report
 from stepcache.speed.int8 import ANYWAY, DynamicInt8
 from stepcache.speed.int8_kernel import Kernel
 from stepcache.speed.int8_layers import linears_of

@@ -13,7 +13,7 @@ import torch
 import toys
 from demonstration.prompts import Prompt, to_prompt
 from stepcache import speed
-from stepcache.cache_core.patching import last_report
+from stepcache.cache_core.host import last_report
 from stepcache.nodes.extension import with_strips
 from workflow_recipes import RECIPES
 

@@ -14,8 +14,8 @@ from comfy.model_management import InterruptProcessingException
 from comfy.patcher_extension import WrappersMP
 from stepcache import speed
 from stepcache.cache_core.errors import ConfigError
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB
-from stepcache.cache_core.patching import attach, last_report
 from stepcache.nodes.precision import PrecisionNode
 from stepcache.nodes.step_cache_report import StepCacheReport
 from stepcache.speed.precision import PRODUCTS, SUMS, Precision

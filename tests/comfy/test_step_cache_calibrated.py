@@ -16,9 +16,9 @@ from calibrating import FILE, NAME, NODE_STEPS, calibrate, calibrate_to_file
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.calibration.planning import Planner
 from stepcache.cache_core.errors import ConfigError, UnsupportedModelError
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.evaluation.sampling_scale import scale_at
 from stepcache.cache_core.methods import StepCache
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.sampling_scale import scale_at
 from stepcache.nodes import library
 from stepcache.nodes.desk import Desk
 from stepcache.nodes.extension import with_strips

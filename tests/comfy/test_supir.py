@@ -10,8 +10,8 @@ import pytest
 import torch
 import toys
 from stepcache.cache_core.errors import ConfigError
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB, DeepCache
-from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.schedules import PercentRange
 
 supir_patch = host.module("comfy.ldm.supir.supir_patch", "SUPIR")

@@ -10,8 +10,8 @@ import pack
 import pytest
 import toys
 from stepcache.cache_core.errors import UnsupportedModelError
-from stepcache.cache_core.patching import attach
-from stepcache.cache_core.patching.families import FAMILIES
+from stepcache.cache_core.host import attach
+from stepcache.cache_core.host.families import FAMILIES
 from stepcache.cache_core.sites import SiteKind
 
 LABELS = {"TGate": "T-GATE"}

@@ -10,7 +10,7 @@ import pytest
 import templates
 import torch
 import toys
-from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.host import attach, last_report
 from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
 from stepcache.nodes.tgate_gate import TGateGate
 

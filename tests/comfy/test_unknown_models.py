@@ -12,9 +12,9 @@ import toys
 from calibrating import STEPS, calibrate
 from comfy.ldm.wan.model import WanAttentionBlock, WanSelfAttention
 from stepcache.cache_core.errors import UnsupportedModelError
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.remarks import PROVED
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, StepCache, TGate
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.remarks import PROVED
 from stepcache.cache_core.schedules import PercentRange
 from torch import nn
 

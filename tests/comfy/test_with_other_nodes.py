@@ -17,9 +17,9 @@ from cases import Case
 from companions import Companion
 from stepcache.cache_core.decisions import NOT_STORED
 from stepcache.cache_core.errors import ConfigError
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.intercept.site_call import EXCHANGED, FOLLOWED
 from stepcache.cache_core.methods import FasterCache, TGate
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.question import EXCHANGED, FOLLOWED
 from stepcache.cache_core.sites import SiteKind
 
 

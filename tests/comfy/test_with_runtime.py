@@ -18,8 +18,8 @@ import toys
 from runtime import Setup, sample
 from stepcache.cache_core.decisions import NOT_STORED
 from stepcache.cache_core.errors import ConfigError
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.remarks import OTHER_NETWORK
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.remarks import OTHER_NETWORK
 
 BUILDERS = cases.MORE_BUILDERS
 FITTING = {

@@ -19,9 +19,9 @@ from foreign import of_no_family
 from stepcache.cache_core.approximators import Forecast
 from stepcache.cache_core.decisions import NOT_LATER, NOT_STORED, OWN_STEPS
 from stepcache.cache_core.errors import StepCacheError, UnsupportedModelError
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.evaluation.evaluations import JOINS_STEPS
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, StepCache, TGate
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.evaluations import JOINS_STEPS
 from stepcache.cache_core.rules import Rule
 from stepcache.cache_core.sites import SiteKind
 from torch import nn

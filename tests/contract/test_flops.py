@@ -12,11 +12,11 @@ import pytest
 import toys
 import zoo
 from comfy.patcher_extension import WrappersMP
+from stepcache.cache_core.host import attach
+from stepcache.cache_core.host.families import AttentionCore, Woven
+from stepcache.cache_core.host.installation import KEY
+from stepcache.cache_core.host.intercept.attention import OVERRIDE
 from stepcache.cache_core.methods import PAB
-from stepcache.cache_core.patching import attach
-from stepcache.cache_core.patching.attention import OVERRIDE
-from stepcache.cache_core.patching.families import AttentionCore, Woven
-from stepcache.cache_core.patching.installation import KEY
 from stepcache.cache_core.sites import SiteKind
 from torch.utils.flop_counter import FlopCounterMode
 

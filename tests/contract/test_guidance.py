@@ -13,10 +13,10 @@ import pytest
 import torch
 import toys
 from comfy.patcher_extension import WrappersMP
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.evaluation.guidance import KEEPS_COND
+from stepcache.cache_core.host.remarks import UNEXPECTED_BRANCH
 from stepcache.cache_core.methods import DeepCache, FasterCache, TGate
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.guidance import KEEPS_COND
-from stepcache.cache_core.patching.remarks import UNEXPECTED_BRANCH
 from stepcache.cache_core.schedules import PercentRange
 
 WHOLE_RUN = PercentRange(0.0, 1.0)

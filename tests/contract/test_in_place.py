@@ -10,9 +10,9 @@ import torch
 import toys
 import zoo
 from comfy.patcher_extension import WrappersMP
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.families import FAMILIES, Added, family_of
 from stepcache.cache_core.methods import PAB
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.families import FAMILIES, Added, family_of
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.sites import SiteKind
 

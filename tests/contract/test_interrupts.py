@@ -13,9 +13,9 @@ import pytest
 import torch
 import toys
 from comfy.patcher_extension import WrappersMP
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.installation import KEY
-from stepcache.cache_core.patching.run import RUN_KEY
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.installation import KEY
+from stepcache.cache_core.host.run import RUN_KEY
 
 STEPS = 4
 

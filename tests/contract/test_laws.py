@@ -10,8 +10,8 @@ import pytest
 import torch
 import toys
 from stepcache.cache_core.errors import StepCacheError
-from stepcache.cache_core.patching import attach, last_report
-from stepcache.cache_core.patching.installation import KEY
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.installation import KEY
 
 
 @cases.each_case

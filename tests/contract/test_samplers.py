@@ -11,7 +11,7 @@ import torch
 import toys
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.decisions import TOO_OFTEN
-from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.host import attach, last_report
 
 
 @cases.each_case_and_sampler

@@ -20,7 +20,7 @@ from comfy.patcher_extension import WrappersMP
 from compiled import forgotten  # noqa: F401
 from relay import Relay, at_every_module
 from stepcache import speed
-from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.host import attach, last_report
 from stepcache.speed import int8
 
 STEPS = 4

@@ -10,8 +10,8 @@ import pytest
 import torch
 import toys
 from stepcache.cache_core.errors import ConfigError, RuleConflictError
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, StepCache, TGate
-from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.sites import SiteKind
 

@@ -9,8 +9,8 @@ import observe
 import pytest
 import torch
 import toys
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB, FasterCache
-from stepcache.cache_core.patching import attach, last_report
 
 EVERY_KIND = PAB(2, 3, 3, cases.WHOLE_RUN, (0.0,), 2, 2)
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 import toys
 from comfy.patcher_extension import WrappersMP
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import StepCache
-from stepcache.cache_core.patching import attach, last_report
 from torch.utils._python_dispatch import TorchDispatchMode
 
 STEPS = 8

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 import twins
 from parity import Table, assert_close
+from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import Method
-from stepcache.cache_core.patching import attach, last_report
 from stepcache.cache_core.report import Report
 from stepcache.cache_core.schedules import TimestepRange
 

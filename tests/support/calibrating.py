@@ -18,8 +18,8 @@ from clocks import counted_time
 from observe import report_of
 from stepcache.cache_core.calibration import Calibration, Study
 from stepcache.cache_core.calibration.recorder import Recorder
+from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods import Calibrate
-from stepcache.cache_core.patching import attach
 from stepcache.cache_core.report import Report
 from stepcache.nodes import library
 from stepcache.nodes.smoothcache_calibrate import SmoothCacheCalibrate

@@ -8,8 +8,8 @@ from typing import Any
 import cases
 import torch
 import toys
+from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods import PAB, FasterCache, StepCache, TGate
-from stepcache.cache_core.patching import attach
 
 WHOLE = cases.WHOLE_RUN
 BOTH = FasterCache(2, 2, 2, WHOLE, guidance_interval=2, guidance_window=WHOLE)

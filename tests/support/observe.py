@@ -13,8 +13,8 @@ import comfy.model_patcher
 import torch
 from comfy.model_management import InterruptProcessingException
 from comfy.patcher_extension import WrappersMP
-from stepcache.cache_core.patching import last_report
-from stepcache.cache_core.patching.sampling_scale import scale_at
+from stepcache.cache_core.host import last_report
+from stepcache.cache_core.host.evaluation.sampling_scale import scale_at
 from stepcache.cache_core.report import Report
 from stepcache.cache_core.store import Store
 from torch.utils.flop_counter import FlopCounterMode

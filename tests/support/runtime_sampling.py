@@ -11,8 +11,8 @@ import torch
 import toys
 from comfy_extras import nodes_custom_sampler as custom
 from runtime import Conds, Setup, sample
-from stepcache.cache_core.patching import attach
-from stepcache.cache_core.patching.installation import installation_of
+from stepcache.cache_core.host import attach
+from stepcache.cache_core.host.installation import installation_of
 
 import nodes
 

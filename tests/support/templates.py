@@ -11,7 +11,7 @@ from typing import Any
 import pack
 import toys
 from stepcache.cache_core.errors import StepCacheError, UnsupportedModelError
-from stepcache.cache_core.patching import attach, last_report
+from stepcache.cache_core.host import attach, last_report
 from stepcache.nodes.apply_fastercache import ApplyFasterCache
 from stepcache.nodes.apply_pab import ApplyPAB
 from stepcache.nodes.deepcache_unet import DeepCacheUNet

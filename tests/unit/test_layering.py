@@ -1,8 +1,8 @@
 """Who may know whom. ARCHITECTURE.md states the law, this file reads the sources.
 
 * Imports inside the pack are relative and never run upward; there are no cycles.
-* patching never knows methods; only nodes joins the two.
-* Only patching and nodes know the host.
+* host never knows methods; only nodes joins the two.
+* Only host and nodes know the host.
 * Everything that counts and decides without tensors can be imported without torch.
 """
 
@@ -115,7 +115,7 @@ def package_of(module: str, path: Path) -> str:
 
 
 def room_of(module: str) -> str:
-    """The room a module is in: "clock", "methods", "patching", "nodes", … "" for the pack."""
+    """The room a module is in: "clock", "methods", "host", "nodes", … "" for the pack."""
     parts = module.split(".")
     if parts[0] == "cache_core":
         return parts[1] if len(parts) > 1 else "cache_core"
@@ -133,9 +133,9 @@ def violations(module: str, inner: Iterable[str], outer: Iterable[str]) -> list[
         *(f"{module} -> {target}" for target in inner if not _may_know(room, room_of(target))),
         *(f"{module} -> {name}: relative imports only" for name in outer if name in OWN),
         *(
-            f"{module} -> {name}: only patching, speed and nodes know the host"
+            f"{module} -> {name}: only host, speed and nodes know the host"
             for name in outer
-            if name in HOST and room not in {"patching", "speed", "nodes"}
+            if name in HOST and room not in {"host", "speed", "nodes"}
         ),
     ]
 
@@ -146,12 +146,12 @@ def _may_know(room: str, target: str) -> bool:
         return True
     if floor is not None:
         return below is not None and below <= floor
-    if room == "patching":
+    if room == "host":
         return below is not None and target != "methods"
     if room == "nodes":
-        return below is not None or target in {"patching", "speed"}
+        return below is not None or target in {"host", "speed"}
     if room == "speed":
-        return target in {"errors", "patching"}
+        return target in {"errors", "host"}
     return room == "" and target == "nodes"
 
 
@@ -215,7 +215,7 @@ def test_a_module_knows_only_whom_it_may(module: str) -> None:
 
 
 def test_every_room_has_its_place() -> None:
-    above = {"", "cache_core", "patching", "speed", "nodes"}
+    above = {"", "cache_core", "host", "speed", "nodes"}
     rooms = {room_of(module) for module in pack_files()} - above
     assert rooms == frozenset().union(*FLOORS), "give a new room a floor in FLOORS"
 
@@ -247,7 +247,7 @@ def test_the_pack_can_be_imported_without_comfyui() -> None:
 
 MODULES = frozenset(
     {"", "nodes", "nodes.pab", "cache_core", "cache_core.clock", "cache_core.schedules"}
-    | {"cache_core.session", "cache_core.methods", "cache_core.methods.pab", "cache_core.patching"}
+    | {"cache_core.session", "cache_core.methods", "cache_core.methods.pab", "cache_core.host"}
 )
 
 
@@ -258,10 +258,10 @@ MODULES = frozenset(
         ("cache_core.clock", "cache_core", "from . import schedules", "schedules"),
         ("cache_core.clock", "cache_core", "def f():\n from .session import Session", "session"),
         ("cache_core.session", "cache_core", "from .methods.pab import PAB", "methods.pab"),
-        ("cache_core.session", "cache_core", "from .patching import attach", "patching"),
-        ("cache_core.methods.pab", "cache_core.methods", "from ..patching import a", "patching"),
-        ("cache_core.patching.run", "cache_core.patching", "from ..methods import PAB", "methods"),
-        ("cache_core.patching.run", "cache_core.patching", "from ...nodes import pab", "nodes.pab"),
+        ("cache_core.session", "cache_core", "from .host import attach", "host"),
+        ("cache_core.methods.pab", "cache_core.methods", "from ..host import a", "host"),
+        ("cache_core.host.run", "cache_core.host", "from ..methods import PAB", "methods"),
+        ("cache_core.host.run", "cache_core.host", "from ...nodes import pab", "nodes.pab"),
         ("cache_core.clock", "cache_core", "from ...outside import x", "outside the pack"),
         ("", "", "from .cache_core.clock import Clock", "cache_core.clock"),
         ("cache_core.session", "cache_core", "import comfy.utils", "know the host"),
@@ -283,9 +283,9 @@ def test_the_checker_flags_a_bad_import(
     [
         ("cache_core.schedules", "cache_core", "from .clock import Clock\nimport numpy as np"),
         ("cache_core.methods.pab", "cache_core.methods", "from ..schedules import Interval"),
-        ("cache_core.patching.run", "cache_core.patching", "import comfy\nfrom ..session import S"),
+        ("cache_core.host.run", "cache_core.host", "import comfy\nfrom ..session import S"),
         ("nodes.pab", "nodes", "from ..cache_core.methods import PAB\nfrom comfy_api import io"),
-        ("nodes.pab", "nodes", "from ..cache_core.patching import attach"),
+        ("nodes.pab", "nodes", "from ..cache_core.host import attach"),
         ("", "", "from .nodes.pab import ApplyPAB"),
     ],
 )
@@ -298,7 +298,7 @@ def test_the_checker_lets_good_imports_pass(module: str, package: str, source: s
 def test_the_checker_reads_the_imports_of_real_files() -> None:
     edges = graph()
     assert "cache_core.clock" in edges["cache_core.session"]
-    assert "cache_core.patching.wrappers" in edges["cache_core.patching.attach"]
+    assert "cache_core.host.wrappers" in edges["cache_core.host.attach"]
     assert "nodes.extension" in edges[""]
 
 

@@ -1,0 +1,1 @@
+"""A run that is measured for a calibration."""

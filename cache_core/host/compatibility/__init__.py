@@ -1,0 +1,1 @@
+"""What a network is, which methods it accepts, and what else stands on it."""

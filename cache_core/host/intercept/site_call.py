@@ -1,0 +1,190 @@
+"""One site in one model call: what its module asks the session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import torch
+from comfy.ldm.modules import attention
+
+from ...decisions import COMPUTE, Decision
+from ...errors import StepCacheError
+from ...session import Session
+from ...sites import Site, SiteKind
+from ...streams import StreamCounter, StreamKey
+from ...values import Value, copy, is_on_processor
+from ..unforeseen import pass_over
+from .row import RowCall
+
+EXCHANGED = "another node has exchanged attention itself in this block"
+FOLLOWED = "another node's patches need to see this layer compute"
+
+
+class Question:
+    """Asks the session for one site.
+
+    Args:
+        session: the run's decisions and values.
+        site: which site.
+        counter: has the streams of the run.
+        streams: the conditioning streams of this model call, in batch order.
+        batch_axis: axis of the batch in the site's values.
+        is_followed: whether other nodes' patches depend on the layer's computing.
+        is_measured: whether it is measured in this call what computing costs.
+        row: the row of blocks that the site is one of, where what they add is one sum.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        site: Site,
+        counter: StreamCounter,
+        streams: tuple[StreamKey, ...],
+        batch_axis: int = 0,
+        is_followed: bool = False,
+        is_measured: bool = False,
+        row: RowCall | None = None,
+    ) -> None:
+        self._session, self._site, self._counter = session, site, counter
+        self._streams = self._of_call = streams
+        self._batch_axis = batch_axis
+        self._is_joint = site.kind in (SiteKind.JOINT_ATTENTION, SiteKind.BLOCK)
+        self._is_followed = is_followed
+        session.meet(site, is_followed)
+        self.is_measured = is_measured
+        self._row = row
+        self._calls = 0
+        self._attend = attention.optimized_attention
+        self._is_lost = False
+
+    def decide(self, *given: Any) -> Decision:
+        """Compute or reuse, for one call of the module with these arguments, streams first."""
+        shapes: tuple[torch.Size, ...] = ()
+        for value in given:
+            if isinstance(value, torch.Tensor):
+                shapes += (value.shape,)
+        # A module that the network calls again must not meet its own earlier value either.
+        repeat, self._calls = self._calls, self._calls + 1
+        try:
+            decision = self._decide(shapes, repeat)
+        except Exception as error:
+            self._compute_instead(error)
+            return COMPUTE
+        if decision.reuse and self._is_followed:
+            return Decision(reuse=False, forced=FOLLOWED)
+        return decision
+
+    def _decide(self, shapes: tuple[torch.Size, ...], repeat: int) -> Decision:
+        of_call = self._of_call
+        if attention.optimized_attention is not self._attend:
+            # It may count calls, and what is computed is not what the layer says otherwise.
+            of_call = self._counter.doubted(of_call, EXCHANGED)
+        self._streams = self._counter.sized(
+            of_call, shapes, self._batch_axis, self._is_joint, repeat
+        )
+        return (self._row or self._session).decide(self._site, self._streams)
+
+    def _compute_instead(self, error: Exception) -> None:
+        """What nobody foresaw costs no picture: this call computes and keeps nothing."""
+        if self._row is not None and self._row.holds(self._site):
+            # Computing would add once more what was given with the sum of the row.
+            raise self._refusal(error) from error
+        self._is_lost = True
+        pass_over(error, self._session.report, str(self._site.kind))
+
+    def _refusal(self, error: Exception) -> StepCacheError:
+        owner = self._session.rule_of(self._site).owner
+        return StepCacheError(
+            f"{owner}: what was kept of {self._site} cannot stand in "
+            f"({type(error).__name__}: {error}). Take this node out, and please report it"
+        )
+
+    def compute(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call what is saved where the site is reused; its cost is measured in calibrating runs."""
+        if not self.is_measured:
+            return function(*args, **kwargs)
+        stop = self._session.measure(self._site)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            stop()
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether what is computed now will be stored."""
+        return self._session.keeps(self._site) and not self._streams[0].doubt
+
+    def copy(self, output: Value) -> Value:
+        """A copy, where it will be stored and others may write into it before."""
+        try:
+            return self._session.make(copy, output) if self.is_kept else output
+        except Exception as error:
+            self._compute_instead(error)
+            return output
+
+    def recall(self) -> Value:
+        """The value of all streams, in memory of its own; None for a block whose row was given."""
+        try:
+            if self._row is not None and self._row.has_given(self._site, self._streams):
+                self._session.pass_on(self._site, self._streams)
+                return None
+            value = self._session.recall(self._site, self._streams)
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            raise self._refusal(error) from error
+        return _moved(value, 0, self._batch_axis) if self._batch_axis else value
+
+    def record(
+        self,
+        output: Value,
+        decision: Decision,
+        base: Value = None,
+        given: Value = None,
+    ) -> None:
+        """Store what was computed, where a later step needs it.
+
+        Args:
+            base: what the layer was given, where its value is what it added to that.
+            given: the tensors that the host handed over, of which `base` may be a copy.
+        """
+        if self._is_lost:
+            return
+        try:
+            if self._row is None or not self.is_kept:
+                self._record(output, decision, base)
+                return
+            self._record(output, decision, base, self._row.head(self._site, self._streams, given))
+            self._row.went_on(self._site, self._streams, output)
+        except Exception as error:
+            self._compute_instead(error)
+
+    def _record(
+        self, output: Value, decision: Decision, base: Value, head: Site | None = None
+    ) -> None:
+        session = self._session
+        # Nearly every layer comes by here in every evaluation: nothing is asked for nothing.
+        began = perf_counter() if session.times_storing and self.is_kept else None
+        if self._batch_axis:
+            output, base = (_moved(value, self._batch_axis, 0) for value in (output, base))
+        session.record(self._site, self._streams, output, decision, base, head)
+        # Other devices have only been told what to copy by now.
+        if began is not None and is_on_processor(output):
+            session.add_storing(perf_counter() - began)
+
+    def answer(
+        self, compute: Callable[..., Value], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Value:
+        """The stored approximation, or what `compute` returns, which is stored."""
+        decision = self.decide(*args, *kwargs.values())
+        if decision.reuse:
+            return self.recall()
+        value = self.compute(compute, *args, **kwargs)
+        self.record(value, decision)
+        return value
+
+
+def _moved(value: Value, source: int, target: int) -> Value:
+    if isinstance(value, tuple):
+        return tuple(_moved(item, source, target) for item in value)
+    return value.movedim(source, target) if isinstance(value, torch.Tensor) else value
