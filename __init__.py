@@ -24,6 +24,6 @@ async def comfy_entrypoint() -> StepCacheExtension:
 
 if "folder_paths" in sys.modules:
     # Checked here, because a ComfyUI that knows no comfy_entrypoint passes the pack by in silence.
-    from .nodes import host
+    from .nodes import requirement
 
-    host.require()
+    requirement.require()

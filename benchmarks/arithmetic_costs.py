@@ -11,8 +11,8 @@ import toys
 from stepcache.cache_core.calibration import Study
 from stepcache.cache_core.host import attach, attached
 from stepcache.cache_core.methods import PAB, Calibrate, DeepCache, StepCache
-from stepcache.speed import AttentionBackend, DynamicInt8, FusedProjections, apply, told_by
-from stepcache.speed.int8 import ANYWAY
+from stepcache.torch_settings import AttentionBackend, DynamicInt8, FusedProjections, apply, told_by
+from stepcache.torch_settings.int8 import ANYWAY
 
 from . import measure
 from .arithmetic_scale import Scale

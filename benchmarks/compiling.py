@@ -41,7 +41,7 @@ def measured(variant: str, layers: int, width: int, pairs: int) -> dict[str, Any
     args.use_pytorch_cross_attention = True
     import measure
     import models
-    from stepcache.speed import RegionalCompile, apply, told_by
+    from stepcache.torch_settings import RegionalCompile, apply, told_by
 
     bench = models.wan_of(layers, width)
     run: Callable[[Any], Any] = lambda model: bench.sample(model, STEPS)  # noqa: E731

@@ -14,10 +14,10 @@ from quality import HERE, machine
 from quality_records import rows_of, write_json
 from quality_runs import STEPS, Patch, Subject, score
 from quality_settings import NODE_WINDOW
-from stepcache import speed
+from stepcache import torch_settings
 from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods import PAB
-from stepcache.speed.int8 import ANYWAY
+from stepcache.torch_settings.int8 import ANYWAY
 
 RESULT = HERE / "results" / "int8.json"
 LEAST_WIDTH = 16
@@ -27,14 +27,14 @@ METHOD = (
     f"that is asked about 32 tokens or more is in int8 (least_width {LEAST_WIDTH}); these models "
     "are too narrow to gain by it, so the rows are about pictures, not about speed."
 )
-INT8 = speed.DynamicInt8(LEAST_WIDTH, ANYWAY)
+INT8 = torch_settings.DynamicInt8(LEAST_WIDTH, ANYWAY)
 BROADCAST = PAB(2, 4, 6, NODE_WINDOW)
 PATCHES: dict[str, tuple[str, Patch]] = {
-    "Dynamic Int8": (str(INT8), lambda model: speed.apply(model, INT8)),
+    "Dynamic Int8": (str(INT8), lambda model: torch_settings.apply(model, INT8)),
     "PAB": (BROADCAST.describe(), lambda model: attach(model, BROADCAST)),
     "Dynamic Int8 and PAB": (
         f"{INT8}, {BROADCAST.describe()}",
-        lambda model: attach(speed.apply(model, INT8), BROADCAST),
+        lambda model: attach(torch_settings.apply(model, INT8), BROADCAST),
     ),
 }
 """What is scored, with its parameters in words."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from stepcache import speed
+from stepcache import torch_settings
 from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, Method, TGate
 from stepcache.cache_core.methods.presets import fora
@@ -29,7 +29,7 @@ METHODS: dict[str, Callable[[int], Method]] = {
 """By name: settings for a run of so many steps."""
 
 
-def part(name: str, steps: int) -> Method | speed.Setting:
+def part(name: str, steps: int) -> Method | torch_settings.Setting:
     """A method or a setting.
 
     Args:
@@ -39,7 +39,7 @@ def part(name: str, steps: int) -> Method | speed.Setting:
     if name in METHODS:
         return METHODS[name](steps)
     setting = SETTINGS[name]
-    return getattr(speed, setting.kind)(**setting.arguments)
+    return getattr(torch_settings, setting.kind)(**setting.arguments)
 
 
 def with_parts(model: Any, names: tuple[str, ...], steps: int) -> Any:
@@ -49,6 +49,6 @@ def with_parts(model: Any, names: tuple[str, ...], steps: int) -> Any:
         StepCacheError: the model refuses one of them.
     """
     for each in (part(name, steps) for name in names):
-        is_setting = isinstance(each, speed.Setting)
-        model = speed.apply(model, each) if is_setting else attach(model, each)
+        is_setting = isinstance(each, torch_settings.Setting)
+        model = torch_settings.apply(model, each) if is_setting else attach(model, each)
     return model

@@ -29,10 +29,9 @@ host.boot(cpu=False)
 import measure  # noqa: E402
 import torch  # noqa: E402
 import toys  # noqa: E402
-from stepcache import speed  # noqa: E402
+from stepcache import audit, torch_settings  # noqa: E402
 from stepcache.cache_core.host import attach, detached  # noqa: E402
-from stepcache.nodes import auditing  # noqa: E402
-from stepcache.nodes.auditing import caches  # noqa: E402
+from stepcache.nodes.speed_audit import SUGGESTED, suggestions  # noqa: E402
 
 import nodes as host_nodes  # noqa: E402
 
@@ -53,11 +52,11 @@ class Options:
     pairs: int
 
 
-def audited(model: Any, name: str, options: Options) -> auditing.Audit:
+def audited(model: Any, name: str, options: Options) -> audit.Audit:
     """One audit of a model, as the node makes it."""
     sample = _sampling(name, options)
     with torch.inference_mode():
-        return auditing.audited(model, sample, options.steps, may_draw=True)[1]
+        return audit.audited(model, sample, options.steps, suggestions(), may_draw=True)[1]
 
 
 def paired(before: Any, after: Any, name: str, options: Options) -> measure.Ratio:
@@ -71,7 +70,7 @@ def paired(before: Any, after: Any, name: str, options: Options) -> measure.Rati
         )
 
 
-def _sampling(name: str, options: Options) -> auditing.Sample:
+def _sampling(name: str, options: Options) -> audit.Sample:
     """Samples as KSampler does."""
     positive, negative = toys.conditioning(name)
     latent = {"samples": toys.TOYS[name].empty(options.batch, options.size)}
@@ -85,19 +84,18 @@ def _sampling(name: str, options: Options) -> auditing.Sample:
     return sample
 
 
-def followed(model: Any, advice: auditing.Recommendation) -> Any:
+def followed(model: Any, advice: audit.Recommendation) -> Any:
     """The model after somebody did what a line says."""
     value = advice.setting.partition(" ")[2]
-    if advice.node == speed.FusedProjections.name:
-        return speed.apply(model, speed.FusedProjections())
-    if advice.node == speed.AttentionBackend.name:
-        return speed.apply(model, speed.AttentionBackend(value))
-    if advice.node == speed.Precision.name:
-        return speed.apply(model, speed.Precision(value))
-    nodes = {str(node.define_schema().display_name): node for node in caches.NODES.values()}
-    node = nodes[advice.node]
+    if advice.node == torch_settings.FusedProjections.name:
+        return torch_settings.apply(model, torch_settings.FusedProjections())
+    if advice.node == torch_settings.AttentionBackend.name:
+        return torch_settings.apply(model, torch_settings.AttentionBackend(value))
+    if advice.node == torch_settings.Precision.name:
+        return torch_settings.apply(model, torch_settings.Precision(value))
+    node = SUGGESTED[advice.node]
     given = {"block": int(value)} if advice.setting.startswith("block ") else {}
-    return attach(detached(model), node.method(**{**caches.defaults_of(node), **given}))
+    return attach(detached(model), node.method(**{**node.defaults(), **given}))
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ import comfy.model_management
 import host
 import observe
 import torch
-from stepcache import speed
+from stepcache import torch_settings
 from stepcache.cache_core.errors import StepCacheError
 from stepcache.cache_core.host import attached
 from stepcache.cache_core.version import VERSION
@@ -26,7 +26,7 @@ from .parts import METHODS, part, with_parts
 from .record import Record, Row
 
 PACK = Path(__file__).resolve().parents[1]
-SOURCES = ("cache_core", "speed")
+SOURCES = ("cache_core", "torch_settings")
 MEASURING = ("matrix", "measure", "models", "parts", "running")
 """Folders, and files beside this one, whose code numbers depend on."""
 
@@ -81,7 +81,7 @@ class Subject:
         if attached(patched):
             row["flop_bound"] = round(self._bound(cell.parts), 4)
             row["kept_bytes"] = observe.report_of(patched).peak_nbytes
-        told = speed.told_by(patched)
+        told = torch_settings.told_by(patched)
         return {**row, "told": list(told)} if told else row
 
     def _compared(self, patched: Any, pairs: int) -> Row:
@@ -144,7 +144,7 @@ def run(cells: Iterable[Cell], record: Record, pairs: int) -> None:
 
 def _told(name: str, steps: int) -> Any:
     each = part(name, steps)
-    return each if isinstance(each, speed.Setting) else each.describe()
+    return each if isinstance(each, torch_settings.Setting) else each.describe()
 
 
 def _result(row: Row) -> str:

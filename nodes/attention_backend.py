@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .. import speed
-from ..speed.attention import AUTO, BACKENDS
+from .. import torch_settings
+from ..torch_settings.attention import AUTO, BACKENDS
 from . import inputs
 from .node import Node
 
@@ -17,7 +17,7 @@ class AttentionBackendNode(Node):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="StepCacheAttentionBackend",
-            display_name=speed.AttentionBackend.name,
+            display_name=torch_settings.AttentionBackend.name,
             category=inputs.CATEGORY,
             description=(
                 "Which of PyTorch's backends computes attention while this model samples. Sage "
@@ -44,4 +44,4 @@ class AttentionBackendNode(Node):
 
     @classmethod
     def execute(cls, model: io.Model.Type, backend: str) -> io.NodeOutput:
-        return io.NodeOutput(speed.apply(model, speed.AttentionBackend(backend)))
+        return io.NodeOutput(torch_settings.apply(model, torch_settings.AttentionBackend(backend)))

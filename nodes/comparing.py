@@ -14,10 +14,10 @@ import torch
 from comfy import model_management
 from comfy_api.latest import io, ui
 
+from .. import pictures
 from ..cache_core.errors import StepCacheError
-from . import picture
-from .picture import perceptual
-from .picture.likeness import LEAST_SIDE, Pixels, psnr, ssim
+from ..pictures import perceptual
+from ..pictures.metrics import LEAST_SIDE, Pixels, psnr, ssim
 
 Numbers = Mapping[str, float | None]
 
@@ -98,7 +98,7 @@ def compare(
     lines = [*_on_likeness(numbers), *_on_speed(numbers)]
     index = min(shown, len(one) - 1)
     names = ("plain", "cached") if len(one) == 1 else (f"plain {index}", f"cached {index}")
-    drawn = picture.to_image(picture.draw_compare(one[index], other[index], names, lines))
+    drawn = pictures.to_image(pictures.draw_compare(one[index], other[index], names, lines))
     return Comparison(drawn, "\n".join(lines), numbers)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .. import speed
-from ..speed.int8 import ANYWAY, STOP
+from .. import torch_settings
+from ..torch_settings.int8 import ANYWAY, STOP
 from . import inputs
 from .node import Node
 
@@ -17,7 +17,7 @@ class DynamicInt8Node(Node):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="StepCacheDynamicInt8",
-            display_name=speed.DynamicInt8.name,
+            display_name=torch_settings.DynamicInt8.name,
             category=inputs.CATEGORY,
             description=(
                 "Linear layers of attention and feed-forward multiply in int8 while this model "
@@ -54,4 +54,6 @@ class DynamicInt8Node(Node):
 
     @classmethod
     def execute(cls, model: io.Model.Type, least_width: int, without_gain: str) -> io.NodeOutput:
-        return io.NodeOutput(speed.apply(model, speed.DynamicInt8(least_width, without_gain)))
+        return io.NodeOutput(
+            torch_settings.apply(model, torch_settings.DynamicInt8(least_width, without_gain))
+        )

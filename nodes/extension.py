@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import routes
+from ..previews import routes
 from .apply_fastercache import ApplyFasterCache
 from .apply_pab import ApplyPAB
 from .attention_backend import AttentionBackendNode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .. import speed
+from .. import torch_settings
 from . import inputs
 from .node import Node
 
@@ -16,7 +16,7 @@ class FusedProjectionsNode(Node):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="StepCacheFusedProjections",
-            display_name=speed.FusedProjections.name,
+            display_name=torch_settings.FusedProjections.name,
             category=inputs.CATEGORY,
             description=(
                 "Computes the queries, keys and values of attention by one product instead of "
@@ -30,4 +30,4 @@ class FusedProjectionsNode(Node):
 
     @classmethod
     def execute(cls, model: io.Model.Type) -> io.NodeOutput:
-        return io.NodeOutput(speed.apply(model, speed.FusedProjections()))
+        return io.NodeOutput(torch_settings.apply(model, torch_settings.FusedProjections()))

@@ -8,8 +8,9 @@ from comfy_api.latest import io
 
 from ..cache_core.host import attach
 from ..cache_core.methods import Method
-from .desk import Desk
-from .live import listener_of
+from ..previews.cache import Desk
+from ..previews.live import listener_of
+from ..previews.request import default_of
 from .node import Node
 
 
@@ -33,6 +34,13 @@ class MethodNode(Node):
     def previewed(cls, desk: Desk, *args: Any, **inputs: Any) -> Method:
         """As `method`, for a strip; those that search by a calibration take it from the desk."""
         return cls.method(*args, **inputs)
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """The inputs that the node comes with, without the model."""
+        return {
+            item.id: default_of(item) for item in cls.define_schema().inputs if item.id != "model"
+        }
 
     @classmethod
     def execute(cls, model: io.Model.Type, *args: Any, **inputs: Any) -> io.NodeOutput:

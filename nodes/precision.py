@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .. import speed
-from ..speed.precision import PRODUCTS, SUMS, UNCHANGED
+from .. import torch_settings
+from ..torch_settings.precision import PRODUCTS, SUMS, UNCHANGED
 from . import inputs
 from .node import Node
 
@@ -17,7 +17,7 @@ class PrecisionNode(Node):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="StepCachePrecision",
-            display_name=speed.Precision.name,
+            display_name=torch_settings.Precision.name,
             category=inputs.CATEGORY,
             description=(
                 "How exactly PyTorch multiplies while this model samples; afterwards everything "
@@ -53,6 +53,6 @@ class PrecisionNode(Node):
 
     @classmethod
     def execute(cls, model: io.Model.Type, products: str, sums: str) -> io.NodeOutput:
-        patched = speed.apply(model, speed.Precision(products, sums))
-        text = "\n".join(speed.facts_on(model))
+        patched = torch_settings.apply(model, torch_settings.Precision(products, sums))
+        text = "\n".join(torch_settings.facts_on(model))
         return io.NodeOutput(patched, text, ui={"text": (text,)})

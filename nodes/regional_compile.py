@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from .. import speed
-from ..speed.compiler import DYNAMIC
+from .. import torch_settings
+from ..torch_settings.compiler import DYNAMIC
 from . import inputs
 from .node import Node
 
@@ -17,7 +17,7 @@ class RegionalCompileNode(Node):
     def define_schema(cls) -> io.Schema:
         return io.Schema(
             node_id="StepCacheRegionalCompile",
-            display_name=speed.RegionalCompile.name,
+            display_name=torch_settings.RegionalCompile.name,
             category=inputs.CATEGORY,
             description=(
                 "Compiles the repeated blocks of this model instead of the whole: all blocks of a "
@@ -44,4 +44,4 @@ class RegionalCompileNode(Node):
 
     @classmethod
     def execute(cls, model: io.Model.Type, dynamic: str) -> io.NodeOutput:
-        return io.NodeOutput(speed.apply(model, speed.RegionalCompile(dynamic)))
+        return io.NodeOutput(torch_settings.apply(model, torch_settings.RegionalCompile(dynamic)))

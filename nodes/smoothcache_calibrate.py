@@ -10,7 +10,8 @@ from ..cache_core.calibration import Study
 from ..cache_core.errors import ConfigError
 from ..cache_core.host import attach
 from ..cache_core.methods import Calibrate
-from . import inputs, library
+from ..previews import library
+from . import inputs
 from .node import Node
 
 ADD, REPLACE = "add to it", "start anew"

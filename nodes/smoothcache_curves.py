@@ -6,11 +6,12 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from .. import pictures
 from ..cache_core.calibration import Wish, choose
 from ..cache_core.errors import StepCacheError
 from ..cache_core.host import last_calibration
 from ..cache_core.methods import Calibrate
-from . import inputs, picture
+from . import inputs
 from .node import Node
 
 NAME = "SmoothCache Curves"
@@ -49,7 +50,7 @@ class SmoothCacheCurves(Node):
             chosen = choose(calibration, calibration.timeline, Wish())
         except StepCacheError as error:
             raise StepCacheError(f"{NAME}: {error}. {'. '.join(report.notes)}") from error
-        drawn = picture.to_image(picture.draw(calibration, chosen, "What was measured"))
+        drawn = pictures.to_image(pictures.draw(calibration, chosen, "What was measured"))
         notes = dict.fromkeys((*calibration.remarks, *report.notes))
         text = "\n".join([str(chosen.prediction), *notes])
         return io.NodeOutput(latent, drawn, text, ui={"text": (text,)})

@@ -7,6 +7,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from .. import pictures
 from ..cache_core.calibration import By, Parts, Wish
 from ..cache_core.calibration.file import is_calibration
 from ..cache_core.errors import ConfigError
@@ -15,8 +16,9 @@ from ..cache_core.methods.dit_xl import DIT_XL_SCHEDULES, dit_xl
 from ..cache_core.methods.presets import FORA_SCHEDULES, fora, uniform
 from ..cache_core.methods.smoothcache import ASSUMED_STEPS
 from ..cache_core.schedule_file import read_bytes, read_schedule
-from . import inputs, library, picture
-from .desk import Desk
+from ..previews import library
+from ..previews.cache import Desk
+from . import inputs
 from .method_node import MethodNode
 
 BUILT_IN = (*FORA_SCHEDULES, *DIT_XL_SCHEDULES)
@@ -227,11 +229,11 @@ def _method(desk: Desk, schedule: str, steps: int, wish: Wish) -> Scheduled:
 
 def _picture(method: Scheduled) -> object:
     if isinstance(method, CalibratedSmoothCache):
-        return picture.to_image(picture.draw(method.calibration, method.own_choice, method.label))
+        return pictures.to_image(pictures.draw(method.calibration, method.own_choice, method.label))
     if isinstance(method, UniformSmoothCache):
         label = f"{method.label}, here over {ASSUMED_STEPS} steps"
-        return picture.to_image(picture.draw_schedule(method.over(ASSUMED_STEPS).rows, label))
-    return picture.to_image(picture.draw_schedule(method.rows, method.label))
+        return pictures.to_image(pictures.draw_schedule(method.over(ASSUMED_STEPS).rows, label))
+    return pictures.to_image(pictures.draw_schedule(method.rows, method.label))
 
 
 def _text(method: Scheduled) -> str:

@@ -8,12 +8,31 @@ from comfy_api.latest import io, ui
 
 import nodes as host_nodes
 
-from . import auditing, inputs, picture
+from .. import audit, pictures
+from . import inputs
+from .apply_fastercache import ApplyFasterCache
+from .apply_pab import ApplyPAB
+from .deepcache_unet import DeepCacheUNet
+from .method_node import MethodNode
 from .node import Node
+from .tgate_gate import TGateGate
 
 NAME = "Speed Audit"
 
 Latent = dict[str, Any]
+
+SUGGESTED: dict[str, type[MethodNode]] = {
+    str(node.define_schema().display_name): node
+    for node in (DeepCacheUNet, ApplyPAB, ApplyFasterCache, TGateGate)
+}
+
+
+def suggestions() -> list[audit.Suggestion]:
+    """What may be recommended: methods as their nodes come, and whole blocks, which suit models
+    whose attention is fused with other layers."""
+    as_they_come = [audit.Suggestion(node.method(**node.defaults())) for node in SUGGESTED.values()]
+    blocks = ApplyPAB.method(**{**ApplyPAB.defaults(), "block": 2})
+    return [*as_they_come, audit.Suggestion(blocks, "block 2")]
 
 
 class SpeedAudit(Node):
@@ -82,8 +101,8 @@ class SpeedAudit(Node):
                 latent_image, denoise=denoise, last_step=last,
             )[0]  # fmt: skip
 
-        latent, audit = auditing.audited(model, sample, steps, may_draw=measure_cache)
-        text = auditing.text_of(audit)
-        drawn = picture.to_image(auditing.drawn(audit))
+        latent, found = audit.audited(model, sample, steps, suggestions(), may_draw=measure_cache)
+        text = audit.text_of(found)
+        drawn = pictures.to_image(audit.drawn(found))
         shown = {**ui.PreviewImage(drawn, cls=cls).as_dict(), "text": (text,)}
-        return io.NodeOutput(latent, text, audit.to_json(), drawn, ui=shown)
+        return io.NodeOutput(latent, text, found.to_json(), drawn, ui=shown)

@@ -10,8 +10,9 @@ from comfy_api.latest import io
 from ..cache_core.methods import StepCache
 from ..cache_core.methods.step_cache import CARRIED, MAX_SPEED
 from ..cache_core.schedule_file import read_bytes
-from . import inputs, library
-from .desk import Desk
+from ..previews import library
+from ..previews.cache import Desk
+from . import inputs
 from .method_node import MethodNode
 
 NO_CALIBRATION = "none"

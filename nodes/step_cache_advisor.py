@@ -13,8 +13,9 @@ from ..cache_core.errors import ConfigError
 from ..cache_core.host import timeline_of
 from ..cache_core.methods import Method
 from ..cache_core.schedule_file import read_bytes
-from . import inputs, library
-from .desk import Desk
+from ..previews import library
+from ..previews.cache import Desk
+from . import inputs
 from .method_node import MethodNode
 
 NAME = "Step Cache Advisor"

@@ -7,9 +7,9 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from .. import speed
+from .. import pictures, torch_settings
 from ..cache_core.host import attached
-from . import inputs, picture
+from . import inputs
 from .node import Node
 
 NAME = "Step Cache Report"
@@ -47,17 +47,17 @@ class StepCacheReport(Node):
 
     @classmethod
     def execute(cls, model: io.Model.Type, latent: dict[str, Any]) -> io.NodeOutput:
-        told = list(speed.told_by(model))
+        told = list(torch_settings.told_by(model))
         numbers: dict[str, Any] = {"settings": told} if told else {}
         if attached(model):
             report = inputs.report_of(model, NAME, "the last Step Cache node")
             text = "\n".join([report.to_text(), *told])
             numbers = {**report.to_dict(), **numbers}
-            drawn = picture.draw_run(report)
+            drawn = pictures.draw_run(report)
         else:
             # Somebody may have bypassed the method to see the plain picture: that must not be lost.
             text = "\n".join(told) or NOTHING
-            drawn = picture.draw_words(text)
+            drawn = pictures.draw_words(text)
         data = json.dumps(numbers or None, indent=2)
         shown = {"text": (text,), "stepcache_report": (data,)}
-        return io.NodeOutput(latent, text, data, picture.to_image(drawn), ui=shown)
+        return io.NodeOutput(latent, text, data, pictures.to_image(drawn), ui=shown)

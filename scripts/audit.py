@@ -27,15 +27,14 @@ import comfy.sd  # noqa: E402
 import torch  # noqa: E402
 import toys  # noqa: E402
 from PIL import Image  # noqa: E402
+from stepcache import audit as auditing  # noqa: E402
 from stepcache.cache_core.errors import StepCacheError  # noqa: E402
 from stepcache.cache_core.host import attach  # noqa: E402
-from stepcache.nodes import auditing  # noqa: E402
-from stepcache.nodes.auditing import caches  # noqa: E402
+from stepcache.nodes.speed_audit import SUGGESTED, suggestions  # noqa: E402
 
 import nodes as host_nodes  # noqa: E402
 
 OUTPUT = pack.ROOT / "output" / "audit"
-METHODS = {str(node.define_schema().display_name): node for node in caches.NODES.values()}
 
 Asked = tuple[Any, Any, Any, dict[str, Any]]
 """Model, positive, negative, latent."""
@@ -77,7 +76,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     which.add_argument("--model", choices=sorted(toys.TOYS), help="a reference or tiny model")
     which.add_argument("--checkpoint", type=Path, help="a checkpoint file with its text encoder")
     parser.add_argument("--prompt", default="a lighthouse at dusk", help="for a checkpoint")
-    parser.add_argument("--method", choices=sorted(METHODS), help="attach a method first")
+    parser.add_argument("--method", choices=sorted(SUGGESTED), help="attach a method first")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="an input of its node"
     )
@@ -116,9 +115,9 @@ def with_method(model: Any, options: Options) -> Any:
     """The model with the method of the command line."""
     if options.method is None:
         return model
-    node = METHODS[options.method]
+    node = SUGGESTED[options.method]
     given = dict(each.split("=", 1) for each in options.set)
-    inputs = caches.defaults_of(node)
+    inputs = node.defaults()
     unknown = given.keys() - inputs.keys()
     if unknown:
         raise StepCacheError(
@@ -157,7 +156,7 @@ def _audit(options: Options) -> auditing.Audit:
         )[0]  # fmt: skip
 
     patched = with_method(model, options)
-    return auditing.audited(patched, sample, options.steps, may_draw=True)[1]
+    return auditing.audited(patched, sample, options.steps, suggestions(), may_draw=True)[1]
 
 
 def _write_json(audit: auditing.Audit, path: Path) -> None:

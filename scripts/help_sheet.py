@@ -12,8 +12,8 @@ from typing import Any
 from demonstration.measure import psnr
 from numpy.typing import NDArray
 from PIL import Image
-from stepcache.nodes.picture.canvas import AXIS, INK, MUTED, SCALE, Canvas, Colour, Point
-from stepcache.nodes.picture.letters import Letters, shown
+from stepcache.pictures.canvas import AXIS, INK, MUTED, SCALE, Canvas, Colour, Point
+from stepcache.pictures.fonts import Letters, shown
 
 from demo.shapes.judge import judge
 

@@ -31,7 +31,7 @@ from stepcache.cache_core.methods import (  # noqa: E402
 )
 from stepcache.cache_core.methods.presets import fora  # noqa: E402
 from stepcache.cache_core.sites import SiteKind  # noqa: E402
-from stepcache.nodes.picture.parts import in_words  # noqa: E402
+from stepcache.pictures.series import in_words  # noqa: E402
 
 METHODS: dict[str, Method] = {
     "Step Cache": StepCache(),

@@ -30,10 +30,10 @@ from stepcache.cache_core.rules import Rule, plans_of  # noqa: E402
 from stepcache.cache_core.sites import SiteKind  # noqa: E402
 from stepcache.cache_core.strips import planned_sites, shares_of, strips_of  # noqa: E402
 from stepcache.nodes.extension import NODES, with_strips  # noqa: E402
-from stepcache.nodes.picture.canvas import SCALE, Canvas, Colour  # noqa: E402
-from stepcache.nodes.picture.letters import Letters  # noqa: E402
-from stepcache.nodes.picture.parts import in_words  # noqa: E402
-from stepcache.nodes.preview import assumed_timeline  # noqa: E402
+from stepcache.pictures.canvas import SCALE, Canvas, Colour  # noqa: E402
+from stepcache.pictures.fonts import Letters  # noqa: E402
+from stepcache.pictures.series import in_words  # noqa: E402
+from stepcache.previews.preview import assumed_timeline  # noqa: E402
 from workflow_picture_models import PICTURE_MODELS  # noqa: E402
 from workflow_recipes import RECIPES  # noqa: E402
 from workflow_video_models import VIDEO_MODELS  # noqa: E402

@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 from setup.errors import StepError
-from setup.layout import ROOT
+from setup.layout import CODE, ROOT
 
 PACK_FILES = ("__init__.py", "pyproject.toml", "LICENSE")
-PACK_FOLDERS = ("nodes", "cache_core", "speed", "web", "workflows", "calibrations", "locales")
+PACK_FOLDERS = (*CODE, "web", "workflows", "calibrations", "locales")
 UNUSED = shutil.ignore_patterns("__pycache__", "train", ".*")
 MODEL_PATHS = "model_paths.yaml"
 

@@ -21,16 +21,16 @@ def read_picture(data: bytes) -> Pixels:
         return np.asarray(picture.convert("RGB"), dtype=np.float64) / 255.0
 
 
-def _likeness() -> ModuleType:
+def _metrics() -> ModuleType:
     """One file of the pack, whose nodes cannot be imported without ComfyUI."""
-    path = ROOT / "nodes" / "picture" / "likeness.py"
-    spec = importlib.util.spec_from_file_location("stepcache_likeness", path)
+    path = ROOT / "pictures" / "metrics.py"
+    spec = importlib.util.spec_from_file_location("stepcache_metrics", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-_MODULE = _likeness()
+_MODULE = _metrics()
 psnr: Callable[[Pixels, Pixels], float] = _MODULE.psnr
 ssim: Callable[[Pixels, Pixels], float] = _MODULE.ssim

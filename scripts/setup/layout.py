@@ -7,6 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
+CODE = ("nodes", "previews", "audit", "pictures", "torch_settings", "cache_core")
+"""Folders of the pack's Python."""
 VENV = ROOT / ".venv"
 HOSTS = ROOT / ".comfyui"
 OUTPUT = ROOT / "output"

@@ -8,10 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .layout import ROOT
+from .layout import CODE, ROOT
 
 FOLDER = ROOT / ".typing"
-PARTS = ("cache_core", "nodes", "speed")
 
 
 def link_type_paths(comfyui: Path | None) -> None:
@@ -27,7 +26,7 @@ def link_type_paths(comfyui: Path | None) -> None:
         link(FOLDER / "comfyui", comfyui)
     pack = FOLDER / "pack" / "stepcache"
     # Its parts, not the checkout: whatever follows links would walk in circles.
-    for name in PARTS:
+    for name in CODE:
         link(pack / name, ROOT / name)
     shutil.copyfile(ROOT / "__init__.py", pack / "__init__.py")
 

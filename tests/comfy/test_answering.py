@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from stepcache.nodes import answering
-from stepcache.nodes.answering import MOST_REQUESTS, Answering, Busy
 from stepcache.nodes.extension import with_strips
-from stepcache.nodes.preview import preview
-from stepcache.nodes.question import BadRequest
+from stepcache.previews import executor as answering
+from stepcache.previews.executor import MOST_REQUESTS, Answering, Busy
+from stepcache.previews.preview import preview
+from stepcache.previews.request import BadRequest
 
 NODES = with_strips()
 PAB, DEEP, SMOOTH = "StepCacheApplyPAB", "StepCacheDeepCacheUNet", "StepCacheSmoothCache"

@@ -29,7 +29,10 @@ from bump_version import version_of  # noqa: E402
 from demonstration import server  # noqa: E402
 
 VERSION = version_of(ROOT)
-RUN = {"nodes", "cache_core", "speed", "web", "locales", "workflows", "calibrations"}
+RUN = {
+    "nodes", "previews", "audit", "pictures", "torch_settings", "cache_core", "web", "locales",
+    "workflows", "calibrations",
+}  # fmt: skip
 """Folders that the pack reads when it runs, or that ComfyUI reads for it."""
 READ = {"docs"}
 """Folders for people."""

@@ -11,7 +11,7 @@ import observe
 import pytest
 import torch
 import toys
-from stepcache import speed
+from stepcache import torch_settings
 from stepcache.cache_core.host import attached
 
 from benchmarks import matrix, measure, models, parts, running
@@ -54,13 +54,17 @@ def test_every_row_can_be_attached_without_allocating(name: str, model: matrix.M
     for row in matrix.rows(model):
         refuses = name.startswith("flux") and "Fused Projections" in row
         if refuses:
-            with pytest.raises(speed.fusing.UnsupportedModelError, match="made with fused ones"):
+            with pytest.raises(
+                torch_settings.fusing.UnsupportedModelError, match="made with fused ones"
+            ):
                 parts.with_parts(bench.model, row, model.steps)
             continue
         patched = parts.with_parts(bench.model, row, model.steps)
         made = [parts.part(each, model.steps) for each in row]
-        methods = [each for each in made if not isinstance(each, speed.Setting)]
-        assert speed.settings_of(patched) == tuple(e for e in made if isinstance(e, speed.Setting))
+        methods = [each for each in made if not isinstance(each, torch_settings.Setting)]
+        assert torch_settings.settings_of(patched) == tuple(
+            e for e in made if isinstance(e, torch_settings.Setting)
+        )
         assert attached(patched) == tuple(methods)
 
 
@@ -96,7 +100,7 @@ def test_a_cell_says_what_happened(record: Record) -> None:
     apart = (picture - plain).abs().max() / plain.abs().max()
     assert row["greatest_difference"] == pytest.approx(float(apart), rel=1e-2) != 0
     assert row["is_bit_identical"] is False
-    assert row["told"] == list(speed.told_by(patched))
+    assert row["told"] == list(torch_settings.told_by(patched))
     cached = parts.with_parts(bench.model, ("SmoothCache",), SMALL.steps)
     full, less = (
         sum(observe.flops_per_evaluation(each, lambda m: bench.sample(m, SMALL.steps)))
@@ -154,8 +158,8 @@ def test_the_code_that_was_measured_is_a_condition(
 ) -> None:
     now = running.conditions()["code"]
     assert running.conditions()["code"] == now
-    (tmp_path / "speed").mkdir()
-    (tmp_path / "speed" / "setting.py").write_text("changed = True\n", encoding="utf-8")
+    (tmp_path / "torch_settings").mkdir()
+    (tmp_path / "torch_settings" / "setting.py").write_text("changed = True\n", encoding="utf-8")
     monkeypatch.setattr(running, "PACK", tmp_path)
     monkeypatch.setattr(running, "MEASURING", ())
     assert running.conditions()["code"] != now

@@ -12,15 +12,15 @@ import torch
 import toys
 from calibrating import STEPS, calibrate
 from comfy.patcher_extension import WrappersMP
+from stepcache.audit.run_probe import Hearing
 from stepcache.cache_core.calibration import Study, Wish
 from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.host.run import RUN_KEY
 from stepcache.cache_core.methods import PAB, Calibrate, CalibratedSmoothCache
-from stepcache.nodes.live import listener_of
-from stepcache.speed.attention import AttentionBackend
-from stepcache.speed.hearing import Hearing
-from stepcache.speed.precision import Precision
-from stepcache.speed.setting import apply, told_by
+from stepcache.previews.live import listener_of
+from stepcache.torch_settings.attention import AttentionBackend
+from stepcache.torch_settings.precision import Precision
+from stepcache.torch_settings.setting import apply, told_by
 
 STEPS_HERE = 6
 REUSING = PAB(2, 3, 3, cases.WHOLE_RUN)

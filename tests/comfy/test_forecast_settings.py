@@ -12,21 +12,21 @@ import toys
 from comfy.patcher_extension import WrappersMP
 from compiled import forgotten  # noqa: F401
 from rounded import NARROW, apart
-from stepcache import speed
+from stepcache import torch_settings
 from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import StepCache
-from stepcache.speed.int8 import ANYWAY
-from stepcache.speed.setting import Setting
+from stepcache.torch_settings.int8 import ANYWAY
+from stepcache.torch_settings.setting import Setting
 
 pytestmark = pytest.mark.usefixtures("forgotten")
 MODELS = ("sd15", "wan")
 STEPS, COMPUTED = 10, 5
-ATTENTION = speed.AttentionBackend("math")
-IN_FULL = speed.Precision("float32 in full")
-IN_BFLOAT16 = speed.Precision("bfloat16")
-FUSED = speed.FusedProjections()
-COMPILED = speed.RegionalCompile(backend="eager")
-IN_INT8 = speed.DynamicInt8(NARROW, ANYWAY)
+ATTENTION = torch_settings.AttentionBackend("math")
+IN_FULL = torch_settings.Precision("float32 in full")
+IN_BFLOAT16 = torch_settings.Precision("bfloat16")
+FUSED = torch_settings.FusedProjections()
+COMPILED = torch_settings.RegionalCompile(backend="eager")
+IN_INT8 = torch_settings.DynamicInt8(NARROW, ANYWAY)
 STACKS: dict[str, tuple[Setting, ...]] = {
     "attention": (ATTENTION,), "in full": (IN_FULL,), "bfloat16": (IN_BFLOAT16,),
     "fused": (FUSED,), "compiled": (COMPILED,), "int8": (IN_INT8,),
@@ -41,7 +41,7 @@ def steps_of(model: Any, name: str) -> torch.Tensor:
 
 def with_settings(model: Any, stack: str) -> Any:
     for setting in STACKS[stack]:
-        model = speed.apply(model, setting)
+        model = torch_settings.apply(model, setting)
     return model
 
 
@@ -85,7 +85,7 @@ def test_half_of_the_calls_are_made_with_the_setting_in_force(name: str, stack: 
         assert len(calls) == COMPUTED
         report = last_report(patched)
         assert report.strip_of("evaluation") == report.plans["evaluation"]
-        told = speed.told_by(patched)
+        told = torch_settings.told_by(patched)
         for setting in STACKS[stack]:
             assert any(line.startswith(setting.name) for line in told), setting.name
     assert torch.equal(*pictures)

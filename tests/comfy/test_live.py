@@ -13,7 +13,7 @@ from stepcache.cache_core.methods import PAB, StepCache, TGate
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.nodes.apply_pab import ApplyPAB
 from stepcache.nodes.extension import with_strips
-from stepcache.nodes.live import EVENT, listener_of, state_of
+from stepcache.previews.live import EVENT, listener_of, state_of
 
 METHOD = PAB(2, 3, 3, PercentRange(0.0, 1.0))
 STEPS = 6

@@ -9,8 +9,8 @@ from typing import Any
 import folder_paths
 import pytest
 import torch
-from stepcache.nodes.picture import perceptual
 from stepcache.nodes.step_cache_compare import StepCacheCompare
+from stepcache.pictures import perceptual
 
 SIDE = 64
 

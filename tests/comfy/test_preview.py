@@ -9,11 +9,11 @@ import pytest
 import toys
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.host import attach, last_report
-from stepcache.nodes import library
-from stepcache.nodes.desk import Desk
 from stepcache.nodes.extension import with_strips
-from stepcache.nodes.preview import assumed_timeline, preview
-from stepcache.nodes.question import BadRequest
+from stepcache.previews import library
+from stepcache.previews.cache import Desk
+from stepcache.previews.preview import assumed_timeline, preview
+from stepcache.previews.request import BadRequest
 from work import Calls
 
 NODES = with_strips()

@@ -18,12 +18,12 @@ from patience import HANG
 from safetensors.torch import save_file
 from stepcache.cache_core.errors import StepCacheError
 from stepcache.cache_core.host import Anatomy, attach
-from stepcache.nodes import desk as desks
-from stepcache.nodes import model_file
-from stepcache.nodes.desk import Desk
 from stepcache.nodes.extension import with_strips
-from stepcache.nodes.model_file import anatomy_of
-from stepcache.nodes.preview import preview
+from stepcache.previews import cache as desks
+from stepcache.previews import model_file
+from stepcache.previews.cache import Desk
+from stepcache.previews.model_file import anatomy_of
+from stepcache.previews.preview import preview
 
 NODES = with_strips()
 PAB, DEEP, SMOOTH = "StepCacheApplyPAB", "StepCacheDeepCacheUNet", "StepCacheSmoothCache"

@@ -31,8 +31,8 @@ from stepcache.cache_core.methods import (
     TGate,
 )
 from stepcache.cache_core.sites import SiteKind
-from stepcache.speed.precision import Precision
-from stepcache.speed.setting import apply, told_by
+from stepcache.torch_settings.precision import Precision
+from stepcache.torch_settings.setting import apply, told_by
 
 SCHEDULE = SmoothCache(((SiteKind.SELF_ATTENTION, None, (True, False) * 5),))
 CALIBRATE = Calibrate(Study(lambda calibration: (calibration, ())))

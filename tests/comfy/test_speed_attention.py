@@ -12,12 +12,18 @@ import torch
 import toys
 from comfy.ldm.modules import attention as host_attention
 from comfy.model_management import InterruptProcessingException
-from stepcache import speed
+from stepcache import torch_settings
 from stepcache.cache_core.errors import ConfigError, UnsupportedModelError
 from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB
 from stepcache.cache_core.schedules import PercentRange
-from stepcache.speed.attention import BACKENDS, OVERRIDE, AttentionBackend, _Attending, _attention
+from stepcache.torch_settings.attention import (
+    BACKENDS,
+    OVERRIDE,
+    AttentionBackend,
+    _Attending,
+    _attention,
+)
 
 ON_CPU = ("auto", "flash", "math")
 STEPS = 4
@@ -40,7 +46,7 @@ def sample(model: Any, name: str, **options: Any) -> torch.Tensor:
 def test_the_picture_stays_and_the_model_is_untouched(name: str, backend: str) -> None:
     model = toys.load(name)
     plain, marks = sample(model, name), observe.fingerprint(model)
-    patched = speed.apply(model, AttentionBackend(backend))
+    patched = torch_settings.apply(model, AttentionBackend(backend))
     picture = sample(patched, name)
     scale = plain.abs().max()
     assert (picture - plain).abs().max() <= ROUNDING * scale
@@ -52,11 +58,11 @@ def test_the_picture_stays_and_the_model_is_untouched(name: str, backend: str) -
 
 @pytest.mark.parametrize("backend", ["flash", "math"])
 def test_what_is_told_is_what_the_profiler_saw(backend: str) -> None:
-    patched = speed.apply(toys.load("sd15"), AttentionBackend(backend))
+    patched = torch_settings.apply(toys.load("sd15"), AttentionBackend(backend))
     with torch.profiler.profile() as profile:
         sample(patched, "sd15")
     seen = Counter(event.name for event in profile.events() if event.name in OPERATORS.values())
-    told = speed.told_by(patched)
+    told = torch_settings.told_by(patched)
     assert all(f": {backend}, " in line for line in told)
     assert all(line.startswith(f"Attention Backend ({backend}): ") for line in told)
     # One more finds out, before sampling, whether the device can do it; and the first of every
@@ -75,7 +81,7 @@ def calls_in(line: str) -> int:
 def test_what_the_device_cannot_do_is_refused_before_sampling(backend: str) -> None:
     model = toys.load("sd15")
     plain = sample(model, "sd15")
-    patched = speed.apply(model, AttentionBackend(backend))
+    patched = torch_settings.apply(model, AttentionBackend(backend))
     words = (
         f"Attention Backend: {backend} attention does not work on cpu with float32 .*; what does "
         f"is auto, flash, math. Choose one of those"
@@ -95,9 +101,9 @@ def test_another_nodes_attention_goes_first_and_stays() -> None:
 
     model = toys.load("sd15").clone()
     model.model_options["transformer_options"][OVERRIDE] = others
-    patched = speed.apply(model, AttentionBackend("math"))
+    patched = torch_settings.apply(model, AttentionBackend("math"))
     sample(patched, "sd15")
-    told = speed.told_by(patched)
+    told = torch_settings.told_by(patched)
     assert len(asked) == sum(map(calls_in, told[:-1])) > 0
     assert set(asked) == {host_attention.optimized_attention.__name__}, "as the host calls it"
     assert told[-1].endswith("another node takes attention over first; the rest is ours")
@@ -156,21 +162,21 @@ def test_caches_keep_their_laws(name: str, is_first: bool) -> None:
     def with_both(method: PAB) -> Any:
         model = toys.load(name)
         if is_first:
-            return attach(speed.apply(model, setting), method)
-        return speed.apply(attach(model, method), setting)
+            return attach(torch_settings.apply(model, setting), method)
+        return torch_settings.apply(attach(model, method), setting)
 
-    alone = speed.apply(toys.load(name), setting)
+    alone = torch_settings.apply(toys.load(name), setting)
     assert torch.equal(sample(with_both(plain_method), name), sample(alone, name))
     cached = with_both(PAB(2, 1, 2, WHOLE))
     sample(cached, name)
-    report, told = last_report(cached), speed.told_by(cached)
+    report, told = last_report(cached), torch_settings.told_by(cached)
     assert report.total_reused > 0
-    whole = sum(map(calls_in, speed.told_by(alone)))
+    whole = sum(map(calls_in, torch_settings.told_by(alone)))
     assert 0 < sum(map(calls_in, told)) < whole, "what is reused is not attended to"
 
 
 def test_an_interrupt_leaves_nothing() -> None:
-    patched = speed.apply(toys.load("sd15"), AttentionBackend("flash"))
+    patched = torch_settings.apply(toys.load("sd15"), AttentionBackend("flash"))
 
     def stop(*_: Any) -> None:
         raise InterruptProcessingException
@@ -178,21 +184,21 @@ def test_an_interrupt_leaves_nothing() -> None:
     with pytest.raises(InterruptProcessingException):
         sample(patched, "sd15", callback=stop)
     assert OVERRIDE not in patched.model_options["transformer_options"]
-    assert speed.told_by(patched), "what ran until then"
+    assert torch_settings.told_by(patched), "what ran until then"
 
 
 def test_settings_do_not_change_the_model_before() -> None:
     model = toys.load("sd15")
-    patched = speed.apply(model, AttentionBackend("auto"))
-    assert speed.settings_of(model) == () and len(speed.settings_of(patched)) == 1
-    assert speed.told_by(model) == speed.told_by(patched) == ()
+    patched = torch_settings.apply(model, AttentionBackend("auto"))
+    assert torch_settings.settings_of(model) == () and len(torch_settings.settings_of(patched)) == 1
+    assert torch_settings.told_by(model) == torch_settings.told_by(patched) == ()
 
 
 def test_two_of_them_are_refused_and_so_is_what_is_no_model() -> None:
-    patched = speed.apply(toys.load("sd15"), AttentionBackend("auto"))
+    patched = torch_settings.apply(toys.load("sd15"), AttentionBackend("auto"))
     with pytest.raises(ConfigError, match="already carries a Attention Backend node"):
-        speed.apply(patched, AttentionBackend("math"))
+        torch_settings.apply(patched, AttentionBackend("math"))
     with pytest.raises(UnsupportedModelError, match="the input is a str"):
-        speed.apply("model", AttentionBackend("auto"))
+        torch_settings.apply("model", AttentionBackend("auto"))
     with pytest.raises(ConfigError, match=f"expected one of auto, {', '.join(BACKENDS)}"):
         AttentionBackend("fastest")

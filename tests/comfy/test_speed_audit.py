@@ -16,16 +16,16 @@ import toys
 from clocks import counted_time
 from comfy.model_management import InterruptProcessingException
 from foreign import of_no_family
-from stepcache import speed
+from stepcache import torch_settings
+from stepcache.audit import advice, caches, settings
+from stepcache.audit.interleaved_runs import Rounds
 from stepcache.cache_core.calibration import Study
 from stepcache.cache_core.errors import StepCacheError
 from stepcache.cache_core.host import attach, attached, last_report
 from stepcache.cache_core.methods import PAB, Calibrate, StepCache
 from stepcache.cache_core.schedules import PercentRange
-from stepcache.nodes.auditing import advice, caches, settings
-from stepcache.nodes.auditing.rounds import Rounds
 from stepcache.nodes.extension import NODES
-from stepcache.nodes.speed_audit import SpeedAudit
+from stepcache.nodes.speed_audit import SUGGESTED, SpeedAudit
 
 STEPS = 4
 WHOLE = PercentRange(0.0, 1.0)
@@ -35,10 +35,10 @@ WHOLE = PercentRange(0.0, 1.0)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where previews are written; and few repetitions, as what is timed is counted."""
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path))
-    monkeypatch.setattr("stepcache.speed.trying.LEAST_ROUNDS", 1)
-    monkeypatch.setattr("stepcache.speed.trying.MOST_ROUNDS", 1)
-    monkeypatch.setattr("stepcache.nodes.auditing.rounds.MOST_ROUNDS", 1)
-    monkeypatch.setattr("stepcache.nodes.auditing.caches.MOST_STEPS", 5)
+    monkeypatch.setattr("stepcache.audit.ab_test.LEAST_ROUNDS", 1)
+    monkeypatch.setattr("stepcache.audit.ab_test.MOST_ROUNDS", 1)
+    monkeypatch.setattr("stepcache.audit.interleaved_runs.MOST_ROUNDS", 1)
+    monkeypatch.setattr("stepcache.audit.caches.MOST_STEPS", 5)
     monkeypatch.setattr("comfy.utils.PROGRESS_BAR_ENABLED", False)
 
 
@@ -54,7 +54,10 @@ def audit(model: Any, name: str, **inputs: Any) -> Any:
 
 
 def patched(name: str) -> Any:
-    return attach(speed.apply(toys.load(name), speed.AttentionBackend("auto")), PAB(2, 1, 2, WHOLE))
+    return attach(
+        torch_settings.apply(toys.load(name), torch_settings.AttentionBackend("auto")),
+        PAB(2, 1, 2, WHOLE),
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,7 +93,7 @@ def test_the_picture_is_that_of_the_sampler(name: str, has_nodes: bool, sampler:
 
 def test_what_is_recommended_is_there_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that was tried, however little it gained."""
-    monkeypatch.setattr("stepcache.nodes.auditing.audit.LEAST_GAIN", 0.0)
+    monkeypatch.setattr("stepcache.audit.audit.LEAST_GAIN", 0.0)
     monkeypatch.setattr(settings, "MOSTLY", 0.0)
     latent, text, data, _ = audit(toys.load("sdxl"), "sdxl", steps=12)
     assert torch.equal(latent["samples"], toys.sample(toys.load("sdxl"), "sdxl", steps=12))
@@ -116,7 +119,7 @@ def test_what_is_recommended_is_there_and_in_order(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_gains_too_little_is_not_recommended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stepcache.nodes.auditing.audit.LEAST_GAIN", 1e6)
+    monkeypatch.setattr("stepcache.audit.audit.LEAST_GAIN", 1e6)
     monkeypatch.setattr(advice, "LEAST_GAIN", 1e6)
     _, text, data, _ = audit(toys.load("wan"), "wan", steps=2, measure_cache=True)
     found = json.loads(data)
@@ -153,15 +156,15 @@ def test_whole_evaluations_are_audited_on_a_network_of_no_known_family_too() -> 
 
 def test_the_next_audit_says_what_following_gained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside the model without nodes of this pack, by turns; and what a line adds to that."""
-    monkeypatch.setattr("stepcache.nodes.auditing.audit.LEAST_GAIN", 0.0)
+    monkeypatch.setattr("stepcache.audit.audit.LEAST_GAIN", 0.0)
     monkeypatch.setattr(advice, "LEAST_GAIN", 0.0)
-    monkeypatch.setattr("stepcache.nodes.auditing.rounds.MOSTLY", 0.0)
+    monkeypatch.setattr("stepcache.audit.interleaved_runs.MOSTLY", 0.0)
     seen: list[tuple[int, int]] = []
     against = Rounds.against
 
     def watched(rounds: Rounds, others: Any, **given: Any) -> Any:
         for other in others.values():
-            seen.append((len(attached(other)), len(speed.settings_of(other))))
+            seen.append((len(attached(other)), len(torch_settings.settings_of(other))))
         return against(rounds, others, **given)
 
     monkeypatch.setattr(Rounds, "against", watched)
@@ -179,7 +182,7 @@ def test_the_next_audit_says_what_following_gained(monkeypatch: pytest.MonkeyPat
 
 
 def caches_by_name() -> set[str]:
-    return {str(node.define_schema().display_name) for node in caches.NODES.values()}
+    return set(SUGGESTED)
 
 
 @pytest.mark.parametrize("steps", [1, 2])

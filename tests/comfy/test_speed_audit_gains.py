@@ -9,17 +9,18 @@ import pytest
 import torch
 import toys
 from clocks import counted_time
-from stepcache import speed
+from stepcache import torch_settings
+from stepcache.audit import caches, settings
+from stepcache.audit.ab_test import Tried, Trying
+from stepcache.audit.audit import Recommendation
+from stepcache.audit.interleaved_runs import Compared, Rounds
+from stepcache.audit.timing import Timed
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.estimate import Observation, Seen
 from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB
 from stepcache.cache_core.schedules import PercentRange
-from stepcache.nodes.auditing import caches, settings
-from stepcache.nodes.auditing.audit import Recommendation
-from stepcache.nodes.auditing.rounds import Compared, Rounds
-from stepcache.speed.timing import Timed
-from stepcache.speed.trying import Tried, Trying
+from stepcache.nodes.speed_audit import suggestions
 
 STEPS = 4
 
@@ -59,7 +60,7 @@ def test_every_run_with_something_else_stands_between_two_as_it_is() -> None:
 
 
 def test_a_settings_gain_is_that_of_the_whole_run() -> None:
-    setting, tried = speed.AttentionBackend("auto"), Tried(ratio=0.6, wins=1.0, rounds=3)
+    setting, tried = torch_settings.AttentionBackend("auto"), Tried(ratio=0.6, wins=1.0, rounds=3)
     gain = settings._gain(setting, tried, timed(12.0, 20), None)
     assert gain == pytest.approx(12 / (12 - 0.4 * 10)), "the sampler does not become faster"
     model = attach(toys.load("wan"), PAB(2, 1, 2, PercentRange(0.0, 1.0)))
@@ -76,7 +77,7 @@ def test_what_lost_too_often_is_not_sure() -> None:
     trying = Trying({})
     trying.plain = 1.0
     trying.tried = {"a": Tried(0.5, 1.0, 5), "b": Tried(0.5, 0.6, 5)}
-    option = settings.Option(speed.FusedProjections(), "", "It may")
+    option = settings.Option(torch_settings.FusedProjections(), "", "It may")
     found = settings.gains({"a": option, "b": option}, trying, timed(4.0, 4), None)
     assert [each.is_sure for each in found] == [True, False]
     assert [each.gain for each in found] == [pytest.approx(4 / 3)] * 2
@@ -92,7 +93,8 @@ def test_a_cache_is_reckoned_from_the_seconds_of_its_layers() -> None:
     with counted_time():
         costs = caches.costs_of(model, measure, None, 0.5)
     shares = {str(kind): share for (kind, _), share in costs.calibration.costs.seconds.items()}
-    found = {each.name: each for each in caches.offers(model, costs, Timeline.even(20), True)}
+    offers = caches.offers(model, costs, Timeline.even(20), suggestions(), has_one_branch=False)
+    found = {each.suggestion.name: each for each in offers}
     assert found.keys() >= {
         "Apply PAB (as it comes)", "Apply PAB (block 2)", "Apply FasterCache (as it comes)",
     }  # fmt: skip
@@ -107,11 +109,12 @@ def test_a_cache_is_reckoned_from_the_seconds_of_its_layers() -> None:
 
 def test_a_model_without_settings_samples_as_before_they_were_set() -> None:
     plain = toys.load("wan")
-    model = speed.apply(
-        speed.apply(plain, speed.AttentionBackend("math")), speed.FusedProjections()
+    model = torch_settings.apply(
+        torch_settings.apply(plain, torch_settings.AttentionBackend("math")),
+        torch_settings.FusedProjections(),
     )
-    bare = speed.without(model)
-    assert speed.settings_of(bare) == () and len(speed.settings_of(model)) == 2
+    bare = torch_settings.without(model)
+    assert torch_settings.settings_of(bare) == () and len(torch_settings.settings_of(model)) == 2
     assert observe.fingerprint(bare) == observe.fingerprint(plain)
     expected = toys.sample(plain, "wan", steps=STEPS)
     assert torch.equal(toys.sample(bare, "wan", steps=STEPS), expected)

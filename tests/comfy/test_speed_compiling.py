@@ -14,11 +14,11 @@ import runtime_weights
 import torch
 import toys
 from compiled import compiling, forgotten, is_near, sample, tried  # noqa: F401
-from stepcache import speed
+from stepcache import torch_settings
 from stepcache.cache_core.calibration import Study
 from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods import Calibrate
-from stepcache.speed import AttentionBackend, Precision
+from stepcache.torch_settings import AttentionBackend, Precision
 from torch.fx.experimental import _config as shapes
 
 pytestmark = pytest.mark.usefixtures("forgotten")
@@ -39,11 +39,13 @@ def test_the_picture_stays_and_blocks_share_what_is_compiled(name: str, most: in
     picture = sample(patched, name)
     assert is_near(picture, plain)
     assert 0 < tried() - before <= most
-    assert not any("broken in two" in line or "as it is" in line for line in speed.told_by(patched))
+    assert not any(
+        "broken in two" in line or "as it is" in line for line in torch_settings.told_by(patched)
+    )
     before = tried()
     assert torch.equal(sample(patched, name), picture)
     assert tried() == before
-    assert speed.told_by(patched)[0].endswith("; nothing had to be compiled")
+    assert torch_settings.told_by(patched)[0].endswith("; nothing had to be compiled")
     assert torch.equal(sample(model, name), plain)
     assert observe.fingerprint(model) == marks
 
@@ -56,7 +58,9 @@ def test_by_inductor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         patched = compiling(model, "inductor", "on")
         assert is_near(sample(patched, "wan"), plain, FUSED)
         assert is_near(sample(patched, "wan", size=12), sample(model, "wan", size=12), FUSED)
-    assert speed.told_by(patched)[0].endswith("3 WanAttentionBlock; nothing had to be compiled")
+    assert torch_settings.told_by(patched)[0].endswith(
+        "3 WanAttentionBlock; nothing had to be compiled"
+    )
     assert any(tmp_path.rglob("*.so")), "code was generated"
 
 
@@ -109,21 +113,21 @@ def test_a_resolution_that_changes_in_mid_run() -> None:
 @pytest.mark.parametrize("is_first", [True, False])
 def test_attention_of_another_setting_is_called_from_compiled_blocks(is_first: bool) -> None:
     model, setting = toys.load("wan"), AttentionBackend("math")
-    alone = speed.apply(model, setting)
+    alone = torch_settings.apply(model, setting)
     expected = sample(alone, "wan")
-    both = compiling(alone) if is_first else speed.apply(compiling(model), setting)
+    both = compiling(alone) if is_first else torch_settings.apply(compiling(model), setting)
     assert is_near(sample(both, "wan"), expected)
     before = tried()
     sample(both, "wan")
     assert tried() == before, "another run has another function"
-    told = speed.told_by(both)
-    assert set(speed.told_by(alone)) <= set(told), "nothing passes it by"
+    told = torch_settings.told_by(both)
+    assert set(torch_settings.told_by(alone)) <= set(told), "nothing passes it by"
 
 
 def test_the_place_of_a_graph_break_is_told() -> None:
-    patched = speed.apply(compiling(toys.load("wan")), AttentionBackend("math"))
+    patched = torch_settings.apply(compiling(toys.load("wan")), AttentionBackend("math"))
     sample(patched, "wan")
-    (line,) = (line for line in speed.told_by(patched) if "broken in two" in line)
+    (line,) = (line for line in torch_settings.told_by(patched) if "broken in two" in line)
     assert "WanAttentionBlock: broken in two at attention.py:" in line
 
 
@@ -143,7 +147,9 @@ def test_patches_of_other_nodes_are_called(setup: str) -> None:
     before = tried()
     sample(patched, name)
     assert tried() == before
-    is_inside = any("patches are called in them" in line for line in speed.told_by(patched))
+    is_inside = any(
+        "patches are called in them" in line for line in torch_settings.told_by(patched)
+    )
     assert is_inside == (setup != "around blocks")
 
 
@@ -157,9 +163,9 @@ def test_a_controlnet_is_added_between_blocks() -> None:
 
 def test_products_are_counted_before_blocks_are_compiled() -> None:
     model = toys.load("wan")
-    patched = speed.apply(compiling(model), Precision())
+    patched = torch_settings.apply(compiling(model), Precision())
     assert is_near(sample(patched, "wan"), sample(model, "wan"))
-    told = speed.told_by(patched)
+    told = torch_settings.told_by(patched)
     assert any("of the first evaluation's products 100 % float32" in line for line in told)
     assert any("ran as it is 3 times: something listened" in line for line in told)
 
@@ -170,7 +176,7 @@ def test_weights_that_are_converted_when_used(make: Any) -> None:
     expected = sample(model, "wan_file")
     patched = compiling(model)
     assert is_near(sample(patched, "wan_file"), expected)
-    assert "2 WanAttentionBlock; compiled" in speed.told_by(patched)[0]
+    assert "2 WanAttentionBlock; compiled" in torch_settings.told_by(patched)[0]
 
 
 def test_calibrating_and_what_another_node_answers_for_run_as_they_are() -> None:
@@ -178,7 +184,7 @@ def test_calibrating_and_what_another_node_answers_for_run_as_they_are() -> None
     plain = sample(model, "wan")
     measured = compiling(attach(model, Calibrate(Study(lambda _: None))))
     sample(measured, "wan")
-    assert speed.told_by(measured) == (
+    assert torch_settings.told_by(measured) == (
         "Regional Compile: nothing was compiled: what a layer costs is measured in this run",
     )
     layer, patched = model.model.diffusion_model.blocks[1].ffn, compiling(model)
@@ -189,5 +195,5 @@ def test_calibrating_and_what_another_node_answers_for_run_as_they_are() -> None
     finally:
         del layer.forward
     assert "WanAttentionBlock: ran as it is 3 times: another node answers" in "".join(
-        speed.told_by(patched)
+        torch_settings.told_by(patched)
     )

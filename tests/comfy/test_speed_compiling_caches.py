@@ -10,9 +10,9 @@ import torch
 import toys
 from cases import MORE_BUILDERS
 from compiled import forgotten, tried  # noqa: F401
-from stepcache import speed
+from stepcache import torch_settings
 from stepcache.cache_core.host import attach, last_report
-from stepcache.speed import RegionalCompile
+from stepcache.torch_settings import RegionalCompile
 
 pytestmark = pytest.mark.usefixtures("forgotten")
 STEPS = 8
@@ -42,11 +42,11 @@ def test_nothing_is_compiled_again(name: str, methods: tuple[str, ...], is_first
     model = toys.load(name)
     setting = RegionalCompile(backend="eager")
     cached = model
-    patched = speed.apply(model, setting) if is_first else model
+    patched = torch_settings.apply(model, setting) if is_first else model
     for method in methods:
         settings = MORE_BUILDERS[method](name).reusing(STEPS)
         cached, patched = attach(cached, settings), attach(patched, settings)
-    patched = patched if is_first else speed.apply(patched, setting)
+    patched = patched if is_first else torch_settings.apply(patched, setting)
     expected = sample(cached, name)
     marks = observe.fingerprint(model)
     counts = last_report(cached).computed, last_report(cached).reused
@@ -75,7 +75,7 @@ def test_what_is_reused_calls_nothing_compiled() -> None:
 
     model = toys.load("wan")
     method = MORE_BUILDERS["PAB blocks"]("wan").reusing(STEPS)
-    patched = attach(speed.apply(model, RegionalCompile(backend=count)), method)
+    patched = attach(torch_settings.apply(model, RegionalCompile(backend=count)), method)
     sample(patched, "wan")
     report = last_report(patched)
     assert report.total_reused > 0

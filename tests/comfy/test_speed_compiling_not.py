@@ -11,10 +11,10 @@ import torch
 import toys
 from comfy.model_management import InterruptProcessingException
 from compiled import compiling, forgotten, is_near, sample, tried  # noqa: F401
-from stepcache import speed
+from stepcache import torch_settings
 from stepcache.cache_core.errors import ConfigError, UnsupportedModelError
 from stepcache.cache_core.host.intercept.attention import OVERRIDE
-from stepcache.speed import FusedProjections, RegionalCompile
+from stepcache.torch_settings import FusedProjections, RegionalCompile
 
 pytestmark = pytest.mark.usefixtures("forgotten")
 
@@ -26,7 +26,7 @@ def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     model = toys.load("wan")
     patched = compiling(model, "inductor")
     assert torch.equal(sample(patched, "wan"), sample(model, "wan"))
-    (line,) = speed.told_by(patched)
+    (line,) = torch_settings.told_by(patched)
     assert line.startswith("Regional Compile: nothing was compiled: there is no C++ compiler")
 
 
@@ -40,8 +40,8 @@ def test_what_cannot_be_compiled_runs_as_it_is() -> None:
     for is_tried in (True, False):
         picture = sample(patched, "flux")
         assert is_near(picture, plain) and (is_tried or torch.equal(picture, plain))
-        assert "torch.compile failed: " in speed.told_by(patched)[-1]
-        assert "no space left" in speed.told_by(patched)[-1]
+        assert "torch.compile failed: " in torch_settings.told_by(patched)[-1]
+        assert "no space left" in torch_settings.told_by(patched)[-1]
     before = tried()
     assert is_near(sample(compiling(model), "flux"), plain)
     assert tried() > before, "another node may try again"
@@ -62,7 +62,7 @@ def test_who_has_taken_itself_out_again_does_not_answer() -> None:
         for layer in layers:
             del layer.forward
     assert tried() > before
-    assert not any("as it is" in line for line in speed.told_by(patched))
+    assert not any("as it is" in line for line in torch_settings.told_by(patched))
     assert is_near(picture, sample(model, "sd3"))
 
 
@@ -76,7 +76,7 @@ def test_an_interrupt_while_compiling_leaves_nothing() -> None:
     with pytest.raises(InterruptProcessingException):
         sample(patched, "wan")
     assert observe.fingerprint(model) == marks
-    assert speed.told_by(patched)
+    assert torch_settings.told_by(patched)
     assert torch._dynamo.config.suppress_errors is False
     assert is_near(sample(compiling(model), "wan"), plain)
     assert torch.equal(sample(model, "wan"), plain)
@@ -100,9 +100,9 @@ def test_what_fuses_or_compiles_by_itself_is_refused(is_first: bool) -> None:
     model = toys.load("wan")
     with pytest.raises(ConfigError, match=r"also carries a .* node, and compiled blocks would be"):
         if is_first:
-            compiling(speed.apply(model, FusedProjections()))
+            compiling(torch_settings.apply(model, FusedProjections()))
         else:
-            speed.apply(compiling(model), FusedProjections())
+            torch_settings.apply(compiling(model), FusedProjections())
     words = "Regional Compile: the model also goes through TorchCompileModel"
     with pytest.raises(ConfigError, match=words):
         if is_first:

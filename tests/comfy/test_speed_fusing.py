@@ -10,13 +10,13 @@ import pytest
 import torch
 import toys
 from comfy.model_management import InterruptProcessingException
-from stepcache import speed
+from stepcache import torch_settings
 from stepcache.cache_core.errors import ConfigError, UnsupportedModelError
 from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB
 from stepcache.cache_core.schedules import PercentRange
-from stepcache.speed import fusing
-from stepcache.speed.fusing import FusedProjections, projections_of
+from stepcache.torch_settings import fusing
+from stepcache.torch_settings.fusing import FusedProjections, projections_of
 
 STEPS = 3
 ROUNDING = 2e-3
@@ -34,12 +34,12 @@ def sample(model: Any, name: str, **options: Any) -> torch.Tensor:
 
 
 def fused(model: Any) -> Any:
-    return speed.apply(model, FusedProjections())
+    return torch_settings.apply(model, FusedProjections())
 
 
 def counts(patched: Any) -> list[int]:
     """Layers with queries, keys and values, and with keys and values fused."""
-    first = speed.told_by(patched)[0]
+    first = torch_settings.told_by(patched)[0]
     return [
         int((re.findall(rf"(?<!queries, ){what} of (\d+) layers", first) or [0])[0])
         for what in ("queries, keys and values", "keys and values")
@@ -84,7 +84,7 @@ def test_the_memory_that_is_told_is_that_of_the_copied_weights() -> None:
         for q, k, v in linears
         for layer in ((q, k, v) if k.in_features == q.in_features else (k, v))
     )
-    assert f"{same / 2**20:.1f} MiB beside the weights" in speed.told_by(patched)[0]
+    assert f"{same / 2**20:.1f} MiB beside the weights" in torch_settings.told_by(patched)[0]
 
 
 @pytest.mark.parametrize("name", ["sd15", "wan", "qwen"])
@@ -128,7 +128,7 @@ def test_what_another_node_answers_for_stays() -> None:
         sample(patched, "sd15")
     finally:
         del layer.forward
-    assert "1 left as they are: another node answers for them" in speed.told_by(patched)[1]
+    assert "1 left as they are: another node answers for them" in torch_settings.told_by(patched)[1]
 
 
 def test_too_little_memory_leaves_the_model_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ def test_too_little_memory_leaves_the_model_as_it_is(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(fusing, "SPARE", 10**12)
     patched = fused(model)
     assert torch.equal(sample(patched, "sd15"), plain)
-    first, second = speed.told_by(patched)
+    first, second = torch_settings.told_by(patched)
     assert first.endswith("nothing could be fused, the model ran as it is")
     assert second.endswith("left as they are: there is too little free memory")
 
@@ -148,7 +148,7 @@ def test_weights_that_are_converted_when_used_stay() -> None:
     plain = sample(model, "sd15")
     patched = fused(model)
     assert torch.equal(sample(patched, "sd15"), plain)
-    assert "moved or converted whenever they are used" in speed.told_by(patched)[1]
+    assert "moved or converted whenever they are used" in torch_settings.told_by(patched)[1]
 
 
 def test_an_interrupt_leaves_nothing() -> None:
@@ -158,7 +158,7 @@ def test_an_interrupt_leaves_nothing() -> None:
     with pytest.raises(InterruptProcessingException):
         sample(patched, "sd15", callback=observe.cancelling(1))
     assert observe.fingerprint(model) == marks
-    assert speed.told_by(patched)
+    assert torch_settings.told_by(patched)
 
 
 @pytest.mark.parametrize("name", ["flux", "sd3", "hunyuan_video"])

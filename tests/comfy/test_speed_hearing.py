@@ -11,18 +11,18 @@ from typing import Any, ClassVar
 import pytest
 import torch
 import toys
-from stepcache import speed
+from stepcache import torch_settings
+from stepcache.audit.ab_test import Trying
+from stepcache.audit.block_rows import rows_of
+from stepcache.audit.device_syncs import Wait, Waiting, _copied
+from stepcache.audit.op_trace import COMPILED, Listening
+from stepcache.audit.profiling import Profiling, _profiled
+from stepcache.audit.timing import Timing
 from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB, FasterCache, StepCache
 from stepcache.cache_core.schedules import PercentRange
-from stepcache.speed.blocks import rows_of
-from stepcache.speed.fusing import _Fusing
-from stepcache.speed.listening import COMPILED, Listening
-from stepcache.speed.profiling import Profiling, _profiled
-from stepcache.speed.setting import Setting, Watch
-from stepcache.speed.timing import Timing
-from stepcache.speed.trying import Trying
-from stepcache.speed.waits import Wait, Waiting, _copied
+from stepcache.torch_settings.fusing import _Fusing
+from stepcache.torch_settings.setting import Setting, Watch
 
 STEPS = 4
 WHOLE = PercentRange(0.0, 1.0)
@@ -195,7 +195,9 @@ def test_a_profile_without_work_says_so() -> None:
 
 def test_a_chosen_backend_is_what_is_heard() -> None:
     plain = heard(toys.load("wan"), "wan").attention
-    chosen = heard(speed.apply(toys.load("wan"), speed.AttentionBackend("flash")), "wan").attention
+    chosen = heard(
+        torch_settings.apply(toys.load("wan"), torch_settings.AttentionBackend("flash")), "wan"
+    ).attention
     assert chosen == {"flash": sum(plain.values())} != plain
 
 
@@ -230,8 +232,8 @@ class Broken(Doubled):
 
 
 def test_settings_are_tried_beside_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stepcache.speed.trying.LEAST_ROUNDS", 2)
-    monkeypatch.setattr("stepcache.speed.trying.MOST_ROUNDS", 2)
+    monkeypatch.setattr("stepcache.audit.ab_test.LEAST_ROUNDS", 2)
+    monkeypatch.setattr("stepcache.audit.ab_test.MOST_ROUNDS", 2)
     calls: list[str] = []
     trying = Trying({"doubled": Doubled(calls), "broken": Broken(calls)})
     model = toys.load("wan")
@@ -250,7 +252,7 @@ def test_fused_weights_are_made_once_while_they_are_tried(monkeypatch: pytest.Mo
     made: list[Any] = []
     fused = _Fusing._fused
     monkeypatch.setattr(_Fusing, "_fused", lambda self, met: made.append(met) or fused(self, met))
-    trying = Trying({"fused": speed.FusedProjections()})
+    trying = Trying({"fused": torch_settings.FusedProjections()})
     model = toys.load("wan")
     toys.sample(trying.on(model), "wan", steps=STEPS)
     assert len(made) == 2 * len(model.model.diffusion_model.blocks), "of both attentions"

@@ -10,12 +10,12 @@ import pytest
 import torch
 import toys
 from rounded import NARROW, NEAR, WHOLE, apart, count, count_in, in_int8, sample, told
-from stepcache import speed
+from stepcache import torch_settings
 from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB
-from stepcache.speed.int8 import ANYWAY, DynamicInt8
-from stepcache.speed.int8_kernel import Kernel
-from stepcache.speed.int8_layers import linears_of
+from stepcache.torch_settings.int8 import ANYWAY, DynamicInt8
+from stepcache.torch_settings.int8_kernel import Kernel
+from stepcache.torch_settings.int8_layers import linears_of
 
 OF_EVERY_SORT = (
     "sd15", "sdxl", "wan", "qwen", "flux", "sd3", "hunyuan_video", "hidream", "pixart_sigma",
@@ -112,13 +112,15 @@ def test_caches_keep_their_laws(name: str, is_first: bool) -> None:
 def test_settings_give_one_picture_in_any_order() -> None:
     model = toys.load("wan")
     settings = (
-        DynamicInt8(NARROW, ANYWAY), speed.AttentionBackend("math"), speed.FusedProjections(),
-    )  # fmt: skip
+        DynamicInt8(NARROW, ANYWAY),
+        torch_settings.AttentionBackend("math"),
+        torch_settings.FusedProjections(),
+    )
     pictures = []
     for order in itertools.permutations(settings):
         patched = model
-        for setting in (*order[:2], speed.Precision("TF32"), *order[2:]):
-            patched = speed.apply(patched, setting)
+        for setting in (*order[:2], torch_settings.Precision("TF32"), *order[2:]):
+            patched = torch_settings.apply(patched, setting)
         pictures.append(sample(patched, "wan"))
         assert "left as they are: Fused Projections multiplies by them" in told(patched)
         assert "queries, keys and values of 3 layers" in told(patched)

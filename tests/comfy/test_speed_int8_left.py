@@ -11,9 +11,9 @@ import torch
 import toys
 from comfy.model_management import InterruptProcessingException
 from rounded import NEAR, apart, count, count_of, in_int8, sample, told
-from stepcache.speed import int8
-from stepcache.speed.int8_kernel import Int8Weight
-from stepcache.speed.int8_layers import linears_of
+from stepcache.torch_settings import int8
+from stepcache.torch_settings.int8_kernel import Int8Weight
+from stepcache.torch_settings.int8_layers import linears_of
 from torch import nn
 
 

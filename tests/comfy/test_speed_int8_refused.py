@@ -11,11 +11,11 @@ import torch
 import toys
 from clocks import counted_time
 from rounded import NARROW, in_int8, kitchen, sample, told
-from stepcache import speed
+from stepcache import torch_settings
 from stepcache.cache_core.errors import ConfigError, UnsupportedModelError
-from stepcache.speed.int8 import STOP, DynamicInt8
-from stepcache.speed.int8_kernel import Gain
-from stepcache.speed.int8_layers import linears_of
+from stepcache.torch_settings.int8 import STOP, DynamicInt8
+from stepcache.torch_settings.int8_kernel import Gain
+from stepcache.torch_settings.int8_layers import linears_of
 from torch import nn
 
 
@@ -23,7 +23,7 @@ def test_no_gain_is_refused_before_sampling_with_the_ratio() -> None:
     """Of a small product, handing it to int8 takes longer than it does: in calls of functions."""
     model = toys.load("wan")
     asked: list[int] = []
-    patched = speed.apply(model, DynamicInt8(NARROW, STOP))
+    patched = torch_settings.apply(model, DynamicInt8(NARROW, STOP))
     words = (
         r"^Dynamic Int8: nothing is gained here: int8 was 0\.\d\d × as fast as float32 in a "
         r"product of 256 rows, 48 x 64, on cpu \(comfy-kitchen [\d.]+, eager\); expected was more "
@@ -38,7 +38,7 @@ def test_no_gain_is_refused_before_sampling_with_the_ratio() -> None:
 def test_what_was_measured_holds_for_all_runs_of_the_clone() -> None:
     model = toys.load("wan")
     setting = DynamicInt8(NARROW, STOP)
-    patched = speed.apply(model, setting)
+    patched = torch_settings.apply(model, setting)
     key = ((48, 64), torch.float32, toys.CPU)
     setting.gains[key] = Gain(1.5, 0.0, 256, 48, 64, "float32", "cpu", "a test")
     for each in (patched, patched.clone()):

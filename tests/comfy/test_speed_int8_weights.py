@@ -11,8 +11,8 @@ import torch
 import toys
 from companions.loras import LORAS
 from rounded import NEAR, apart, count, count_of, in_int8, sample, told
-from stepcache.speed import int8_layers
-from stepcache.speed.int8_kernel import Kernel
+from stepcache.torch_settings import int8_layers
+from stepcache.torch_settings.int8_kernel import Kernel
 from torch import nn
 
 

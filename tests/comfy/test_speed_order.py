@@ -12,7 +12,7 @@ import shipped
 import torch
 import toys
 from demonstration.prompts import Prompt, to_prompt
-from stepcache import speed
+from stepcache import torch_settings
 from stepcache.cache_core.host import last_report
 from stepcache.nodes.extension import with_strips
 from workflow_recipes import RECIPES
@@ -51,7 +51,9 @@ def patched(model: Any, ordered: Any) -> Any:
 
     for kind, inputs in ordered:
         if kind == COMPILE:
-            model = speed.apply(model, speed.RegionalCompile(**inputs, backend="eager"))
+            model = torch_settings.apply(
+                model, torch_settings.RegionalCompile(**inputs, backend="eager")
+            )
         else:
             model = nodes.NODE_CLASS_MAPPINGS[kind].execute(model=model, **inputs).result[0]
     return model
@@ -61,7 +63,7 @@ def told(model: Any) -> tuple[list[str], dict[str, Any]]:
     """What settings and caches say of the last run, but for seconds and the order of settings."""
     report = last_report(model).to_dict()
     numbers = {name: report[name] for name in ("kinds", "computed", "reused", "peak_bytes")}
-    return sorted(speed.told_by(model)), numbers
+    return sorted(torch_settings.told_by(model)), numbers
 
 
 def some(orders: list[Any]) -> list[Any]:
@@ -96,7 +98,7 @@ def test_any_order_draws_the_same_picture(
     run(parts)
     picture, (lines, numbers) = run(parts)
     assert all("R" in numbers["kinds"][kind]["strip"] for kind in RECIPES[name].kinds)
-    for setting in speed.settings_of(patched(toys.load(toy), parts)):
+    for setting in torch_settings.settings_of(patched(toys.load(toy), parts)):
         assert any(line.startswith(setting.name) for line in lines), setting.name
     for ordered in some(list(permutations(parts))):
         other, said = run(ordered)
@@ -134,7 +136,7 @@ def test_each_part_is_seen_in_what_is_told(name: str, definitions: dict[str, Any
     def said(ordered: Any) -> list[str]:
         model = patched(toys.load(toy), ordered)
         toys.sample(model, toy, steps=2)
-        return sorted(speed.told_by(model))
+        return sorted(torch_settings.told_by(model))
 
     whole = said(settings)
     for left_out in settings:

@@ -12,13 +12,13 @@ import torch
 import toys
 from comfy.model_management import InterruptProcessingException
 from comfy.patcher_extension import WrappersMP
-from stepcache import speed
+from stepcache import torch_settings
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB
 from stepcache.nodes.precision import PrecisionNode
 from stepcache.nodes.step_cache_report import StepCacheReport
-from stepcache.speed.precision import PRODUCTS, SUMS, Precision
+from stepcache.torch_settings.precision import PRODUCTS, SUMS, Precision
 
 
 def state() -> tuple[Any, ...]:
@@ -68,7 +68,7 @@ def test_it_is_in_force_while_sampling_and_not_after(
     products: str, sums: str, before: tuple[Any, ...]
 ) -> None:
     model, found = overheard(toys.load("sd15"))
-    toys.sample(speed.apply(model, Precision(products, sums)), "sd15", steps=2)
+    toys.sample(torch_settings.apply(model, Precision(products, sums)), "sd15", steps=2)
     expected = list(before)
     if products in PRODUCTS:
         expected[:2] = PRODUCTS[products], products != "float32 in full"
@@ -84,7 +84,7 @@ def test_it_is_put_back_when_a_run_does_not_end(
 ) -> None:
     model, found = overheard(toys.load("sd15"), fails)
     with pytest.raises(fails):
-        toys.sample(speed.apply(model, Precision("bfloat16", "reduced")), "sd15", steps=4)
+        toys.sample(torch_settings.apply(model, Precision("bfloat16", "reduced")), "sd15", steps=4)
     assert len(found) == 2 and found[0] != before
     assert state() == before
 
@@ -92,7 +92,7 @@ def test_it_is_put_back_when_a_run_does_not_end(
 def test_nothing_changed_is_bit_identical() -> None:
     model = toys.load("sd15")
     plain, marks = toys.sample(model, "sd15"), observe.fingerprint(model)
-    patched = speed.apply(model, Precision())
+    patched = torch_settings.apply(model, Precision())
     assert torch.equal(toys.sample(patched, "sd15"), plain)
     assert observe.fingerprint(model) == marks
 
@@ -102,27 +102,29 @@ def test_nothing_changed_is_bit_identical() -> None:
 def test_what_is_really_multiplied_is_told(dtype: torch.dtype, name: str) -> None:
     model = toys.load(name).clone()
     model.set_model_compute_dtype(dtype)
-    patched = speed.apply(model, Precision())
+    patched = torch_settings.apply(model, Precision())
     toys.sample(patched, name, steps=2)
-    (line,) = speed.told_by(patched)
+    (line,) = torch_settings.told_by(patched)
     assert line.startswith("Precision (products as it is, sums as it is): of the first evaluation")
     shares = line.partition("products ")[2]
     assert str(dtype).removeprefix("torch.") in shares
 
 
 def test_caches_beside_it_reuse() -> None:
-    model = speed.apply(toys.load("shapes_dit"), Precision("TF32"))
-    patched = attach(speed.apply(model, speed.AttentionBackend("flash")), PAB(2, 1, 2))
+    model = torch_settings.apply(toys.load("shapes_dit"), Precision("TF32"))
+    patched = attach(
+        torch_settings.apply(model, torch_settings.AttentionBackend("flash")), PAB(2, 1, 2)
+    )
     toys.sample(patched, "shapes_dit", steps=8)
     assert last_report(patched).total_reused > 0
-    told = speed.told_by(patched)
+    told = torch_settings.told_by(patched)
     assert told[0].startswith("Precision") and told[1].startswith("Attention Backend")
 
 
 def test_the_node_tells_what_the_model_is_made_of() -> None:
     model = toys.load("sd15")
     patched, text = PrecisionNode.execute(model, "TF32", "as it is").result
-    assert speed.settings_of(patched) == (Precision("TF32"),)
+    assert torch_settings.settings_of(patched) == (Precision("TF32"),)
     size = sum(weight.nbytes for weight in model.model.diffusion_model.parameters()) / 2**20
     assert text == f"weights: 100 % float32 ({size:.0f} MiB); the host computes in float32 on cpu"
 
@@ -130,7 +132,7 @@ def test_the_node_tells_what_the_model_is_made_of() -> None:
 def test_half_precision_on_a_processor_is_advised_against() -> None:
     model = toys.load("sd15").clone()
     model.set_model_compute_dtype(torch.bfloat16)
-    first, second = speed.facts_on(model)
+    first, second = torch_settings.facts_on(model)
     assert "the host computes in" in first
     assert "start ComfyUI with --fp32-unet" in second
 
@@ -144,11 +146,11 @@ def test_what_is_not_in_the_list_is_refused() -> None:
 
 def test_the_report_tells_of_them_with_and_without_caches() -> None:
     latent = {"samples": torch.zeros(1, 4, 8, 8)}
-    model = speed.apply(toys.load("shapes_dit"), Precision("TF32"))
+    model = torch_settings.apply(toys.load("shapes_dit"), Precision("TF32"))
     for patched in (model, attach(model, PAB(2, 1, 2))):
         toys.sample(patched, "shapes_dit", steps=8)
         same, text, data, drawn = StepCacheReport.execute(patched, latent).result
-        told = list(speed.told_by(patched))
+        told = list(torch_settings.told_by(patched))
         assert same is latent and drawn.shape[-1] == 3
         assert told[0] in text.splitlines()
         assert json.loads(data)["settings"] == told

@@ -19,11 +19,11 @@ from stepcache.cache_core.errors import ConfigError, UnsupportedModelError
 from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.host.evaluation.sampling_scale import scale_at
 from stepcache.cache_core.methods import StepCache
-from stepcache.nodes import library
-from stepcache.nodes.desk import Desk
 from stepcache.nodes.extension import with_strips
-from stepcache.nodes.preview import preview
 from stepcache.nodes.step_cache import NO_CALIBRATION, StepCacheForecast
+from stepcache.previews import library
+from stepcache.previews.cache import Desk
+from stepcache.previews.preview import preview
 
 STEPS = 6
 INPUTS: dict[str, Any] = {

@@ -13,7 +13,7 @@ import torch
 import toys
 import workflow_thumbnails
 from demonstration.prompts import Prompt, nodes_of, to_prompt
-from stepcache import speed
+from stepcache import torch_settings
 
 TOYS = {
     "sd15_deepcache": "sd15",
@@ -61,7 +61,7 @@ def test_a_run_reuses_what_the_picture_shows(name: str, definitions: dict[str, A
     card = workflow_thumbnails.card_of(name)
     assert passed == [method.kind for method in shipped.MODELS[name].methods]
     assert report["steps"] == card.steps
-    for setting in speed.settings_of(patched):
+    for setting in torch_settings.settings_of(patched):
         assert any(line.startswith(setting.name) for line in told), setting.name
     for kind, shown in card.strips.items():
         done = report["kinds"][kind]["strip"]

@@ -19,9 +19,9 @@ import toys
 from comfy.patcher_extension import WrappersMP
 from compiled import forgotten  # noqa: F401
 from relay import Relay, at_every_module
-from stepcache import speed
+from stepcache import torch_settings
 from stepcache.cache_core.host import attach, last_report
-from stepcache.speed import int8
+from stepcache.torch_settings import int8
 
 STEPS = 4
 MODELS = ("sd15", "wan", "flux")
@@ -142,11 +142,11 @@ def test_calibrating_leaves_what_other_threads_draw_alone() -> None:
 
 
 SETTINGS = {
-    "Fused Projections": speed.FusedProjections(),
-    "Dynamic Int8": speed.DynamicInt8(32, int8.ANYWAY),
-    "Regional Compile": speed.RegionalCompile(backend="eager"),
-    "Precision": speed.Precision("TF32"),
-    "Attention Backend": speed.AttentionBackend("math"),
+    "Fused Projections": torch_settings.FusedProjections(),
+    "Dynamic Int8": torch_settings.DynamicInt8(32, int8.ANYWAY),
+    "Regional Compile": torch_settings.RegionalCompile(backend="eager"),
+    "Precision": torch_settings.Precision("TF32"),
+    "Attention Backend": torch_settings.AttentionBackend("math"),
 }
 
 
@@ -155,15 +155,15 @@ SETTINGS = {
 def test_a_plain_run_beside_one_with_a_setting_is_plain(name: str) -> None:
     """Attention Backend selects for the whole process, which its help page says."""
     plain, _ = _alone("wan", PLAIN)
-    patched = speed.apply(toys.load("wan"), SETTINGS[name])
-    expected, told = _draw(patched, "wan")(), speed.told_by(patched)
+    patched = torch_settings.apply(toys.load("wan"), SETTINGS[name])
+    expected, told = _draw(patched, "wan")(), torch_settings.told_by(patched)
     marks = observe.fingerprint(toys.load("wan"))
     relay = Relay(0)
     clones = [relay.wrapped(each) for each in (patched, toys.load("wan"))]
     with at_every_module(relay):
         pictures = relay.run(*(_draw(clone, "wan") for clone in clones))
     assert torch.equal(pictures[0], expected) and torch.equal(pictures[1], plain)
-    assert len(speed.told_by(patched)) == len(told)
+    assert len(torch_settings.told_by(patched)) == len(told)
     assert observe.fingerprint(toys.load("wan")) == marks
 
 
@@ -174,7 +174,11 @@ def test_settings_and_caches_in_two_threads(name: str, other: str) -> None:
 
     def made(which: str) -> Any:
         plain = toys.load("wan")
-        return speed.apply(plain, SETTINGS[which]) if which in SETTINGS else _patched("wan", which)
+        return (
+            torch_settings.apply(plain, SETTINGS[which])
+            if which in SETTINGS
+            else _patched("wan", which)
+        )
 
     before = torch.get_float32_matmul_precision(), enabled_backends()
     clones = [made(name), made(other)]

@@ -15,9 +15,9 @@ READERS = (
     "cache_core.report",
     "cache_core.calibration.meter",
     "cache_core.calibration.session",
-    "speed.int8_kernel",
-    "speed.timing",
-    "speed.trying",
+    "torch_settings.int8_kernel",
+    "audit.timing",
+    "audit.ab_test",
 )
 """Modules that read the time of what runs."""
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 import toys
-from stepcache import speed
-from stepcache.speed import RegionalCompile
+from stepcache import torch_settings
+from stepcache.torch_settings import RegionalCompile
 
 STEPS = 3
 ROUNDING = 1e-4
@@ -31,7 +31,7 @@ def sample(model: Any, name: str, **options: Any) -> torch.Tensor:
 
 def compiling(model: Any, backend: Any = "eager", dynamic: str = "auto") -> Any:
     """Traced and guarded as always, without code generation, which costs minutes."""
-    return speed.apply(model, RegionalCompile(dynamic, backend))
+    return torch_settings.apply(model, RegionalCompile(dynamic, backend))
 
 
 def tried() -> int:

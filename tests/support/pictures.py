@@ -27,7 +27,7 @@ from stepcache.cache_core.calibration import (
 )
 from stepcache.cache_core.methods.calibrate import MEASURED
 from stepcache.cache_core.sites import SiteKind
-from stepcache.nodes.picture import canvas, panel
+from stepcache.pictures import axes, canvas
 
 KINDS = MEASURED
 SELF = SiteKind.SELF_ATTENTION
@@ -164,16 +164,16 @@ def record_words(monkeypatch: pytest.MonkeyPatch) -> Words:
     return found
 
 
-def record_panels(monkeypatch: pytest.MonkeyPatch) -> list[panel.Panel]:
+def record_panels(monkeypatch: pytest.MonkeyPatch) -> list[axes.Panel]:
     """The panels that are drawn from now on."""
-    found: list[panel.Panel] = []
-    plain = panel.Panel.draw
+    found: list[axes.Panel] = []
+    plain = axes.Panel.draw
 
-    def record(self: panel.Panel) -> None:
+    def record(self: axes.Panel) -> None:
         found.append(self)
         plain(self)
 
-    monkeypatch.setattr(panel.Panel, "draw", record)
+    monkeypatch.setattr(axes.Panel, "draw", record)
     return found
 
 

@@ -9,9 +9,9 @@ import host
 import pytest
 import torch
 import toys
-from stepcache import speed
+from stepcache import torch_settings
 from stepcache.cache_core.schedules import PercentRange
-from stepcache.speed.int8 import ANYWAY, DynamicInt8
+from stepcache.torch_settings.int8 import ANYWAY, DynamicInt8
 
 kitchen = host.module("comfy_kitchen", "comfy-kitchen")
 if not hasattr(kitchen, "int8_linear"):
@@ -32,7 +32,7 @@ def sample(model: Any, name: str, **options: Any) -> torch.Tensor:
 
 
 def in_int8(model: Any, least_width: int = NARROW) -> Any:
-    return speed.apply(model, DynamicInt8(least_width, ANYWAY))
+    return torch_settings.apply(model, DynamicInt8(least_width, ANYWAY))
 
 
 def count(patched: Any) -> int:
@@ -42,7 +42,7 @@ def count(patched: Any) -> int:
 
 
 def told(patched: Any) -> str:
-    return "\n".join(speed.told_by(patched))
+    return "\n".join(torch_settings.told_by(patched))
 
 
 def apart(found: torch.Tensor, expected: torch.Tensor) -> float:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pictures import Words
-    from stepcache.nodes.picture.panel import Panel
+    from stepcache.pictures.axes import Panel
 
     from benchmarks.matrix import Cell
     from benchmarks.record import Record
+    from pictures import Words
 
 # Last: scripts/test.py and scripts/demo.py must not hide what has the same name.
 sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))

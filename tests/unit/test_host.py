@@ -14,7 +14,7 @@ import host_table
 import pytest
 from setup.comfyui_versions import RELEASES
 from stepcache.cache_core.errors import UnsupportedHostError
-from stepcache.nodes import host
+from stepcache.nodes import requirement as host
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,8 +1,8 @@
 """Who may know whom. ARCHITECTURE.md states the law, this file reads the sources.
 
 * Imports inside the pack are relative and never run upward; there are no cycles.
-* host never knows methods; only nodes joins the two.
-* Only host and nodes know the host.
+* host never knows methods; what stands above both joins them.
+* pictures draws: it knows no ComfyUI. audit, previews and pictures know no nodes.
 * Everything that counts and decides without tensors can be imported without torch.
 """
 
@@ -34,7 +34,7 @@ FLOORS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"rules"}),
-    frozenset({"rows", "session", "report", "strips"}),
+    frozenset({"rows", "session", "report", "strips", "outlook"}),
     frozenset({"calibration"}),
     frozenset({"methods"}),
     frozenset({"advisor", "proposals"}),
@@ -44,7 +44,7 @@ FLOORS: tuple[frozenset[str], ...] = (
 WITHOUT_TORCH = (
     "errors", "decisions", "effort", "samplers", "sites", "clock", "streams", "schedules",
     "non_uniform", "s_curve", "schedule_file", "plan", "approximators", "rules", "rows", "strips",
-    "estimate", "report", "calibration", "methods", "advisor", "proposals",
+    "outlook", "estimate", "report", "calibration", "methods", "advisor", "proposals",
 )  # fmt: skip
 
 HOST = frozenset(
@@ -56,8 +56,20 @@ HOST = frozenset(
 )  # fmt: skip
 """Top-level modules of ComfyUI."""
 
+ABOVE: dict[str, frozenset[str]] = {
+    "torch_settings": frozenset({"host"}),
+    "pictures": frozenset({"methods"}),
+    "previews": frozenset({"methods", "host"}),
+    "audit": frozenset({"methods", "host", "torch_settings", "pictures"}),
+    "nodes": frozenset({"methods", "host", "torch_settings", "pictures", "previews", "audit"}),
+}
+"""The rooms beside cache_core, and what each may know of host, of methods with all below them, and
+of each other."""
+
+KNOW_COMFYUI = frozenset({"host", "torch_settings", "previews", "audit", "nodes"})
+
 OWN = frozenset(
-    {"cache_core", "speed", "stepcache", "comfyui_stepcache", "demo", "scripts", "tests"}
+    {"cache_core", *ABOVE, "stepcache", "comfyui_stepcache", "demo", "scripts", "tests"} - {"nodes"}
 )
 """Names by which an absolute import would reach the pack itself or its tools."""
 
@@ -66,9 +78,7 @@ def pack_files() -> dict[str, Path]:
     """The pack's source files by dotted name; the pack itself is the empty name."""
     files = [
         ROOT / "__init__.py",
-        *(ROOT / "cache_core").rglob("*.py"),
-        *(ROOT / "speed").rglob("*.py"),
-        *(ROOT / "nodes").rglob("*.py"),
+        *(path for room in ("cache_core", *ABOVE) for path in (ROOT / room).rglob("*.py")),
     ]
     return {_dotted(path): path for path in files}
 
@@ -133,9 +143,9 @@ def violations(module: str, inner: Iterable[str], outer: Iterable[str]) -> list[
         *(f"{module} -> {target}" for target in inner if not _may_know(room, room_of(target))),
         *(f"{module} -> {name}: relative imports only" for name in outer if name in OWN),
         *(
-            f"{module} -> {name}: only host, speed and nodes know the host"
+            f"{module} -> {name}: {room or 'the pack'} may not know ComfyUI"
             for name in outer
-            if name in HOST and room not in {"host", "speed", "nodes"}
+            if name in HOST and room not in KNOW_COMFYUI
         ),
     ]
 
@@ -148,11 +158,14 @@ def _may_know(room: str, target: str) -> bool:
         return below is not None and below <= floor
     if room == "host":
         return below is not None and target != "methods"
-    if room == "nodes":
-        return below is not None or target in {"host", "speed"}
-    if room == "speed":
-        return target in {"errors", "host"}
+    if room in ABOVE:
+        return target in ABOVE[room] or (below is not None and target in _below(ABOVE[room]))
     return room == "" and target == "nodes"
+
+
+def _below(rooms: frozenset[str]) -> frozenset[str]:
+    """Of the core; where methods may not be known, errors alone."""
+    return frozenset().union(*FLOORS) if "methods" in rooms else frozenset({"errors"})
 
 
 def graph() -> dict[str, set[str]]:
@@ -215,7 +228,7 @@ def test_a_module_knows_only_whom_it_may(module: str) -> None:
 
 
 def test_every_room_has_its_place() -> None:
-    above = {"", "cache_core", "host", "speed", "nodes"}
+    above = {"", "cache_core", "host", *ABOVE}
     rooms = {room_of(module) for module in pack_files()} - above
     assert rooms == frozenset().union(*FLOORS), "give a new room a floor in FLOORS"
 
@@ -264,9 +277,14 @@ MODULES = frozenset(
         ("cache_core.host.run", "cache_core.host", "from ...nodes import pab", "nodes.pab"),
         ("cache_core.clock", "cache_core", "from ...outside import x", "outside the pack"),
         ("", "", "from .cache_core.clock import Clock", "cache_core.clock"),
-        ("cache_core.session", "cache_core", "import comfy.utils", "know the host"),
-        ("cache_core.session", "cache_core", "from comfy_api.latest import io", "know the host"),
-        ("", "", "import folder_paths", "know the host"),
+        ("cache_core.session", "cache_core", "import comfy.utils", "may not know ComfyUI"),
+        (
+            "cache_core.session",
+            "cache_core",
+            "from comfy_api.latest import io",
+            "may not know ComfyUI",
+        ),
+        ("", "", "import folder_paths", "may not know ComfyUI"),
         ("nodes.pab", "nodes", "from cache_core.methods import PAB", "relative imports only"),
         ("nodes.pab", "nodes", "import stepcache.cache_core", "relative imports only"),
     ],

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from model_files import header_of, write
-from stepcache.nodes.model_header import MOST_TENSORS, Header, UnreadableHeader
+from stepcache.previews.model_header import MOST_TENSORS, Header, UnreadableHeader
 
 SHAPES = {"a.weight": (2, 3), "a.bias": (2,), "scalar": (), "nothing": (0, 4)}
 Change = Callable[[dict[str, Any]], object]

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from pictures import KINDS, SELF, Words, calibration_of, case_of, check_readable, chosen_of, u_shape
 from PIL import ImageFont
 from stepcache.cache_core.calibration import Costs, Place
 from stepcache.cache_core.sites import SiteKind
-from stepcache.nodes.picture import canvas, draw, letters, parts, to_image
+from stepcache.pictures import canvas, draw, fonts, series, to_image
+
+from pictures import KINDS, SELF, Words, calibration_of, case_of, check_readable, chosen_of, u_shape
 
 HOSTILE = (
     "",
@@ -44,7 +45,7 @@ def test_words_neither_overlap_nor_leave_the_picture(
 def test_every_kind_has_its_panel(count: int, written: Words) -> None:
     kinds = KINDS[-count:]
     draw(*case_of(12, 2, kinds), "")
-    names = {parts.in_words(kind, 1 if kind is SiteKind.DEEP_BRANCH else None) for kind in kinds}
+    names = {series.in_words(kind, 1 if kind is SiteKind.DEEP_BRANCH else None) for kind in kinds}
     assert names <= set(written.words)
     assert written.overlaps() == []
 
@@ -61,7 +62,7 @@ def test_more_parts_than_panels_are_counted(written: Words) -> None:
 
 def test_more_distances_than_lines_are_spread() -> None:
     calibration, chosen = case_of(30, 16, [SELF])
-    (part,), _ = parts.parts_of(calibration, chosen.rows)
+    (part,), _ = series.parts_of(calibration, chosen.rows)
     assert len(part.distances) == 8
     assert (part.distances[0], part.distances[-1]) == (1, 16)
     draw(calibration, chosen, "")
@@ -125,8 +126,8 @@ def test_hostile_names_are_words_like_others(name: str, written: Words) -> None:
 
 
 def test_letters_lose_accents_and_keep_their_place() -> None:
-    assert letters.shown("Élan × 1.5 — “naïve” \u202e\x00σ") == 'Elan x 1.5 - "naive" sigma'
-    assert letters.shown("日本") == "??"
+    assert fonts.shown("Élan × 1.5 — “naïve” \u202e\x00σ") == 'Elan x 1.5 - "naive" sigma'
+    assert fonts.shown("日本") == "??"
 
 
 @pytest.mark.parametrize(
@@ -135,12 +136,12 @@ def test_letters_lose_accents_and_keep_their_place() -> None:
      (math.inf, "unknown"), (math.nan, "unknown"), (0.00012, "0.012 %")],
 )  # fmt: skip
 def test_percent(share: float, words: str) -> None:
-    assert letters.percent(share) == words
+    assert fonts.percent(share) == words
 
 
 @pytest.mark.parametrize("width", [20, 90, 300])
 def test_fitted_and_wrapped_words_are_no_wider(width: int) -> None:
-    font = letters.Letters(canvas.SCALE)
+    font = fonts.Letters(canvas.SCALE)
     words = "some words and onethatisverymuchlongerthanalltheothersare and more of them " * 3
     assert font.width_of(font.fitted(words, 15, width), 15) <= width
     lines = font.wrapped(words, 15, width, 4)

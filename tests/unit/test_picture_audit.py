@@ -6,9 +6,10 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from stepcache.pictures import canvas, draw_audit
+from stepcache.pictures.audit import COLOURS, MODEL
+
 from pictures import Words, check_readable, contrast, distance
-from stepcache.nodes.picture import canvas, draw_audit
-from stepcache.nodes.picture.audit import COLOURS, MODEL
 
 PARTS = {"model": 0.5, "Python overhead": 0.25, "transfer": 0.05, "sampler": 0.2}
 BARS = {"Blocks": {"double_blocks (19)": 0.7, "single_blocks (38)": 0.2}, "Nothing": {}}

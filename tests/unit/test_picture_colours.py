@@ -5,27 +5,28 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
+from stepcache.pictures import axes, canvas, draw, fonts, strip
+
 from pictures import KINDS, SELF, Words, case_of, contrast, distance, luminance
-from stepcache.nodes.picture import canvas, draw, letters, panel, strip
 
 
 def test_all_words_have_contrast(written: Words) -> None:
     draw(*case_of(20, 3, KINDS), "Title", {"speed": "1"})
-    assert canvas.INK in written.colours and panel.THRESHOLD in written.colours
+    assert canvas.INK in written.colours and axes.THRESHOLD in written.colours
     for colour in set(written.colours):
         assert contrast(colour, canvas.PAPER) >= 4.5, colour
 
 
 def test_lines_are_told_apart_by_everyone() -> None:
-    colours = [colour for colour, _, _ in panel.LINES]
+    colours = [colour for colour, _, _ in axes.LINES]
     for one, other in combinations(colours[:4], 2):
         assert distance(one, other) >= 30, (one, other)
     for one, other in combinations(colours, 2):
         assert distance(one, other) >= 20, (one, other)
     for colour in colours:
         assert contrast(colour, canvas.PAPER) >= 3, colour
-    shapes = {(width >= 2, dash) for _, width, dash in panel.LINES}
-    assert len(shapes) == len(panel.LINES), "by dash or width too, in grey"
+    shapes = {(width >= 2, dash) for _, width, dash in axes.LINES}
+    assert len(shapes) == len(axes.LINES), "by dash or width too, in grey"
 
 
 def test_the_measure_of_colours_sees_a_bad_pair() -> None:
@@ -34,7 +35,7 @@ def test_the_measure_of_colours_sees_a_bad_pair() -> None:
 
 def test_reused_cells_differ_in_light_and_are_hatched() -> None:
     compute = tuple(step % 2 == 0 for step in range(10))
-    paper = canvas.Canvas(800, 100, letters.Letters(canvas.SCALE))
+    paper = canvas.Canvas(800, 100, fonts.Letters(canvas.SCALE))
     band = strip.Strip(((SELF, None, compute),))
     band.draw(paper, (0, 10, 800, 100))
     pixels = np.asarray(paper.picture(), dtype=np.float64)

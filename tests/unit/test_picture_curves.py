@@ -6,6 +6,12 @@ import math
 from dataclasses import replace
 
 import pytest
+from stepcache.cache_core.calibration import Place, Wish, choose
+from stepcache.cache_core.clock import Timeline
+from stepcache.cache_core.sites import SiteKind
+from stepcache.pictures import canvas, draw, series
+from stepcache.pictures.axes import LINES, THIN, THRESHOLD, Panel
+
 from pictures import (
     KINDS,
     SELF,
@@ -17,13 +23,9 @@ from pictures import (
     nearest,
     u_shape,
 )
-from stepcache.cache_core.calibration import Place, Wish, choose
-from stepcache.cache_core.clock import Timeline
-from stepcache.cache_core.sites import SiteKind
-from stepcache.nodes.picture import canvas, draw, panel, parts
 
 
-def test_lines_run_through_the_data(panels: list[panel.Panel]) -> None:
+def test_lines_run_through_the_data(panels: list[Panel]) -> None:
     lags = u_shape(20, 3)
     calibration = calibration_of({Place(SELF): lags}, 20, 3)
     picture = draw(calibration, chosen_of(calibration), "")
@@ -34,10 +36,10 @@ def test_lines_run_through_the_data(panels: list[panel.Panel]) -> None:
         for step, change in shown:
             # A dashed line may have a gap there, the next dash is near.
             reach = 4 if number else 1
-            assert nearest(picture, axes.at(step, change), panel.LINES[number][0], reach) < 40
+            assert nearest(picture, axes.at(step, change), LINES[number][0], reach) < 40
 
 
-def test_the_lines_are_those_of_the_run(panels: list[panel.Panel], written: Words) -> None:
+def test_the_lines_are_those_of_the_run(panels: list[Panel], written: Words) -> None:
     calibration, _ = case_of(30, 3, [SELF])
     chosen = choose(calibration, Timeline(calibration.timeline.sigmas[::2], (None,) * 15,
                     tuple(i / 15 for i in range(15))), Wish("alpha", 0.3))  # fmt: skip
@@ -49,35 +51,35 @@ def test_the_lines_are_those_of_the_run(panels: list[panel.Panel], written: Word
     assert any(words.startswith("for 15 steps, threshold 30 %") for words in written.words)
 
 
-def test_unknown_changes_are_gaps(panels: list[panel.Panel]) -> None:
+def test_unknown_changes_are_gaps(panels: list[Panel]) -> None:
     row = [0.1] * 19
     row[9], row[10] = math.inf, math.nan
     calibration = calibration_of({Place(SELF): (tuple(row),)}, 20, 1)
     picture = draw(calibration, chosen_of(calibration), "")
-    (axes,), blue = panels, panel.LINES[0][0]
+    (axes,), blue = panels, LINES[0][0]
     for source in range(19):
         is_gap = source in (9, 10)
         is_drawn = nearest(picture, axes.at(source + 1, 0.1), blue, 1) < 40
         assert is_drawn != is_gap, source
 
 
-def test_branches_are_thin_lines_of_their_own(panels: list[panel.Panel]) -> None:
+def test_branches_are_thin_lines_of_their_own(panels: list[Panel]) -> None:
     rows = {Place(SELF): flat(20, [0.2]), Place(SELF, None, "cond"): flat(20, [0.3]),
             Place(SELF, None, "uncond"): flat(20, [0.1])}  # fmt: skip
     calibration = calibration_of(rows, 20, 1)
     picture = draw(calibration, chosen_of(calibration), "")
     axes = panels[-1]
-    thin = canvas.pale(panel.LINES[0][0], panel.THIN[0])
+    thin = canvas.pale(LINES[0][0], THIN[0])
     for change in (0.3, 0.1):
         x, y = axes.at(10.5, change)
         assert nearest(picture, (x, y), thin, 3) < 40
-        assert nearest(picture, (x, y), panel.LINES[0][0], 3) > 40
+        assert nearest(picture, (x, y), LINES[0][0], 3) > 40
     calibration = calibration_of({Place(SELF): flat(20, [0.2])}, 20, 1)
     draw(calibration, chosen_of(calibration), "")
     assert panels[-1].part.branches == ()
 
 
-def test_an_outlier_is_cut_and_named(panels: list[panel.Panel], written: Words) -> None:
+def test_an_outlier_is_cut_and_named(panels: list[Panel], written: Words) -> None:
     row = (2.13, *([0.1] * 18))
     calibration = calibration_of({Place(SELF): (row,)}, 20, 1)
     picture = draw(calibration, chosen_of(calibration), "")
@@ -87,11 +89,11 @@ def test_an_outlier_is_cut_and_named(panels: list[panel.Panel], written: Words) 
     x, y = axes.at(1, axes.end)
     assert nearest(picture, (x, y - 9), canvas.INK, 3) < 40, "a triangle above the axes"
     above = (axes.at(1.75, 0)[0], y - 30)
-    assert nearest(picture, above, panel.LINES[0][0], 12) > 40, "nothing above the axes"
-    assert nearest(picture, axes.at(1.86, axes.end * 0.98), panel.LINES[0][0], 2) < 40
+    assert nearest(picture, above, LINES[0][0], 12) > 40, "nothing above the axes"
+    assert nearest(picture, axes.at(1.86, axes.end * 0.98), LINES[0][0], 2) < 40
 
 
-def test_nothing_is_cut_without_an_outlier(panels: list[panel.Panel], written: Words) -> None:
+def test_nothing_is_cut_without_an_outlier(panels: list[Panel], written: Words) -> None:
     row = tuple(0.1 + 0.01 * i for i in range(19))
     calibration = calibration_of({Place(SELF): (row,)}, 20, 1)
     draw(calibration, chosen_of(calibration), "")
@@ -99,7 +101,7 @@ def test_nothing_is_cut_without_an_outlier(panels: list[panel.Panel], written: W
     assert "28 %" not in written.words
 
 
-def test_the_threshold_stands_where_it_applies(panels: list[panel.Panel], written: Words) -> None:
+def test_the_threshold_stands_where_it_applies(panels: list[Panel], written: Words) -> None:
     rows = {Place(kind): flat(20, [0.2]) for kind in (SELF, SiteKind.BLOCK)}
     compute = (True, *([True, True, False] * 6), True)
     calibration = calibration_of(rows, 20, 1)
@@ -108,7 +110,7 @@ def test_the_threshold_stands_where_it_applies(panels: list[panel.Panel], writte
     assert written.words.count("threshold 15 %") == 1
     for kind, is_there in ((SELF, True), (SiteKind.BLOCK, False)):
         at = found[kind].at(9.5, 0.15)
-        assert (nearest(picture, at, panel.THRESHOLD, 6) < 40) == is_there
+        assert (nearest(picture, at, THRESHOLD, 6) < 40) == is_there
 
 
 def test_a_threshold_above_the_axes_is_named(written: Words) -> None:
@@ -119,14 +121,14 @@ def test_a_threshold_above_the_axes_is_named(written: Words) -> None:
     assert written.words.count("threshold 3000 %, not shown") == 2
 
 
-def test_reused_steps_are_dots_on_their_lines(panels: list[panel.Panel]) -> None:
+def test_reused_steps_are_dots_on_their_lines(panels: list[Panel]) -> None:
     lags = flat(20, [0.1, 0.2])
     compute = tuple(step % 5 not in (3, 4) for step in range(20))
     calibration = calibration_of({Place(SELF): lags}, 20, 2)
     picture = draw(calibration, chosen_of(calibration, (SELF, None, compute), alpha=0.25), "")
     (axes,) = panels
     for step in range(1, 20):
-        for lag, colour in ((1, panel.LINES[0][0]), (2, panel.LINES[1][0])):
+        for lag, colour in ((1, LINES[0][0]), (2, LINES[1][0])):
             x, y = axes.at(step, lags[lag - 1][0])
             # Above and below the line there is colour only where there is a dot.
             is_dot = nearest(picture, (x, y - 2), colour, 0) < 60
@@ -147,7 +149,7 @@ def test_any_number_can_be_drawn(change: float, written: Words) -> None:
 @pytest.mark.parametrize("most", [5, 6])
 @pytest.mark.parametrize("top", [1e-9, 0.011, 0.15, 0.6, 0.99, 1.0, 1.01, 3.3, 1e6])
 def test_ticks_are_three_to_six_from_zero(top: float, most: int) -> None:
-    values = parts.ticks(top, most)
+    values = series.ticks(top, most)
     assert 3 <= len(values) <= most
     assert values[0] == 0
     assert top * (1 - 1e-6) <= values[-1] <= 2.5 * top

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from pictures import Words, check_readable
 from stepcache.cache_core.report import Report
 from stepcache.cache_core.sites import SiteKind
-from stepcache.nodes.picture import draw_compare, draw_run, draw_words
-from stepcache.nodes.picture.compare import heat
-from stepcache.nodes.picture.run import OTHERWISE
-from stepcache.nodes.picture.strip import COMPUTED, HATCH, ROW
+from stepcache.pictures import draw_compare, draw_run, draw_words
+from stepcache.pictures.compare import heat
+from stepcache.pictures.run import OTHERWISE
+from stepcache.pictures.strip import COMPUTED, HATCH, ROW
+
+from pictures import Words, check_readable
 
 SELF = SiteKind.SELF_ATTENTION.value
 

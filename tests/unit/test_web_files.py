@@ -77,8 +77,8 @@ def test_the_search_would_find_it(text: str) -> None:
 
 
 def test_the_only_address_is_the_route_of_the_pack() -> None:
-    route = re.search(r'^PATH = "(.+)"$', _read("nodes/routes.py"), re.MULTILINE)
-    event = re.search(r'^EVENT = "(.+)"$', _read("nodes/live.py"), re.MULTILINE)
+    route = re.search(r'^PATH = "(.+)"$', _read("previews/routes.py"), re.MULTILINE)
+    event = re.search(r'^EVENT = "(.+)"$', _read("previews/live.py"), re.MULTILINE)
     text = "".join(script.read_text(encoding="utf-8") for script in SCRIPTS)
     assert route is not None and event is not None
     assert re.findall(r"\bfetchApi\(([^,)]+)", text) == ["ROUTE"]

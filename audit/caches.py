@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from ...cache_core.calibration import Calibration, Study
-from ...cache_core.clock import Timeline
-from ...cache_core.errors import StepCacheError
-from ...cache_core.estimate import ENOUGH, Observation, Seen
-from ...cache_core.host import attach, last_calibration, last_report
-from ...cache_core.methods import Calibrate, Method
-from ...cache_core.sites import SiteKind, name_of
-from ..apply_fastercache import ApplyFasterCache
-from ..apply_pab import ApplyPAB
-from ..deepcache_unet import DeepCacheUNet
-from ..desk import Desk
-from ..method_node import MethodNode
-from ..preview import preview
-from ..tgate_gate import TGateGate
+from ..cache_core.calibration import Calibration, Study
+from ..cache_core.clock import Timeline
+from ..cache_core.errors import StepCacheError
+from ..cache_core.estimate import ENOUGH, Observation, Seen
+from ..cache_core.host import attach, last_calibration, last_report
+from ..cache_core.methods import Calibrate, Method
+from ..cache_core.outlook import outlook_of
+from ..cache_core.sites import SiteKind, name_of
 from .audit import Caching
-
-NODES: dict[str, type[MethodNode]] = {
-    node.define_schema().node_id: node
-    for node in (DeepCacheUNet, ApplyPAB, ApplyFasterCache, TGateGate)
-}
-OFFERED: tuple[tuple[str, dict[str, Any]], ...] = (
-    *((node_id, {}) for node_id in NODES),
-    ("StepCacheApplyPAB", {"block": 2}),
-)
-"""Settings that are reckoned: those that a node comes with, and whole blocks, which suit models
-whose attention is fused with other layers."""
 
 NO_STEPS = "a run of one step has nothing to reuse; sample with two or more"
 LEAST_STEPS, MOST_STEPS = 5, 20
@@ -114,57 +97,57 @@ def costs_of(
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """A method with settings.
+class Suggestion:
+    """A method that may be recommended.
 
     Args:
-        node: the name of its node.
-        setting: the inputs that are not as they come, in words.
-        method: ready to be attached.
-        speedup: seconds of a plain run ÷ seconds with it, as reckoned.
-        model: a clone of the plain model that samples with it.
+        method: with its settings.
+        setting: the inputs of its node that are not as they come, in words.
     """
 
-    node: str
-    setting: str
     method: Method
-    speedup: float
-    model: Any
+    setting: str = "as it comes"
 
     @property
     def name(self) -> str:
         """The node and what is set on it."""
-        return f"{self.node} ({self.setting})"
+        return f"{self.method.name} ({self.setting})"
 
 
-def offers(plain: Any, costs: Costs, timeline: Timeline, has_two_branches: bool) -> Iterator[Offer]:
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A method that the model takes.
+
+    Args:
+        suggestion: the method with its settings.
+        speedup: seconds of a plain run ÷ seconds with it, as reckoned.
+        model: a clone of the plain model that samples with it.
+    """
+
+    suggestion: Suggestion
+    speedup: float
+    model: Any
+
+
+def offers(
+    plain: Any,
+    costs: Costs,
+    timeline: Timeline,
+    suggestions: Iterable[Suggestion],
+    *,
+    has_one_branch: bool,
+) -> Iterator[Offer]:
     """What the methods that the model takes would save in a run."""
-    layers = {str(kind): count for kind, count in costs.calibration.model.layers.items()}
-    observed = costs.observed.to_dict()
-    numbers: Mapping[str, Any] = {name: list(each) for name, each in asdict(timeline).items()}
-    for node_id, given in OFFERED:
-        asked = {
-            "node": node_id, "inputs": given, "steps": timeline.steps, "timeline": numbers,
-            "layers": layers, "observed": observed, "one_branch": not has_two_branches,
-        }  # fmt: skip
-        estimate = preview(NODES, asked, Desk())["estimate"]
-        node = NODES[node_id]
-        method = node.method(**{**defaults_of(node), **given})
+    layers = costs.calibration.model.layers
+    for suggestion in suggestions:
+        method = suggestion.method
         try:
+            rules = method.fitted(timeline).rules()
+            outlook = outlook_of(
+                rules, timeline, layers, costs.observed, has_one_branch=has_one_branch
+            )
             patched = attach(plain, method)
         except StepCacheError:
             continue
-        if estimate is not None and estimate["speedup"] is not None:
-            name = node.define_schema().display_name or node_id
-            setting = ", ".join(f"{key} {value}" for key, value in given.items()) or "as it comes"
-            yield Offer(name, setting, method, estimate["speedup"], patched)
-
-
-def defaults_of(node: type[MethodNode]) -> dict[str, Any]:
-    """The inputs that a node comes with."""
-    found: dict[str, Any] = {}
-    for item in node.define_schema().inputs:
-        options = item.as_dict()
-        if item.id != "model":
-            found[item.id] = options.get("default", next(iter(options.get("options") or ()), None))
-    return found
+        if outlook.speedup is not None:
+            yield Offer(suggestion, outlook.speedup, patched)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from PIL import Image, ImageDraw, ImageFont
 
-from .letters import Letters, old_mask
+from .fonts import Letters, old_mask
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]

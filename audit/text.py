@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from PIL import Image
 
-from ...speed.listening import shares
-from .. import picture
+from .. import pictures
 from .audit import LEAST_GAIN, Audit, Recommendation
+from .op_trace import shares
 
 MOST_WAITS = 8
 LITTLE = 0.01
@@ -151,7 +151,7 @@ def drawn(audit: Audit) -> Image.Image:
         "Operators: share of their time": audit.profiled.longest or {},
     }
     notes = [*on_waits(audit), on_compiler(audit), on_memory(audit), on_caching(audit)]
-    return picture.draw_audit(headline(audit), advised(audit), audit.parts, bars, notes)
+    return pictures.draw_audit(headline(audit), advised(audit), audit.parts, bars, notes)
 
 
 def _percents(found: Mapping[str, float]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from PIL import Image
 
 from .canvas import GRID, INK, MUTED, SCALE, Canvas, Colour
-from .letters import Letters, percent, shown
+from .fonts import Letters, percent, shown
 from .picture import HEAD_SIZE, LINE, MARGIN, TEXT_SIZE, TITLE_SIZE, WIDTH
 from .strip import SIZE
 

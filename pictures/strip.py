@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ...cache_core.schedule_file import Rows
-from ...cache_core.sites import SiteKind
+from ..cache_core.schedule_file import Rows
+from ..cache_core.sites import SiteKind
 from .canvas import INK, MUTED, PAPER, Box, Canvas
-from .parts import in_words, step_marks
+from .series import in_words, step_marks
 
 COMPUTED = (22, 54, 96)
 REUSED = (234, 238, 244)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .canvas import AXIS, INK, MUTED, SCALE, Canvas
-from .letters import Letters, percent
-from .likeness import Pixels
+from .fonts import Letters, percent
+from .metrics import Pixels
 
 MARGIN, GAP = 20, 12
 NARROWEST, WIDEST = 256, 512

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Protocol
 
-from ...cache_core.errors import StepCacheError
-from ...speed.timing import Timed, Timing
+from ..cache_core.errors import StepCacheError
 from .audit import NAME
+from .timing import Timed, Timing
 
 SHORT = 4
 """Steps of the schedule that short runs begin, at least."""

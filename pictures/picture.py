@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ...cache_core.calibration import Calibration, Chosen
-from ...cache_core.schedule_file import Rows
+from ..cache_core.calibration import Calibration, Chosen
+from ..cache_core.schedule_file import Rows
+from .axes import Panel
 from .canvas import INK, MUTED, SCALE, Canvas
-from .letters import Letters, percent, shown
-from .panel import Panel
-from .parts import Part, parts_of
+from .fonts import Letters, percent, shown
+from .series import Part, parts_of
 from .strip import Strip
 
 WIDTH, MARGIN = 1024, 28

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from ...cache_core.report import Report
-from ...cache_core.sites import SiteKind
+from ..cache_core.report import Report
+from ..cache_core.sites import SiteKind
 from .canvas import AXIS, GRID, INK, MUTED, SCALE, Box, Canvas, Colour
-from .letters import Letters
-from .parts import in_words, step_marks
+from .fonts import Letters
 from .picture import LINE, MARGIN, TEXT_SIZE, TITLE_SIZE, WIDTH
+from .series import in_words, step_marks
 from .strip import COMPUTED, GAP, HATCH, NAMES, REUSED, ROW, SCALE_HEIGHT, SHARES, SIZE, WIDEST
 
 GRAPH = 64

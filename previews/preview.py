@@ -12,28 +12,24 @@ from numpy.typing import NDArray
 
 from ..cache_core.calibration import Calibration, Prediction
 from ..cache_core.clock import TINY, Timeline
-from ..cache_core.effort import spend
 from ..cache_core.errors import StepCacheError
 from ..cache_core.host import Anatomy
 from ..cache_core.methods import Method
-from ..cache_core.rows import values_of
-from ..cache_core.rules import coverage_of, plans_of
-from ..cache_core.strips import planned_sites, shares_of, strips_of
-from .desk import Desk
-from .method_node import MethodNode
-from .question import Question
+from ..cache_core.outlook import outlook_of
+from .cache import Desk
+from .request import PreviewedNode, PreviewRequest
 
 VERSION = 1
 """Of the answer; raised when a key changes its meaning or goes away."""
 
 
-def preview(nodes: Mapping[str, type[MethodNode]], asked: Any, desk: Desk) -> dict[str, Any]:
+def preview(nodes: Mapping[str, type[PreviewedNode]], asked: Any, desk: Desk) -> dict[str, Any]:
     """The strips that a node's widgets mean.
 
     Args:
         nodes: the nodes that can be asked about, by id.
         desk: what earlier questions have left to look things up in.
-        asked: as for `Question.read`.
+        asked: as for `PreviewRequest.read`.
 
     Returns:
         strips (letters by kind), description, prediction or None (by a calibration), estimate
@@ -43,12 +39,12 @@ def preview(nodes: Mapping[str, type[MethodNode]], asked: Any, desk: Desk) -> di
     Raises:
         BadRequest: the question cannot be read.
     """
-    question = Question.read(nodes, asked)
+    question = PreviewRequest.read(nodes, asked)
     anatomy, is_pending = desk.anatomy(question.files)
     return {**_planned(question, anatomy, desk), "is_pending": is_pending}
 
 
-def _planned(question: Question, anatomy: Anatomy | None, desk: Desk) -> dict[str, Any]:
+def _planned(question: PreviewRequest, anatomy: Anatomy | None, desk: Desk) -> dict[str, Any]:
     try:
         method = question.node.previewed(desk, **question.inputs)
     except StepCacheError as error:
@@ -69,26 +65,16 @@ def _planned(question: Question, anatomy: Anatomy | None, desk: Desk) -> dict[st
         layers = measured.model.layers
     try:
         fitted = method.fitted(timeline)
-        spend(sum((layers or {}).values()) * (2 + timeline.steps / 200))
-        assigned = planned_sites(fitted.rules(), layers, question.has_one_branch)
-        plans = plans_of(set(assigned.values()), timeline)
+        outlook = outlook_of(
+            fitted.rules(), timeline, layers, question.observed,
+            has_one_branch=question.has_one_branch,
+        )  # fmt: skip
     except StepCacheError as error:
         return _answer(error=f"{method.name}: {error}")
-    shares = shares_of(assigned, plans)
     estimate = None
     if question.observed is not None:
-        spend(len(shares) * timeline.steps)
-        covered = coverage_of(assigned, {str(kind): n for kind, n in (layers or {}).items()})
-        reused = [
-            {part: covered[part] * row[step] for part, row in shares.items()}
-            for step in range(timeline.steps)
-        ]
-        kept = values_of(assigned, plans, question.observed.starts)
-        estimate = {
-            "speedup": question.observed.speedup(reused),
-            "bytes": question.observed.nbytes(kept),
-        }
-    return _answer(strips_of(shares), fitted.describe(), fitted.prediction, estimate)
+        estimate = {"speedup": outlook.speedup, "bytes": outlook.nbytes}
+    return _answer(outlook.strips, fitted.describe(), fitted.prediction, estimate)
 
 
 def assumed_timeline(method: Method, steps: int, first: float = 0.0, last: float = 1.0) -> Timeline:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .canvas import AXIS, GRID, INK, MUTED, Box, Canvas, Colour, Dash, Point, pale
-from .letters import percent
-from .parts import Part, pieces, step_marks, ticks
+from .fonts import percent
+from .series import Part, pieces, step_marks, ticks
 
 LEFT, RIGHT = 64, 92
 ABOVE, BELOW = 44, 54

@@ -8,16 +8,15 @@ from typing import Any
 from aiohttp import web
 from server import PromptServer
 
-from .answering import Answering, Busy
-from .method_node import MethodNode
-from .question import BadRequest
+from .executor import Answering, Busy
+from .request import BadRequest, PreviewedNode
 
 PATH = "/stepcache/preview"
 MOST_BYTES = 2**20
 """Of a request, once it is unpacked."""
 
 
-def register(nodes: Mapping[str, type[MethodNode]]) -> None:
+def register(nodes: Mapping[str, type[PreviewedNode]]) -> None:
     """Let the running server answer; without one (a script) there is nobody to ask."""
     server: Any = getattr(PromptServer, "instance", None)
     if server is None:

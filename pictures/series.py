@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
 
-from ...cache_core.calibration import Branch, Calibration, Lags, Place
-from ...cache_core.schedule_file import Rows
-from ...cache_core.sites import SiteKind
+from ..cache_core.calibration import Branch, Calibration, Lags, Place
+from ..cache_core.schedule_file import Rows
+from ..cache_core.sites import SiteKind
 
 MOST_PANELS = 8
 MOST_LINES = 8

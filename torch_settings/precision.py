@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from .seeing import seen
+from .op_counter import seen
 from .setting import Setting, Watch, computes_in, goes_through_compiler, plain, require_one_of
 
 UNCHANGED = "as it is"

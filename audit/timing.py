@@ -14,7 +14,7 @@ import psutil
 import torch
 
 from ..cache_core.host.model_call import ModelCall
-from .hearing import Hearing
+from .run_probe import Hearing
 
 BOTH = frozenset({0, 1})
 """How the host marks the rows of the two branches of guidance."""

@@ -9,18 +9,18 @@ from typing import Any
 
 import torch
 
-from ... import speed
-from ...cache_core.errors import StepCacheError
-from ...cache_core.report import Report
-from ...cache_core.sites import SiteKind
-from ...speed.attention import AUTO, BACKENDS
-from ...speed.int8 import ANYWAY
-from ...speed.listening import NATIVE_KERNELS, Heard
-from ...speed.setting import Setting
-from ...speed.timing import Timed
-from ...speed.trying import Tried, Trying
+from .. import torch_settings
+from ..cache_core.errors import StepCacheError
+from ..cache_core.report import Report
+from ..cache_core.sites import SiteKind
+from ..torch_settings.attention import AUTO, BACKENDS
+from ..torch_settings.int8 import ANYWAY
+from ..torch_settings.setting import Setting
+from .ab_test import Tried, Trying
 from .audit import Recommendation
-from .rounds import MOSTLY
+from .interleaved_runs import MOSTLY
+from .op_trace import NATIVE_KERNELS, Heard
+from .timing import Timed
 
 ATTENTION = (
     SiteKind.SELF_ATTENTION, SiteKind.JOINT_ATTENTION, SiteKind.TEMPORAL_ATTENTION,
@@ -57,11 +57,11 @@ def options_for(model: Any, heard: Heard) -> dict[str, Option]:
         model: the host's ``ModelPatcher``.
         heard: of one evaluation.
     """
-    carried = {setting.name for setting in speed.settings_of(model)}
+    carried = {setting.name for setting in torch_settings.settings_of(model)}
     device = torch.device(model.load_device).type
     found = [*_attention(heard, device), *_precision(heard, device)]
-    found.append(Option(speed.FusedProjections(), "", MEMORY))
-    found.append(Option(speed.DynamicInt8(without_gain=ANYWAY), "", LESS_EXACT))
+    found.append(Option(torch_settings.FusedProjections(), "", MEMORY))
+    found.append(Option(torch_settings.DynamicInt8(without_gain=ANYWAY), "", LESS_EXACT))
     return {
         option.name: option
         for option in found
@@ -75,7 +75,10 @@ def _attention(heard: Heard, device: str) -> list[Option]:
     is_native = all(name in NATIVE_KERNELS for name in heard.attention)
     able = ["flash"] if device == "cpu" else [name for name in BACKENDS if name != "math"]
     backends = able if is_native else [AUTO]
-    return [Option(speed.AttentionBackend(each), f"backend {each}", ROUNDING) for each in backends]
+    return [
+        Option(torch_settings.AttentionBackend(each), f"backend {each}", ROUNDING)
+        for each in backends
+    ]
 
 
 def _precision(heard: Heard, device: str) -> list[Option]:
@@ -85,12 +88,12 @@ def _precision(heard: Heard, device: str) -> list[Option]:
     products = {"cuda": "TF32", "cpu": "bfloat16"}.get(device)
     if products is None:
         return []
-    return [Option(speed.Precision(products), f"products {products}", LESS_EXACT)]
+    return [Option(torch_settings.Precision(products), f"products {products}", LESS_EXACT)]
 
 
 def _fits(setting: Setting, model: Any) -> bool:
     try:
-        speed.apply(model, setting)
+        torch_settings.apply(model, setting)
     except StepCacheError:
         return False
     return True
@@ -130,7 +133,7 @@ def _gain(setting: Setting, tried: Tried, timed: Timed, report: Report | None) -
     full = report.observed.full_seconds if report is not None and report.observed else None
     if report is not None and full is not None:
         kinds = [(SiteKind.BLOCK,), (SiteKind.DEEP_BRANCH,)]
-        kinds += [ATTENTION] if isinstance(setting, speed.AttentionBackend) else []
+        kinds += [ATTENTION] if isinstance(setting, torch_settings.AttentionBackend) else []
         computed = math.prod(_computed(report, each) for each in kinds)
         saved = min(saved, (1.0 - tried.ratio) * full * timed.evaluations * computed)
     return timed.seconds / (timed.seconds - saved)

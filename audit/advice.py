@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from ... import speed
-from ...cache_core.host import attached, detached, timeline_of
-from ...cache_core.report import Report
-from ...speed.timing import Timed
+from .. import torch_settings
+from ..cache_core.host import attached, detached, timeline_of
+from ..cache_core.report import Report
 from . import caches, settings
 from .audit import LEAST_GAIN, Recommendation
-from .rounds import ENOUGH, Compared, Rounds
+from .interleaved_runs import ENOUGH, Compared, Rounds
+from .timing import Timed
 
 MOST_SETTINGS, MOST_CACHES = 2, 2
 """How many are tried by whole runs: of caches the second one if the first saves nothing."""
@@ -28,7 +28,13 @@ Offers = dict[str, tuple[caches.Offer, float]]
 """Methods by name, and how much faster than now they are reckoned to be; the fastest first."""
 
 
-def offers(model: Any, costs: caches.Costs, run: Timed, report: Report | None) -> Offers:
+def offers(
+    model: Any,
+    costs: caches.Costs,
+    run: Timed,
+    report: Report | None,
+    suggestions: Iterable[caches.Suggestion],
+) -> Offers:
     """Methods that are not attached.
 
     Args:
@@ -36,12 +42,18 @@ def offers(model: Any, costs: caches.Costs, run: Timed, report: Report | None) -
         costs: of its layers.
         run: the audited one.
         report: of it, where methods are attached.
+        suggestions: what may be recommended.
     """
     timeline = timeline_of(model.get_model_object("model_sampling"), torch.tensor(run.sigmas))
     now = (report.measured_speedup if report is not None else None) or 1.0
     present = {method.describe() for method in attached(model)}
-    found = caches.offers(detached(model), costs, timeline, run.has_two_branches)
-    others = {o.name: (o, o.speedup / now) for o in found if o.method.describe() not in present}
+    others = {
+        offer.suggestion.name: (offer, offer.speedup / now)
+        for offer in caches.offers(
+            detached(model), costs, timeline, suggestions, has_one_branch=not run.has_two_branches
+        )
+        if offer.suggestion.method.describe() not in present
+    }
     return dict(sorted(others.items(), key=lambda item: -item[1][1]))
 
 
@@ -50,7 +62,9 @@ def reckoned(model: Any, found: Offers) -> list[Recommendation]:
     caution = f"{INSTEAD} {QUALITY}" if attached(model) else QUALITY
     how = "reckoned from the seconds of each kind of layer"
     return [
-        Recommendation(offer.node, offer.setting, gain, how, caution, number == 0)
+        Recommendation(
+            offer.suggestion.method.name, offer.suggestion.setting, gain, how, caution, number == 0
+        )
         for number, (offer, gain) in enumerate(found.values())
     ]
 
@@ -70,7 +84,7 @@ def measured(
     tried = [each.name for each in promising if each.name in options][:MOST_SETTINGS]
     is_short = rounds.count >= ENOUGH
     compared = rounds.against(
-        {name: speed.apply(model, options[name].setting) for name in tried if is_short}
+        {name: torch_settings.apply(model, options[name].setting) for name in tried if is_short}
     )
     for name, (offer, gain) in list(found.items())[:MOST_CACHES]:
         if gain < LEAST_GAIN:
@@ -83,9 +97,9 @@ def measured(
 
 def gained(model: Any, rounds: Rounds) -> float:
     """How many times as fast as without anything of this pack the model is."""
-    if not attached(model) and not speed.settings_of(model):
+    if not attached(model) and not torch_settings.settings_of(model):
         return 1.0
-    bare = speed.without(detached(model))
+    bare = torch_settings.without(detached(model))
     (compared,) = rounds.against({"": bare}, in_part="").values()
     return 1.0 / compared.gain
 

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from ... import speed
-from ...cache_core.errors import ConfigError, StepCacheError
-from ...cache_core.host import attached, detached, last_report
-from ...cache_core.host.compatibility.fingerprint import device_name
-from ...speed.listening import STEPS, Heard, Listening
-from ...speed.profiling import Profiling
-from ...speed.trying import Trying
+from .. import torch_settings
+from ..cache_core.errors import ConfigError, StepCacheError
+from ..cache_core.host import attached, detached, last_report
+from ..cache_core.host.compatibility.fingerprint import device_name
 from . import advice, caches, settings
+from .ab_test import Trying
 from .audit import MOST_RECOMMENDED, NAME, Audit, Caching
-from .rounds import SHORT, Rounds, Sample
+from .interleaved_runs import SHORT, Rounds, Sample
+from .op_trace import STEPS, Heard, Listening
+from .profiling import Profiling
 
 
-def audited(model: Any, sample: Sample, steps: int, *, may_draw: bool) -> tuple[Any, Audit]:
+def audited(
+    model: Any,
+    sample: Sample,
+    steps: int,
+    suggestions: Iterable[caches.Suggestion],
+    *,
+    may_draw: bool,
+) -> tuple[Any, Audit]:
     """Audit a model as it is, with everything attached to it.
 
     Args:
         model: the host's ``ModelPatcher``; it is not changed.
         sample: with the settings of the workflow.
         steps: of the workflow.
+        suggestions: methods that may be recommended.
         may_draw: whether whole runs may be sampled beside it, with what promises most and without
             anything of this pack.
 
@@ -52,7 +61,7 @@ def audited(model: Any, sample: Sample, steps: int, *, may_draw: bool) -> tuple[
     rounds = Rounds(model, sample, steps)
     run = rounds.runs[0]
     report = last_report(model) if attached(model) else None
-    offers = advice.offers(model, costs, run, report) if costs is not None else {}
+    offers = advice.offers(model, costs, run, report, suggestions) if costs is not None else {}
     lines = [*settings.gains(options, trying, run, report), *advice.reckoned(model, offers)]
     if may_draw:
         lines = advice.measured(model, rounds, options, offers, lines)
@@ -69,7 +78,7 @@ def audited(model: Any, sample: Sample, steps: int, *, may_draw: bool) -> tuple[
         steps=len(timed.sigmas) - 1,
         attached=(
             *(method.describe() for method in attached(model)),
-            *(setting.name for setting in speed.settings_of(model)),
+            *(setting.name for setting in torch_settings.settings_of(model)),
         ),
         reuse=report.measured_speedup if report is not None else None,
         timed=timed,

@@ -13,10 +13,9 @@ from typing import Any, TypeVar
 
 from ..cache_core.effort import REASON, Effort
 from ..cache_core.errors import EffortError
-from .desk import Desk
-from .method_node import MethodNode
+from .cache import Desk
 from .preview import preview
-from .question import BadRequest
+from .request import BadRequest, PreviewedNode
 
 LOG = logging.getLogger("stepcache")
 
@@ -46,7 +45,7 @@ class Answering:
     """
 
     def __init__(
-        self, nodes: Mapping[str, type[MethodNode]], is_sampling: Callable[[], bool]
+        self, nodes: Mapping[str, type[PreviewedNode]], is_sampling: Callable[[], bool]
     ) -> None:
         self._nodes, self._is_sampling = nodes, is_sampling
         self._desk = Desk()

@@ -19,7 +19,7 @@ from ..cache_core.errors import ConfigError
 from ..cache_core.host.intercept.attention import OVERRIDE
 from ..cache_core.host.intercept.module_swap import Swap
 from ..cache_core.host.turns import TURNS
-from .seeing import seen
+from .op_counter import seen
 from .setting import Setting, Watch, computes_in, plain, require_one_of
 
 AUTO = "auto"

@@ -14,11 +14,11 @@ import torch
 from ..cache_core.host.intercept.attention import OVERRIDE
 from ..cache_core.host.intercept.module_swap import Swap
 from ..cache_core.host.model_call import ModelCall
-from .blocks import Row, rows_of, watched
-from .hearing import Hearing, goes_through_compiler
-from .seeing import KERNELS, Seeing, seen
-from .setting import plain
-from .waits import Taking, Wait, Waiting
+from ..torch_settings.op_counter import KERNELS, Seeing, seen
+from ..torch_settings.setting import plain
+from .block_rows import Row, rows_of, watched
+from .device_syncs import Taking, Wait, Waiting
+from .run_probe import Hearing, goes_through_compiler
 
 STEPS = 3
 """Of a run that is listened to: the second is, from its evaluation up to the next one."""

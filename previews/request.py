@@ -6,14 +6,16 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+
+from comfy_api.latest import io
 
 from ..cache_core.clock import Timeline
 from ..cache_core.effort import spend
 from ..cache_core.errors import ConfigError
 from ..cache_core.estimate import Observation, Seen
+from ..cache_core.methods import Method
 from ..cache_core.sites import MOST_LAYERS, Part, SiteKind, part_named
-from .method_node import MethodNode
 
 MOST_STEPS = 10000
 MOST_PARTS = 64
@@ -33,8 +35,22 @@ class BadRequest(ValueError):
     """A question that no front end of ours asks."""
 
 
+class PreviewedNode(Protocol):
+    """A node that can be asked what it will do."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """Its inputs, as the host wants them."""
+        ...
+
+    @classmethod
+    def previewed(cls, desk: Any, *args: Any, **inputs: Any) -> Method:
+        """The method that its inputs, without the model, mean."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Question:
+class PreviewRequest:
     """What will a node do?
 
     Args:
@@ -50,7 +66,7 @@ class Question:
         files: names of model files, for each loader that the model may come from.
     """
 
-    node: type[MethodNode]
+    node: type[PreviewedNode]
     inputs: Mapping[str, Any]
     steps: int
     first: float
@@ -62,7 +78,7 @@ class Question:
     files: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def read(cls, nodes: Mapping[str, type[MethodNode]], given: Any) -> Question:
+    def read(cls, nodes: Mapping[str, type[PreviewedNode]], given: Any) -> PreviewRequest:
         """Check what came.
 
         Args:
@@ -96,18 +112,23 @@ class Question:
         )
 
 
-def _inputs(node: type[MethodNode], given: Mapping[str, Any]) -> dict[str, Any]:
+def _inputs(node: type[PreviewedNode], given: Mapping[str, Any]) -> dict[str, Any]:
     """Values for every input but the model, checked as the host would."""
     found: dict[str, Any] = {}
     for item in node.define_schema().inputs:
         if item.id == "model":
             continue
         value = given.get(item.id)
-        options = item.as_dict()
         if value is None:
-            value = options.get("default", next(iter(options.get("options") or ()), None))
-        found[item.id] = _checked(item.id, item.get_io_type(), value, options)
+            value = default_of(item)
+        found[item.id] = _checked(item.id, item.get_io_type(), value, item.as_dict())
     return found
+
+
+def default_of(item: io.Input) -> Any:
+    """The value that an input of a node comes with: its default, or its first option."""
+    options = item.as_dict()
+    return options.get("default", next(iter(options.get("options") or ()), None))
 
 
 def _checked(name: str, kind: str, value: Any, options: Mapping[str, Any]) -> Any:

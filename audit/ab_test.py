@@ -20,10 +20,10 @@ from comfy.samplers import CFGGuider
 from ..cache_core.errors import StepCacheError
 from ..cache_core.host.intercept.module_swap import Swap
 from ..cache_core.host.model_call import ModelCall
-from .fusing import FusedProjections
-from .hearing import Hearing
-from .int8 import DynamicInt8
-from .setting import Setting, Watch, in_force
+from ..torch_settings.fusing import FusedProjections
+from ..torch_settings.int8 import DynamicInt8
+from ..torch_settings.setting import Setting, Watch, in_force
+from .run_probe import Hearing
 from .timing import wait_for
 
 LOG = logging.getLogger("stepcache")

@@ -15,8 +15,8 @@ from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsag
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from ..cache_core.host.intercept.module_swap import Swap
-from .blocks import Row, rows_of, watched
-from .hearing import Hearing, goes_through_compiler
+from .block_rows import Row, rows_of, watched
+from .run_probe import Hearing, goes_through_compiler
 from .timing import wait_for
 
 MARK = "stepcache: "

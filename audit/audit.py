@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...speed.listening import Heard
-from ...speed.profiling import Profiled
-from ...speed.timing import Timed
+from .op_trace import Heard
+from .profiling import Profiled
+from .timing import Timed
 
 AUDIT_VERSION = 1
 """Version of the JSON layout; raised when a key changes its meaning or goes away."""
