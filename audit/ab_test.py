@@ -32,7 +32,7 @@ WATCH = "stepcache_trial"
 """Under this key stands the setting that is being tried, in the options of its evaluation."""
 COPIES = (FusedProjections, DynamicInt8)
 """Settings that copy weights, which takes long; they touch no evaluation but their own."""
-LEAST_ROUNDS, MOST_ROUNDS = 3, 15
+MIN_ROUNDS, MAX_ROUNDS = 3, 15
 LONG = 2.0
 """Seconds of plain evaluations that are enough."""
 
@@ -131,7 +131,7 @@ class Trying(Hearing):
                 LOG.info("Speed Audit: %s could not be tried: %s", name, str(error))
                 self.failed[name] = f"{type(error).__name__}: {error}"
                 del turns[name]
-        count = max(min(round(LONG / max(first, 1e-6)), MOST_ROUNDS), LEAST_ROUNDS)
+        count = max(min(round(LONG / max(first, 1e-6)), MAX_ROUNDS), MIN_ROUNDS)
         base = [plain()]
         ratios: dict[str, list[float]] = {name: [] for name in turns}
         for _ in range(count):

@@ -12,11 +12,11 @@ from .. import torch_settings
 from ..cache_core.host import attached, detached, timeline_of
 from ..cache_core.report import Report
 from . import caches, settings
-from .audit import LEAST_GAIN, Recommendation
+from .audit import MIN_GAIN, Recommendation
 from .interleaved_runs import ENOUGH, Compared, Rounds
 from .timing import Timed
 
-MOST_SETTINGS, MOST_CACHES = 2, 2
+MAX_SETTINGS, MAX_CACHES = 2, 2
 """How many are tried by whole runs: of caches the second one if the first saves nothing."""
 
 QUALITY = (
@@ -81,16 +81,16 @@ def measured(
     Settings are tried so only where runs are short: in long ones a few evaluations say enough.
     """
     promising = sorted((each for each in lines if each.is_worth_it), key=lambda each: -each.gain)
-    tried = [each.name for each in promising if each.name in options][:MOST_SETTINGS]
+    tried = [each.name for each in promising if each.name in options][:MAX_SETTINGS]
     is_short = rounds.count >= ENOUGH
     compared = rounds.against(
         {name: torch_settings.apply(model, options[name].setting) for name in tried if is_short}
     )
-    for name, (offer, gain) in list(found.items())[:MOST_CACHES]:
-        if gain < LEAST_GAIN:
+    for name, (offer, gain) in list(found.items())[:MAX_CACHES]:
+        if gain < MIN_GAIN:
             break
         compared |= rounds.against({name: offer.model})
-        if compared[name].gain >= LEAST_GAIN:
+        if compared[name].gain >= MIN_GAIN:
             break
     return [_with(each, compared.get(each.name), found) for each in lines]
 
@@ -108,5 +108,5 @@ def _with(line: Recommendation, compared: Compared | None, found: Offers) -> Rec
     """What a line says after it was tried."""
     if compared is None:
         return line
-    is_sure = compared.is_faster and compared.gain >= LEAST_GAIN
+    is_sure = compared.is_faster and compared.gain >= MIN_GAIN
     return replace(line, gain=compared.gain, how=compared.how, is_sure=is_sure)

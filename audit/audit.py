@@ -16,9 +16,9 @@ AUDIT_VERSION = 1
 
 NAME = "Speed Audit"
 
-LEAST_GAIN = 1.03
+MIN_GAIN = 1.03
 """Less is within what two runs differ by anyway."""
-MOST_RECOMMENDED = 5
+MAX_RECOMMENDED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Recommendation:
     @property
     def is_worth_it(self) -> bool:
         """Whether it is recommended."""
-        return self.is_sure and self.gain >= LEAST_GAIN
+        return self.is_sure and self.gain >= MIN_GAIN
 
     def __str__(self) -> str:
         setting = f", {self.setting}" if self.setting else ""

@@ -17,7 +17,7 @@ from ..cache_core.sites import SiteKind, name_of
 from .audit import Caching
 
 NO_STEPS = "a run of one step has nothing to reuse; sample with two or more"
-LEAST_STEPS, MOST_STEPS = 5, 20
+MIN_STEPS, MAX_STEPS = 5, 20
 LONG = 2.0
 """Seconds of measured steps that are enough."""
 WHOLE = frozenset(map(str, (SiteKind.BLOCK, SiteKind.DEEP_BRANCH, SiteKind.GUIDANCE)))
@@ -83,8 +83,8 @@ def costs_of(
     Raises:
         StepCacheError: no layer of this model can be reused, or none could be measured.
     """
-    wanted = round(LONG / seconds) if seconds else LEAST_STEPS
-    steps = max(min(wanted, MOST_STEPS), LEAST_STEPS)
+    wanted = round(LONG / seconds) if seconds else MIN_STEPS
+    steps = max(min(wanted, MAX_STEPS), MIN_STEPS)
     study = Study(deliver=lambda calibration: (calibration, ()), lookahead=1, memory=0)
     measured = attach(plain, Calibrate(study))
     measure(measured, steps)

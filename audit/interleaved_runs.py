@@ -13,7 +13,7 @@ from .timing import Timed, Timing
 
 SHORT = 4
 """Steps of the schedule that short runs begin, at least."""
-LONG, MOST_ROUNDS = 20.0, 11
+LONG, MAX_ROUNDS = 20.0, 11
 """Seconds after which a run is not repeated any more, and how many there are at most."""
 ENOUGH = 3
 """Rounds that say more than a few evaluations do."""
@@ -76,7 +76,7 @@ class Rounds:
         self._model, self._sample, self._steps = model, sample, steps
         self.latent, first = self._timed(model)
         self.runs: list[Timed] = [first]
-        self.count = max(min(round(LONG / first.seconds), MOST_ROUNDS), 1)
+        self.count = max(min(round(LONG / first.seconds), MAX_ROUNDS), 1)
         """How often a run is repeated: one short run alone says little."""
 
     def middle(self) -> Timed:

@@ -23,7 +23,7 @@ MARK = "stepcache: "
 """Beginning of the names that mark rows of blocks in the profile."""
 COPY = "Memcpy "
 FROM, TO = "DtoH", "HtoD"
-MOST_OPERATORS = 5
+MAX_OPERATORS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _profiled(events: Sequence[Any], seconds: float, is_cuda: bool) -> Profiled:
         operators=min(busy / scale, 1.0),
         transfer=min(transfer / scale, 1.0),
         rows={name: min(time / whole, 1.0) for name, time in rows.most_common()},
-        longest={name: time / busy for name, time in longest.most_common(MOST_OPERATORS)},
+        longest={name: time / busy for name, time in longest.most_common(MAX_OPERATORS)},
     )
 
 

@@ -15,7 +15,7 @@ from ..cache_core.host import attached, detached, last_report
 from ..cache_core.host.compatibility.fingerprint import device_name
 from . import advice, caches, settings
 from .ab_test import Trying
-from .audit import MOST_RECOMMENDED, NAME, Audit, Caching
+from .audit import MAX_RECOMMENDED, NAME, Audit, Caching
 from .interleaved_runs import SHORT, Rounds, Sample
 from .op_trace import STEPS, Heard, Listening
 from .profiling import Profiling
@@ -87,7 +87,7 @@ def audited(
         profiled=profiling.profiled,
         caching=caching,
         gained=gained,
-        advice=tuple(each for each in best if each.is_worth_it)[:MOST_RECOMMENDED],
+        advice=tuple(each for each in best if each.is_worth_it)[:MAX_RECOMMENDED],
         tried={each.name: each.gain for each in best},
         failed=trying.failed,
     )  # fmt: skip

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from PIL import Image
 
 from .. import pictures
-from .audit import LEAST_GAIN, Audit, Recommendation
+from .audit import MIN_GAIN, Audit, Recommendation
 from .op_trace import shares
 
-MOST_WAITS = 8
+MAX_WAITS = 8
 LITTLE = 0.01
 """Rows of blocks that take less than this share of the time are not shown."""
 
@@ -41,7 +41,7 @@ def advised(audit: Audit) -> list[str]:
         ]
     return [
         f"Nothing to recommend: of {len(audit.tried)} settings that were tried or reckoned none "
-        f"makes this run {100 * (LEAST_GAIN - 1):.0f} % faster."
+        f"makes this run {100 * (MIN_GAIN - 1):.0f} % faster."
     ]
 
 
@@ -115,11 +115,11 @@ def on_waits(audit: Audit) -> Iterator[str]:
     if not waits:
         yield f"waits: no line {verb} in one evaluation and the sampler's step after it"
     ordered = sorted(waits.items(), key=lambda each: (-each[0].is_in_model, -each[1]))
-    for wait, count in ordered[:MOST_WAITS]:
+    for wait, count in ordered[:MAX_WAITS]:
         where = "in the model" if wait.is_in_model else "between its calls"
         yield f"{verb} {count}x per evaluation, {where}: {wait.line} {wait.what}"
-    if len(ordered) > MOST_WAITS:
-        yield f"and at {len(ordered) - MOST_WAITS} other lines, see the JSON"
+    if len(ordered) > MAX_WAITS:
+        yield f"and at {len(ordered) - MAX_WAITS} other lines, see the JSON"
 
 
 def on_compiler(audit: Audit) -> str:

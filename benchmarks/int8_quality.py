@@ -20,14 +20,14 @@ from stepcache.cache_core.methods import PAB
 from stepcache.torch_settings.int8 import ANYWAY
 
 RESULT = HERE / "results" / "int8.json"
-LEAST_WIDTH = 16
+MIN_WIDTH = 16
 """The models are narrow (32 to 768): with this, every layer that may be is in int8."""
 METHOD = (
     "As results/quality.json says, in float32. Every linear layer of attention and feed-forward "
-    f"that is asked about 32 tokens or more is in int8 (least_width {LEAST_WIDTH}); these models "
+    f"that is asked about 32 tokens or more is in int8 (least_width {MIN_WIDTH}); these models "
     "are too narrow to gain by it, so the rows are about pictures, not about speed."
 )
-INT8 = torch_settings.DynamicInt8(LEAST_WIDTH, ANYWAY)
+INT8 = torch_settings.DynamicInt8(MIN_WIDTH, ANYWAY)
 BROADCAST = PAB(2, 4, 6, NODE_WINDOW)
 PATCHES: dict[str, tuple[str, Patch]] = {
     "Dynamic Int8": (str(INT8), lambda model: torch_settings.apply(model, INT8)),

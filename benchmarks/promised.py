@@ -36,7 +36,7 @@ from stepcache.nodes.speed_audit import SUGGESTED, suggestions  # noqa: E402
 import nodes as host_nodes  # noqa: E402
 
 RESULT = Path(__file__).resolve().parent / "results" / "promised.json"
-MOST_FOLLOWED = 3
+MAX_FOLLOWED = 3
 TOLERANCE = 0.1
 """How far what comes may be from what was promised."""
 
@@ -111,7 +111,7 @@ def main() -> int:
     for name in options.models:
         model = toys.load(name)
         audit = audited(model, name, options)
-        for _ in range(MOST_FOLLOWED):
+        for _ in range(MAX_FOLLOWED):
             if not audit.advice:
                 break
             advice = audit.advice[0]

@@ -22,7 +22,7 @@ PROBED_BATCHES = 2
 FIRST_THRESHOLD = 0.05
 MAX_THRESHOLD = 3.0
 DIGITS = 4
-LEAST_SPEEDUP = 1.1
+MIN_SPEEDUP = 1.1
 """What gains less is within the noise of the probes and is not matched."""
 
 
@@ -53,7 +53,7 @@ class HostCache:
         """
         known = self._found["matches"].get(method)
         if known is None:
-            threshold = self._search(target) if target >= LEAST_SPEEDUP else None
+            threshold = self._search(target) if target >= MIN_SPEEDUP else None
             known = {"target": target, "threshold": threshold}
             if threshold is not None:
                 known["probed"] = self._found["speedups"][str(threshold)]

@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from typing import ClassVar
 
 from .calibration import Calibration, Chooser, ModelFacts, Prediction, Predictor, Wish, predict
-from .calibration.choose import MOST_SEARCHES
+from .calibration.choose import MAX_SEARCHES
 from .clock import Timeline
 from .errors import ConfigError
 from .methods import CalibratedSmoothCache, Method, StepCache
@@ -136,7 +136,7 @@ class Advisor:
 
     def __init__(self, calibration: Calibration) -> None:
         self.chooser = Chooser(calibration)
-        self._settings = lru_cache(MOST_SEARCHES)(self._predicted)
+        self._settings = lru_cache(MAX_SEARCHES)(self._predicted)
         self._methods = cache(self._list)
 
     @property

@@ -38,7 +38,7 @@ COMPONENTS = {
 
 INDEX_DIGITS = 4
 
-MOST_NAMED = 5
+MAX_NAMED = 5
 """Rows that a remark names."""
 
 
@@ -192,8 +192,8 @@ def _refuse_constant(word: str) -> None:
 
 def some_of(names: Sequence[str]) -> str:
     """The first of many names."""
-    more = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - MAX_NAMED
+    return ", ".join(names[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _component(name: str) -> str:

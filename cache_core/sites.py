@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-MOST_LAYERS = 10_000
+MAX_LAYERS = 10_000
 """Beyond any network; what files and messages may speak of."""
 
 
@@ -96,5 +96,5 @@ def part_named(name: str) -> Part | None:
     found = next((each for each in SiteKind if each.value == kind), None)
     if found is None or not hyphen:
         return None if found is None else (found, None)
-    is_index = index.isascii() and index.isdigit() and len(index) < len(str(MOST_LAYERS))
+    is_index = index.isascii() and index.isdigit() and len(index) < len(str(MAX_LAYERS))
     return (found, int(index)) if is_index and str(int(index)) == index else None

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-MOST_KNOWN = 2**12
+MAX_KNOWN = 2**12
 """Streams of a run that are remembered at once; context windows invent new ones at every step."""
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -74,7 +74,7 @@ class StreamCounter:
     def start_evaluation(self) -> None:
         """Forget what was seen: a new evaluation begins."""
         self._seen.clear()
-        if len(self._known) + len(self._sized) > MOST_KNOWN:
+        if len(self._known) + len(self._sized) > MAX_KNOWN:
             self._known.clear()
             self._sized.clear()
 

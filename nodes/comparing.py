@@ -17,7 +17,7 @@ from comfy_api.latest import io, ui
 from .. import pictures
 from ..cache_core.errors import StepCacheError
 from ..pictures import perceptual
-from ..pictures.metrics import LEAST_SIDE, Pixels, psnr, ssim
+from ..pictures.metrics import MIN_SIDE, Pixels, psnr, ssim
 
 Numbers = Mapping[str, float | None]
 
@@ -129,7 +129,7 @@ def _likeness(one: list[Pixels], other: list[Pixels]) -> dict[str, float | None]
     """Means over the batch; None for the psnr of equal pictures, and where ssim has no room."""
     decibels = [psnr(a, b) for a, b in zip(one, other, strict=True)]
     differing = [each for each in decibels if math.isfinite(each)]
-    has_room = min(one[0].shape[:2]) >= LEAST_SIDE
+    has_room = min(one[0].shape[:2]) >= MIN_SIDE
     return {
         "psnr": fmean(differing) if differing else None,
         "ssim": fmean(map(ssim, one, other)) if has_room else None,
@@ -144,7 +144,7 @@ def _likeness(one: list[Pixels], other: list[Pixels]) -> dict[str, float | None]
 def _perceptual(plain: torch.Tensor, cached: torch.Tensor) -> dict[str, float | None]:
     """LPIPS by the network that is installed; nothing where there is none."""
     net = perceptual.network()
-    if net is None or min(plain.shape[1:3]) < perceptual.LEAST_SIDE:
+    if net is None or min(plain.shape[1:3]) < perceptual.MIN_SIDE:
         return {}
     pairs = zip(plain[..., :3], cached[..., :3], strict=True)
     return {f"lpips_{net}": perceptual.lpips(net, pairs, model_management.get_torch_device())}

@@ -16,8 +16,8 @@ STACK = 34
 BAR, BESIDE = 16, 26
 """Height of a single bar, and distance of two."""
 NAMES = 250
-MOST_BARS = 6
-MOST_LINES = 4
+MAX_BARS = 6
+MAX_LINES = 4
 MODEL: Colour = (0, 114, 178)
 COLOURS: tuple[Colour, ...] = (MODEL, (213, 94, 0), (0, 158, 115), (40, 42, 48))
 """Of the parts; told apart without a red or green cone too, and named beside the bar."""
@@ -44,11 +44,11 @@ def draw_audit(
 
     def wrapped(lines: Sequence[str]) -> list[str]:
         return [
-            part for line in lines for part in letters.wrapped(line, TEXT_SIZE, room, MOST_LINES)
+            part for line in lines for part in letters.wrapped(line, TEXT_SIZE, room, MAX_LINES)
         ]
 
     head, advice, rest = wrapped([headline]), wrapped(advised), wrapped(notes)
-    groups = {title: list(each.items())[:MOST_BARS] for title, each in bars.items() if each}
+    groups = {title: list(each.items())[:MAX_BARS] for title, each in bars.items() if each}
     height = 64 + LINE * (len(head) + len(advice) + len(rest)) + 3 * 44 + STACK + 40
     height += sum(44 + BESIDE * len(each) for each in groups.values())
     canvas = Canvas(WIDTH, height, letters)

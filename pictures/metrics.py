@@ -12,7 +12,7 @@ Pixels = NDArray[np.float64]
 
 SIGMA = 1.5
 RADIUS = 5
-LEAST_SIDE = 2 * RADIUS + 1
+MIN_SIDE = 2 * RADIUS + 1
 C1, C2 = 0.01**2, 0.03**2
 
 
@@ -44,8 +44,8 @@ def ssim(first: Pixels, second: Pixels) -> float:
         ValueError: the shapes differ, or a side is too short for the window.
     """
     _require_same_shape(first, second)
-    if min(first.shape[:2]) < LEAST_SIDE:
-        raise ValueError(f"a picture of {first.shape[1]} x {first.shape[0]} is below {LEAST_SIDE}")
+    if min(first.shape[:2]) < MIN_SIDE:
+        raise ValueError(f"a picture of {first.shape[1]} x {first.shape[0]} is below {MIN_SIDE}")
 
     def smooth(pixels: Pixels) -> Pixels:
         blurred = gaussian_filter(pixels, (SIGMA, SIGMA, 0), radius=(RADIUS, RADIUS, 0))

@@ -22,7 +22,7 @@ WEIGHTS = {
 }
 """Networks that LPIPS looks through, its authors' first choice first, and where torchvision keeps
 them."""
-LEAST_SIDE = 64
+MIN_SIDE = 64
 """Pixels: the networks halve a picture five times."""
 
 

@@ -26,7 +26,7 @@ LINE = 21
 HEIGHTS = {1: 340, 2: 262, 3: 224}
 """Height of a panel, by the number of panels above each other."""
 LOWEST = 208
-MOST_NOTES = 4
+MAX_NOTES = 4
 LONGEST_NAME = 260
 
 
@@ -126,8 +126,8 @@ def _header(
     notes = list(chosen.notes)
     if not calibration.is_whole:
         notes.insert(0, "the calibrating run was interrupted: only a part of it was measured")
-    if len(notes) > MOST_NOTES:
-        notes[MOST_NOTES - 1 :] = [f"and {len(notes) - MOST_NOTES + 1} more remarks"]
+    if len(notes) > MAX_NOTES:
+        notes[MAX_NOTES - 1 :] = [f"and {len(notes) - MAX_NOTES + 1} more remarks"]
     for label, words, most in (
         ("model", _run(letters, calibration), 2),
         ("schedule", _schedule(calibration, chosen), 2),

@@ -17,8 +17,8 @@ from .strip import COMPUTED, GAP, HATCH, NAMES, REUSED, ROW, SCALE_HEIGHT, SHARE
 
 GRAPH = 64
 """Height of the bars of seconds and of bytes."""
-MOST_LINES = 3
-MOST_REASONS = 8
+MAX_LINES = 3
+MAX_REASONS = 8
 HELD = (0, 114, 178)
 OTHERWISE = (178, 24, 43)
 MIB = 2**20
@@ -50,12 +50,12 @@ def draw_run(report: Report) -> Image.Image:
     header = [
         line
         for words in _header(report)
-        for line in letters.wrapped(words, TEXT_SIZE, room, MOST_LINES)
+        for line in letters.wrapped(words, TEXT_SIZE, room, MAX_LINES)
     ]
     reasons = [
         line
-        for words in report.reasons[:MOST_REASONS]
-        for line in letters.wrapped(words, TEXT_SIZE, room, MOST_LINES)
+        for words in report.reasons[:MAX_REASONS]
+        for line in letters.wrapped(words, TEXT_SIZE, room, MAX_LINES)
     ]
     graphs = 2 if report.peak_nbytes else 1
     strips_top = 64 + LINE * len(header) + 44
@@ -82,7 +82,7 @@ def draw_run(report: Report) -> Image.Image:
 def draw_words(words: str) -> Image.Image:
     """A few sentences in place of a run, of the same width."""
     letters = Letters(SCALE)
-    lines = letters.wrapped(words, TEXT_SIZE, WIDTH - 2 * MARGIN, MOST_LINES)
+    lines = letters.wrapped(words, TEXT_SIZE, WIDTH - 2 * MARGIN, MAX_LINES)
     canvas = Canvas(WIDTH, 2 * MARGIN + LINE * len(lines), letters)
     for number, line in enumerate(lines):
         canvas.text((MARGIN, MARGIN + LINE * number), line, TEXT_SIZE)

@@ -12,13 +12,13 @@ from ..cache_core.calibration import Branch, Calibration, Lags, Place
 from ..cache_core.schedule_file import Rows
 from ..cache_core.sites import SiteKind
 
-MOST_PANELS = 8
-MOST_LINES = 8
-MOST_MARKED = 60
+MAX_PANELS = 8
+MAX_LINES = 8
+MAX_MARKED = 60
 CUT = 3.5
 """Up to so many medians are shown; what lies more than a `LITTLE` higher is cut."""
 LITTLE = 1.3
-MOST_CHANGE = 1e6
+MAX_CHANGE = 1e6
 """Greater ones are only ever the work of a broken file."""
 STEPS = (1, 2, 2.5, 5, 10)
 NAMES = {SiteKind.EVALUATION: "whole steps"}
@@ -60,13 +60,13 @@ class Part:
     def marked(self) -> tuple[bool, ...]:
         """Flags of compute, if the steps that reuse can be marked on the lines."""
         compute = self.compute or ()
-        return compute if len(compute) <= MOST_MARKED and not all(compute) else ()
+        return compute if len(compute) <= MAX_MARKED and not all(compute) else ()
 
     @property
     def distances(self) -> tuple[int, ...]:
         """Distances in steps that get a line, the nearest and the farthest among them."""
         known = [d for d, row in enumerate(self.lags, 1) if any(map(math.isfinite, row))]
-        return tuple(_spread(known, MOST_LINES))
+        return tuple(_spread(known, MAX_LINES))
 
     @property
     def top(self) -> float:
@@ -99,9 +99,9 @@ def parts_of(calibration: Calibration, rows: Rows) -> tuple[list[Part], int]:
         _part(calibration, rows, kind, index)
         for kind, index in sorted(keys, key=lambda key: (order.index(key[0]), key[1] or 0))
     ]
-    scheduled = _spread([part for part in found if part.is_scheduled], MOST_PANELS)
+    scheduled = _spread([part for part in found if part.is_scheduled], MAX_PANELS)
     others = [part for part in found if not part.is_scheduled]
-    chosen = [*scheduled, *_spread(others, MOST_PANELS - len(scheduled))]
+    chosen = [*scheduled, *_spread(others, MAX_PANELS - len(scheduled))]
     return [part for part in found if any(part is one for one in chosen)], len(found) - len(chosen)
 
 
@@ -109,7 +109,7 @@ def robust_top(values: Sequence[float]) -> float:
     """A top that few values pass by far, so that one of them does not flatten all others."""
     if not values:
         return 0.0
-    middle, most = median(values), min(max(values), MOST_CHANGE)
+    middle, most = median(values), min(max(values), MAX_CHANGE)
     return most if middle <= 0 or most <= CUT * LITTLE * middle else CUT * middle
 
 

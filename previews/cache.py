@@ -13,10 +13,10 @@ from ..cache_core.host import Anatomy
 from . import library
 from .model_file import ModelFile, anatomy_of, files_named
 
-MOST_OPEN = 4
+MAX_OPEN = 4
 """Calibrations that somebody works with at one time."""
-MOST_MODELS = 64
-MOST_LOOKS = 4
+MAX_MODELS = 64
+MAX_LOOKS = 4
 """Looks at files of models that wait for their turn; each takes some tenths of a second."""
 
 
@@ -24,10 +24,10 @@ class Desk:
     """Calibrations that lie open, and what files of models have told; read anew once changed."""
 
     def __init__(self) -> None:
-        self._read = lru_cache(MOST_OPEN)(_read)
+        self._read = lru_cache(MAX_OPEN)(_read)
         # One at a time: a graph may name many, and somebody may be sampling.
         self._eyes = ThreadPoolExecutor(1, "stepcache-look")
-        self._look = lru_cache(MOST_MODELS)(self._looking)
+        self._look = lru_cache(MAX_MODELS)(self._looking)
         self._looks: list[Future[Anatomy | None]] = []
 
     def advisor(self, name: str) -> Advisor:
@@ -76,7 +76,7 @@ class Desk:
         return self._looks
 
     def _looking(self, file: ModelFile) -> Future[Anatomy | None]:
-        if len(self.looks()) >= MOST_LOOKS:
+        if len(self.looks()) >= MAX_LOOKS:
             raise _Busy
         look = self._eyes.submit(anatomy_of, file.path)
         self._looks.append(look)

@@ -19,10 +19,10 @@ from .request import BadRequest, PreviewedNode
 
 LOG = logging.getLogger("stepcache")
 
-MOST_EFFORT = 1_000_000
+MAX_EFFORT = 1_000_000
 """For one request, about a second. Searching a calibration of 50 steps takes a fifth of it."""
-MOST_QUESTIONS = 200
-MOST_REQUESTS = 16
+MAX_QUESTIONS = 200
+MAX_REQUESTS = 16
 """Requests that wait for their turn at one time."""
 PATIENCE = 0.3
 """Seconds that an answer waits for a look at a model; the first look of a server takes longer."""
@@ -67,10 +67,10 @@ class Answering:
             Busy: too many requests wait.
             BadRequest: it is no list of questions.
         """
-        if self._requests >= MOST_REQUESTS:
+        if self._requests >= MAX_REQUESTS:
             raise Busy
         self._requests += 1
-        effort = Effort(MOST_EFFORT)
+        effort = Effort(MAX_EFFORT)
         try:
             questions = await self._do(_questions, body)
             answers: list[dict[str, Any]] = []
@@ -134,6 +134,6 @@ def _questions(body: bytes) -> list[Any]:
         questions = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise BadRequest("the question is no JSON") from error
-    if not isinstance(questions, list) or len(questions) > MOST_QUESTIONS:
-        raise BadRequest(f"expected a list of at most {MOST_QUESTIONS} questions")
+    if not isinstance(questions, list) or len(questions) > MAX_QUESTIONS:
+        raise BadRequest(f"expected a list of at most {MAX_QUESTIONS} questions")
     return questions

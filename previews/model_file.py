@@ -34,7 +34,7 @@ QUANTIZED = ".comfy_quant"
 """Ends the names of notes on how layers are stored. What they say stands behind the header, and
 kinds and widths do not depend on it."""
 
-MOST_CALLS = 20
+MAX_CALLS = 20
 """Of PyTorch, for each tensor of a file, to build its network. Almost all take four. Stable
 Cascade's draws its weights first: it is not known before the run."""
 
@@ -74,7 +74,7 @@ def anatomy_of(file: Path) -> Anatomy | None:
     """The network in a file, None where it cannot be told."""
     try:
         header = Header.read(file)
-        with _silence(), _WithoutWeights(MOST_CALLS * (len(header.tensors) + 100)):
+        with _silence(), _WithoutWeights(MAX_CALLS * (len(header.tensors) + 100)):
             network = _network_of(header)
         return None if network is None else Anatomy.of(network)
     except Exception as error:

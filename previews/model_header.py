@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MOST_BYTES = 8 * 2**20
+MAX_BYTES = 8 * 2**20
 """Of a header. Real ones have less than one; what trainers and pictures add to them is a few."""
-MOST_TENSORS = 2**14
-MOST_AXES = 8
-MOST_LAYERS = 512
+MAX_TENSORS = 2**14
+MAX_AXES = 8
+MAX_LAYERS = 512
 """Numbers in names of tensors: hosts count layers by looking all names through for each."""
 
 BYTES = {
@@ -59,7 +59,7 @@ class Header:
             raise UnreadableHeader(f"a file of {size} bytes")
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            if not 2 <= length <= min(MOST_BYTES, size - 8):
+            if not 2 <= length <= min(MAX_BYTES, size - 8):
                 raise UnreadableHeader(f"a header of {length} bytes in a file of {size}")
             text = file.read(length)
         try:
@@ -83,19 +83,19 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _tensors(found: dict[str, Any], size: int) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Type and shape by name, where together they fill so many bytes without a gap."""
-    if len(found) > MOST_TENSORS:
-        raise UnreadableHeader(f"{len(found)} tensors; expected at most {MOST_TENSORS}")
+    if len(found) > MAX_TENSORS:
+        raise UnreadableHeader(f"{len(found)} tensors; expected at most {MAX_TENSORS}")
     tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
     places: list[tuple[int, int]] = []
     for name, entry in found.items():
         if any(_is_beyond_layers(part) for part in name.split(".")):
-            raise UnreadableHeader(f"more than {MOST_LAYERS} layers: {name[:100]}")
+            raise UnreadableHeader(f"more than {MAX_LAYERS} layers: {name[:100]}")
         try:
             dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
             one = BYTES[dtype]
         except (TypeError, KeyError, ValueError) as error:
             raise UnreadableHeader(f"{name[:100]} is no tensor that is known") from error
-        if not isinstance(shape, list) or len(shape) > MOST_AXES:
+        if not isinstance(shape, list) or len(shape) > MAX_AXES:
             raise UnreadableHeader(f"{name[:100]} has no shape")
         if not _are_whole((begin, end, *shape), size) or math.prod(shape) * one != end - begin:
             raise UnreadableHeader(f"{name[:100]} is not as large as its shape")
@@ -112,7 +112,7 @@ def _tensors(found: dict[str, Any], size: int) -> dict[str, tuple[str, tuple[int
 
 
 def _is_beyond_layers(part: str) -> bool:
-    return part.isdecimal() and (len(part) > len(str(MOST_LAYERS)) or int(part) >= MOST_LAYERS)
+    return part.isdecimal() and (len(part) > len(str(MAX_LAYERS)) or int(part) >= MAX_LAYERS)
 
 
 def _are_whole(numbers: Iterable[Any], most: int) -> bool:

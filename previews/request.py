@@ -15,17 +15,17 @@ from ..cache_core.effort import spend
 from ..cache_core.errors import ConfigError
 from ..cache_core.estimate import Observation, Seen
 from ..cache_core.methods import Method
-from ..cache_core.sites import MOST_LAYERS, Part, SiteKind, part_named
+from ..cache_core.sites import MAX_LAYERS, Part, SiteKind, part_named
 
-MOST_STEPS = 10000
-MOST_PARTS = 64
+MAX_STEPS = 10000
+MAX_PARTS = 64
 """Kinds of sites, and deep branches, of which each counts."""
-MOST_SECONDS = 1e6
-MOST_BYTES = 1e15
-MOST_NAMES = 16
-MOST_LETTERS = 4096
-MOST_SHOWN = 60
-MOST_HALF_LOG_SNR = 100.0
+MAX_SECONDS = 1e6
+MAX_BYTES = 1e15
+MAX_NAMES = 16
+MAX_LETTERS = 4096
+MAX_SHOWN = 60
+MAX_HALF_LOG_SNR = 100.0
 LARGEST = sys.float_info.max
 A_QUESTION = 200
 """What any question takes, as `spend` counts: its node's inputs are looked up."""
@@ -96,7 +96,7 @@ class PreviewRequest:
         if node is None:
             raise BadRequest(f"there is no node {_shown(name)} with a strip")
         spend(A_QUESTION)
-        steps = _whole(given.get("steps"), "steps", 1, MOST_STEPS)
+        steps = _whole(given.get("steps"), "steps", 1, MAX_STEPS)
         first = _number(given.get("first", 0.0), "first", 0.0, 1.0)
         return cls(
             node=node,
@@ -137,7 +137,7 @@ def _checked(name: str, kind: str, value: Any, options: Mapping[str, Any]) -> An
         return _whole(value, name, low, high)
     if kind == "FLOAT":
         return _number(value, name, low, high)
-    if kind == "COMBO" and isinstance(value, str) and len(value) <= MOST_LETTERS:
+    if kind == "COMBO" and isinstance(value, str) and len(value) <= MAX_LETTERS:
         return value
     raise BadRequest(f"{name} is {_shown(value)}, which is no {kind.lower()}")
 
@@ -152,7 +152,7 @@ def _timeline(given: Any, steps: int) -> Timeline | None:
     timesteps = tuple(None if t is None else _number(t, "timesteps") for t in lists[1])
     percents = tuple(_number(each, "percents") for each in lists[2])
     # Pages that were opened before this was told do not send it.
-    name, most = "half_log_snrs", MOST_HALF_LOG_SNR
+    name, most = "half_log_snrs", MAX_HALF_LOG_SNR
     half_log_snrs = tuple(_number(n, name, -most, most) for n in _list(given.get(name, []), name))
     try:
         timeline = Timeline(sigmas, timesteps, percents, half_log_snrs)
@@ -167,7 +167,7 @@ def _layers(given: Any) -> dict[SiteKind, int] | None:
     layers = _dict(given, "layers")
     known = {kind.value: kind for kind in SiteKind}
     return {
-        known[name]: _whole(count, name, 0, MOST_LAYERS)
+        known[name]: _whole(count, name, 0, MAX_LAYERS)
         for name, count in layers.items()
         if name in known
     }
@@ -180,36 +180,36 @@ def _observed(given: Any) -> Observation | None:
     seen: list[Seen] = []
     for each in _list(given.get("seen"), "seen"):
         each = _dict(each, "seen")
-        seconds = _number(each.get("seconds"), "seconds", 0.0, MOST_SECONDS)
-        steps = _whole(each.get("steps"), "steps", 1, MOST_STEPS)
+        seconds = _number(each.get("seconds"), "seconds", 0.0, MAX_SECONDS)
+        steps = _whole(each.get("steps"), "steps", 1, MAX_STEPS)
         storing = _number(each.get("storing", 0.0), "storing", 0.0, seconds)
         reused = _by_part(each.get("reused"), "reused", 1.0)
         seen.append(Seen(reused, seconds, steps, storing))
     starts = _list(given.get("row_starts", []), "row_starts")
     return Observation(
         tuple(seen),
-        _by_part(given.get("value_bytes"), "value_bytes", MOST_BYTES),
-        tuple(_whole(each, "row_starts", 0, MOST_LAYERS) for each in starts),
+        _by_part(given.get("value_bytes"), "value_bytes", MAX_BYTES),
+        tuple(_whole(each, "row_starts", 0, MAX_LAYERS) for each in starts),
     )
 
 
 def _files(given: Any) -> tuple[tuple[str, ...], ...]:
     loaders = _list(given, "files")
-    if len(loaders) > MOST_NAMES:
-        raise BadRequest(f"files are of {len(loaders)} loaders; expected at most {MOST_NAMES}")
-    return tuple(tuple(map(_name, _list(names, "files")[:MOST_NAMES])) for names in loaders)
+    if len(loaders) > MAX_NAMES:
+        raise BadRequest(f"files are of {len(loaders)} loaders; expected at most {MAX_NAMES}")
+    return tuple(tuple(map(_name, _list(names, "files")[:MAX_NAMES])) for names in loaders)
 
 
 def _name(value: Any) -> str:
-    if isinstance(value, str) and len(value) <= MOST_LETTERS:
+    if isinstance(value, str) and len(value) <= MAX_LETTERS:
         return value
-    raise BadRequest(f"a file is no name of at most {MOST_LETTERS} letters")
+    raise BadRequest(f"a file is no name of at most {MAX_LETTERS} letters")
 
 
 def _by_part(given: Any, name: str, most: float) -> dict[Part, float]:
     parts = _dict(given, name)
-    if len(parts) > MOST_PARTS:
-        raise BadRequest(f"{name} is about {len(parts)} kinds; expected at most {MOST_PARTS}")
+    if len(parts) > MAX_PARTS:
+        raise BadRequest(f"{name} is about {len(parts)} kinds; expected at most {MAX_PARTS}")
     found = {part_named(key): _number(n, name, 0.0, most) for key, n in parts.items()}
     return {part: n for part, n in found.items() if part is not None}
 
@@ -221,10 +221,10 @@ def _dict(value: Any, name: str) -> dict[str, Any]:
 
 
 def _list(value: Any, name: str) -> list[Any]:
-    if isinstance(value, list) and len(value) <= MOST_STEPS + 1:
+    if isinstance(value, list) and len(value) <= MAX_STEPS + 1:
         spend(len(value))
         return value
-    raise BadRequest(f"{name} is no list of at most {MOST_STEPS + 1} numbers")
+    raise BadRequest(f"{name} is no list of at most {MAX_STEPS + 1} numbers")
 
 
 def _number(value: Any, name: str, low: float = -math.inf, high: float = math.inf) -> float:
@@ -247,4 +247,4 @@ def _shown(value: Any) -> str:
     if not isinstance(value, str | int | float | None):
         return f"a {type(value).__name__}"
     text = repr(value)
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]} …"
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]} …"

@@ -12,7 +12,7 @@ from .executor import Answering, Busy
 from .request import BadRequest, PreviewedNode
 
 PATH = "/stepcache/preview"
-MOST_BYTES = 2**20
+MAX_BYTES = 2**20
 """Of a request, once it is unpacked."""
 
 
@@ -42,18 +42,18 @@ def register(nodes: Mapping[str, type[PreviewedNode]]) -> None:
 
 async def _body(request: web.Request) -> bytes | None:
     """The body, None where it is too long: little may unpack to very much."""
-    if (request.content_length or 0) > MOST_BYTES:
+    if (request.content_length or 0) > MAX_BYTES:
         return None
     body = bytearray()
     async for piece in request.content.iter_any():
         body += piece
-        if len(body) > MOST_BYTES:
+        if len(body) > MAX_BYTES:
             return None
     return bytes(body)
 
 
 async def _too_long(request: web.Request) -> web.StreamResponse:
-    response = _refused(f"the question is too long; expected at most {MOST_BYTES} bytes")
+    response = _refused(f"the question is too long; expected at most {MAX_BYTES} bytes")
     if request.headers.get("Content-Encoding"):
         # Otherwise the host would unpack the rest, to throw it away.
         await response.prepare(request)

@@ -47,7 +47,7 @@ CAPTIONS = 25
 THREADS = 1
 """As those of the results."""
 JPEG_QUALITY = 85
-MOST_BYTES = 60 * 1024
+MAX_BYTES = 60 * 1024
 
 MODEL = {node: "dit" for node in (*SPEEDS, *SETTINGS)} | {"StepCacheDeepCacheUNet": "unet"}
 """Which model a page shows: the one on which its method gains more."""
@@ -97,8 +97,8 @@ def write(node: str, picture: Image.Image) -> None:
     picture.save(path, quality=JPEG_QUALITY, subsampling=0, optimize=True)
     size = path.stat().st_size
     print(f"wrote {path.relative_to(ROOT)}: {picture.width} x {picture.height}, {size} bytes")
-    if size > MOST_BYTES:
-        raise SystemExit(f"{path.name} has {size} bytes; expected {MOST_BYTES} at most")
+    if size > MAX_BYTES:
+        raise SystemExit(f"{path.name} has {size} bytes; expected {MAX_BYTES} at most")
 
 
 @dataclass(frozen=True)

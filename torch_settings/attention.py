@@ -40,7 +40,7 @@ packages, chosen when ComfyUI was started, stay."""
 NO_KERNEL = ("No available kernel", "No viable backend")
 """How PyTorch begins to say that a backend cannot do what is asked of it."""
 
-MOST_ROWS = 2**15
+MAX_ROWS = 2**15
 """Of a batch; kernels count them in 16 bits. The host divides larger ones."""
 
 Attend = Callable[..., torch.Tensor]
@@ -147,7 +147,7 @@ class _Attending(Watch):
         *args: Any,
         **kwargs: Any,
     ) -> torch.Tensor:
-        if host.__name__ not in EXACT or len(q) > MOST_ROWS:
+        if host.__name__ not in EXACT or len(q) > MAX_ROWS:
             self._calls[host.__name__] += 1
             return host(q, k, v, heads, mask, *args, **kwargs)
         compute = partial(_attention, q, k, v, heads, mask, **kwargs)
@@ -199,7 +199,7 @@ def attended_anew(
 ) -> torch.Tensor:
     """Stands in for the host's function in compiled code: those that ask for free memory on their
     way cannot be compiled, and PyTorch's can."""
-    if host.__name__ in EXACT and host.__name__ != "attention_pytorch" and len(q) <= MOST_ROWS:
+    if host.__name__ in EXACT and host.__name__ != "attention_pytorch" and len(q) <= MAX_ROWS:
         return _attention(q, k, v, heads, mask, **kwargs)
     return host(q, k, v, heads, mask, *args, **kwargs)
 

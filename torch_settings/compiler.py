@@ -18,7 +18,7 @@ INDUCTOR = "inductor"
 DYNAMIC = {"auto": None, "on": True, "off": False}
 """Whether sizes are left open in what is compiled, and what PyTorch calls it."""
 
-MOST_GRAPHS = 64
+MAX_GRAPHS = 64
 """Of one class. A UNet has one for every width and every sort of block; PyTorch stops at 8."""
 
 SOFT = ("Unsupported", "UserError", "SkipFrame")
@@ -85,7 +85,7 @@ def settings(dynamic: str) -> Generator[None]:
         # What cannot be compiled runs as it is: half a block that ran must never run once more,
         # because some blocks write into what they are given.
         stack.enter_context(
-            _dynamo().config.patch(suppress_errors=True, recompile_limit=MOST_GRAPHS)
+            _dynamo().config.patch(suppress_errors=True, recompile_limit=MAX_GRAPHS)
         )
         if DYNAMIC[dynamic]:
             stack.enter_context(shapes.patch(use_duck_shape=False))

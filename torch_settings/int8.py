@@ -20,7 +20,7 @@ from torch import nn
 from ..cache_core.errors import ConfigError, UnsupportedModelError
 from ..cache_core.host.intercept.module_swap import Swap
 from .fusing import FusedProjections, projections_of
-from .int8_kernel import MOST_APART, Gain, Kernel
+from .int8_kernel import MAX_APART, Gain, Kernel
 from .int8_layers import Int8Layer, compiled_in, linears_of, size_of
 from .setting import Setting, Watch, computes_in, goes_through_compiler, require_one_of, settings_in
 from .weights import HOOKED, has_room, is_quantized
@@ -137,10 +137,10 @@ class _Multiplying(Watch):
         device, dtype = torch.device(self._patcher.load_device), computes_in(self._patcher)
         known, key = self._setting.gains, (size, dtype, device)
         gain = self._gain = known.get(key) or self._measured(size, dtype, device)
-        if gain.apart > MOST_APART:
+        if gain.apart > MAX_APART:
             raise ConfigError(
                 f"{name}: products in int8 are wrong on this device: {gain.apart:.0%} apart from "
-                f"those in {gain.dtype}, and expected were at most {MOST_APART:.0%} "
+                f"those in {gain.dtype}, and expected were at most {MAX_APART:.0%} "
                 f"({gain.backend}). Take this node out"
             )
         if gain.ratio <= 1 and self._setting.without_gain == STOP:

@@ -23,12 +23,12 @@ from .setting import plain
 NEEDED = ("int8_linear", "quantize_int8_rowwise", "registry")
 ROWS, ROWS_ON_CPU = 4096, 256
 """Of the measured product. A GPU is not busy with fewer."""
-MOST_ON_CPU = 2**28
+MAX_ON_CPU = 2**28
 """Multiplications in it. A processor takes some milliseconds for so many; of wider layers a part of
 the outputs is measured."""
 PAIRS, FEWEST, SECONDS = 9, 3, 0.1
 """Pairs that are timed: at most, at least, and until so much time has passed."""
-MOST_APART = 0.05
+MAX_APART = 0.05
 """How far int8 may lie from the measured product, in root mean square."""
 
 
@@ -124,7 +124,7 @@ class Kernel:
         rows = ROWS
         if device.type == "cpu":
             rows = ROWS_ON_CPU
-            outputs = min(outputs, max(MOST_ON_CPU // (rows * inputs), 1))
+            outputs = min(outputs, max(MAX_ON_CPU // (rows * inputs), 1))
         # Every number in three forms of 32 bits on the way.
         numbers = inputs * (rows + outputs) + rows * outputs
         model_management.free_memory(12 * numbers, device)

@@ -24,7 +24,7 @@ from .table import ErrorTable, Lags, Place
 By = Literal["saved", "alpha", "speedup", "quality"]
 Parts = Literal["layers", "each layer", "blocks"]
 
-MOST_SEARCHES = 4
+MAX_SEARCHES = 4
 """Runs of which a chooser keeps what it searched: one is moved about, and some compared."""
 
 
@@ -85,8 +85,8 @@ class Chooser:
 
     def __init__(self, calibration: Calibration) -> None:
         self.calibration = calibration
-        self._resampled = lru_cache(MOST_SEARCHES)(self._resample)
-        self._searched = lru_cache(MOST_SEARCHES)(self._search)
+        self._resampled = lru_cache(MAX_SEARCHES)(self._resample)
+        self._searched = lru_cache(MAX_SEARCHES)(self._search)
 
     def __reduce__(self) -> tuple[type[Chooser], tuple[Calibration]]:
         # What was searched is found again.

@@ -29,7 +29,7 @@ __all__ = [
 
 SUFFIX = ".json"
 
-MOST_NAMES = 99
+MAX_NAMES = 99
 """mine.json, mine-2.json … mine-99.json."""
 
 _NOUN = "calibration"
@@ -141,7 +141,7 @@ def save(path: Path, calibration: Calibration, add: bool) -> Saved:
     new = _New(calibration)
     stem = path.name.removesuffix(SUFFIX) + ("" if calibration.is_whole else ".partial")
     reasons: list[str] = []
-    for number in range(1, MOST_NAMES + 1):
+    for number in range(1, MAX_NAMES + 1):
         target = path.with_name(stem + (f"-{number}" if number > 1 else "") + SUFFIX)
         try:
             stored = _save_to(target, new, add)
@@ -158,7 +158,7 @@ def save(path: Path, calibration: Calibration, add: bool) -> Saved:
             remarks = (*remarks, f"saved as {target.name}, because {'; '.join(reasons)}")
         return Saved(target, stored.calibration, remarks)
     raise ConfigError(
-        f"there are {MOST_NAMES} calibrations named {stem}, and this one can be added to none of "
+        f"there are {MAX_NAMES} calibrations named {stem}, and this one can be added to none of "
         f"them; expected a new name. Choose another one"
     )
 

@@ -20,7 +20,7 @@ Flags = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
 Counts = NDArray[np.intp]
 
-MOST_CELLS = 2**20
+MAX_CELLS = 2**20
 """Flags that are judged at one time: of a very long run there are many."""
 
 
@@ -61,7 +61,7 @@ def judged(
         compute: shape (schedules, places, steps), True computes; the first step always does, and
             none reuses over more steps than were measured.
     """
-    most = max(MOST_CELLS // compute[0].size, 1)
+    most = max(MAX_CELLS // compute[0].size, 1)
     # Each pass goes over steps and places with calls of their own, beside the cells.
     spend(compute.size * 0.06 + compute[0].size * (5 * len(compute) // most + 5))
     for begin in range(0, len(compute), most):

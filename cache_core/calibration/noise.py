@@ -12,7 +12,7 @@ from .table import is_same
 
 Floats = NDArray[np.float64]
 
-MOST_LEVELS = 64
+MAX_LEVELS = 64
 """Noise levels that are kept of one run; between them is read off."""
 
 

@@ -26,7 +26,7 @@ FARTHEST = 4
 KEPT = 2
 """Steps at the beginning that stay computed: a line needs two."""
 
-MOST_SEARCHED = 200
+MAX_SEARCHED = 200
 """Steps of a run whose plan is searched; of longer ones the best curve is taken."""
 
 UNMEASURED = 0.1
@@ -90,7 +90,7 @@ class Planner:
     def _moved(self, plan: Flags) -> tuple[Flags, float]:
         """A plan of which no single step can be moved for the better, and its error."""
         error = float(self._errors(plan[None])[0])
-        while self.steps <= MOST_SEARCHED:
+        while self.steps <= MAX_SEARCHED:
             moves = _moves(plan)
             if not len(moves):
                 break

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, cast
 
 from ..schedule_file import shown
-from ..sites import MOST_LAYERS, SiteKind, name_of, part_named
+from ..sites import MAX_LAYERS, SiteKind, name_of, part_named
 from .calibration import Calibration, Costs, ModelFacts, RunFacts
 from .checks import (
     Check,
@@ -24,18 +24,18 @@ from .checks import (
     text,
     word,
 )  # fmt: skip
-from .noise import MOST_LEVELS as MOST_NOISE_LEVELS
+from .noise import MAX_LEVELS as MAX_NOISE_LEVELS
 from .noise import NoiseChanges
 from .table import ErrorTable, Lags, Place
 
 FORMAT = 1
 FORMAT_KEY = "stepcache_calibration"
 
-MOST_ROWS = 2000
-MOST_KINDS = 100
-MOST_STEPS = 1000
-MOST_LOOKAHEAD = 20
-MOST_LEVELS = 40
+MAX_ROWS = 2000
+MAX_KINDS = 100
+MAX_STEPS = 1000
+MAX_LOOKAHEAD = 20
+MAX_LEVELS = 40
 """Of what is only passed on."""
 LARGEST = 1e100
 """Far beyond any error, and far from where a sum of them overflows."""
@@ -47,9 +47,9 @@ _BY_WORD = {kind.value: kind for kind in SiteKind}
 _BRANCHES = ("both", "cond", "uncond")
 
 _MANY = count(1, 10**9)
-_LOOKAHEAD = count(1, MOST_LOOKAHEAD)
-_SHARES = table_of(part_named, number(0, 1), MOST_ROWS)
-_CHANGES = list_of("step", number(0, LARGEST), 0, MOST_STEPS)
+_LOOKAHEAD = count(1, MAX_LOOKAHEAD)
+_SHARES = table_of(part_named, number(0, 1), MAX_ROWS)
+_CHANGES = list_of("step", number(0, LARGEST), 0, MAX_STEPS)
 _SHIFT = single(
     "null or a number from 0 to 1e+06",
     lambda value: value is None or is_number(value, 0, 1e6),
@@ -63,30 +63,30 @@ _MODEL = object_of({
     "family": text(),
     "network": text(),
     "fingerprint": text(),
-    "layers": table_of(_BY_WORD.get, count(0, MOST_LAYERS), MOST_KINDS),
+    "layers": table_of(_BY_WORD.get, count(0, MAX_LAYERS), MAX_KINDS),
 })  # fmt: skip
 
 _RUN = object_of(
     {
         "sampler": text(),
         "scheduler": text(),
-        "steps": count(2, MOST_STEPS),
+        "steps": count(2, MAX_STEPS),
         "cfg": number(-1e6, 1e6),
         "latent": list_of("latent size", count(1, 10**9), 1, 8),
-        "sigmas": list_of("sigma", number(0, 1e6), 3, MOST_STEPS + 1),
+        "sigmas": list_of("sigma", number(0, 1e6), 3, MAX_STEPS + 1),
     },
     {"resolution_class": text(), "shift": _SHIFT},
 )
 
-_PRODUCTS = list_of("product", number(-1e12, 1e12), 1, MOST_NOISE_LEVELS)
+_PRODUCTS = list_of("product", number(-1e12, 1e12), 1, MAX_NOISE_LEVELS)
 _NOISE = object_of({
-    "half_log_snrs": list_of("level", number(-FARTHEST, FARTHEST), 3, MOST_NOISE_LEVELS + 1),
-    "products": list_of("row", _PRODUCTS, 1, MOST_NOISE_LEVELS, first=1),
+    "half_log_snrs": list_of("level", number(-FARTHEST, FARTHEST), 3, MAX_NOISE_LEVELS + 1),
+    "products": list_of("row", _PRODUCTS, 1, MAX_NOISE_LEVELS, first=1),
 })  # fmt: skip
 
 _ERRORS = object_of(
-    {"kind": word(*_BY_WORD), "lags": list_of("lag", _CHANGES, 1, MOST_LOOKAHEAD, first=1)},
-    {"index": count(0, MOST_LAYERS - 1), "branch": word(*_BRANCHES)},
+    {"kind": word(*_BY_WORD), "lags": list_of("lag", _CHANGES, 1, MAX_LOOKAHEAD, first=1)},
+    {"index": count(0, MAX_LAYERS - 1), "branch": word(*_BRANCHES)},
 )
 
 
@@ -113,7 +113,7 @@ SCHEMA: Check = object_of(
         "runs": _MANY,
         "average": text(),
         "lookahead_measured": _LOOKAHEAD,
-        "errors": list_of("errors", _ERRORS, 1, MOST_ROWS, 1, _is_known, place_in),
+        "errors": list_of("errors", _ERRORS, 1, MAX_ROWS, 1, _is_known, place_in),
         "alpha": number(0, 1000),
         "lookahead": _LOOKAHEAD,
         "whole": single("true or false", lambda value: isinstance(value, bool), bool),
@@ -138,7 +138,7 @@ SCHEMA: Check = object_of(
             number(0, LARGEST),
             100,
         ),
-        "schedule": table_of(part_named, list_of("step", _COMPUTES, 2, MOST_STEPS), MOST_ROWS),
+        "schedule": table_of(part_named, list_of("step", _COMPUTES, 2, MAX_STEPS), MAX_ROWS),
         "noise_changes": _NOISE,
     },
 )
@@ -185,7 +185,7 @@ def _unread(found: Any) -> dict[str, Any]:
     """What a later version has written, to be written again as it is."""
     unread: dict[str, Any] = SCHEMA.rest(found)
     level: list[Any] = [unread]
-    for _ in range(MOST_LEVELS):
+    for _ in range(MAX_LEVELS):
         if not all(isinstance(each, (dict, list)) or is_writable(each) for each in level):
             break
         level = [inner for each in level for inner in _inside(each)]

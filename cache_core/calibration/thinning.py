@@ -15,7 +15,7 @@ ELEMENTS = 2**10
 """Numbers of one branch's value that are compared at a site. Their mean over all layers and latents
 is what counts, and whole activations would not fit: a large video model's are 300 MB per layer."""
 
-LEAST_ELEMENTS = 2**8
+MIN_ELEMENTS = 2**8
 """Numbers of one latent at least, however many share the branch's: each has a ratio of its own."""
 
 
@@ -45,7 +45,7 @@ class Thinning:
 
         Args:
             elements: numbers of one stream that are left, unless its latents are so many that each
-                would have less than LEAST_ELEMENTS.
+                would have less than MIN_ELEMENTS.
         """
         filled = [part for part in parts if part.numel()]
         lengths = {len(part) for part in filled}
@@ -54,7 +54,7 @@ class Thinning:
         # SeedVR2 has all tokens of a batch in one sequence, and those of the prompt in another.
         rows = lengths.pop() if len(lengths) == 1 else streams
         row = sum(part.numel() // rows for part in filled)
-        wanted = max(elements * streams // rows, min(elements, LEAST_ELEMENTS))
+        wanted = max(elements * streams // rows, min(elements, MIN_ELEMENTS))
         stride = _prime_from(math.ceil(row / wanted))
         widths = tuple([math.ceil(part.numel() // rows / stride) for part in parts])
         is_double = any(part.dtype == torch.float64 for part in filled)

@@ -16,7 +16,7 @@ from ..report import Report
 from ..samplers import Sort
 from ..session import Compute, Session
 from ..streams import StreamCounter, StreamKey
-from .calibration_run.measuring import LEAST_STEPS, Studying
+from .calibration_run.measuring import MIN_STEPS, Studying
 from .carried import OfRun
 from .compatibility.conflicts import refuse_neighbours
 from .compatibility.injected import at_rest
@@ -105,7 +105,7 @@ class Run(OfRun):
         if goes_step_by_step(timeline, installation.mailbox.report):
             self._note(STEP_BY_STEP)
         self._studying: Studying | None = None
-        if installation.study is not None and timeline.steps >= LEAST_STEPS:
+        if installation.study is not None and timeline.steps >= MIN_STEPS:
             self._studying = Studying(
                 installation.study, installation.facts, self._assigned, timeline, self.report,
                 model_patcher, 1.0 if cfg is None else cfg, sampler_sort,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from stepcache.nodes.extension import with_strips
 from stepcache.previews import executor as answering
-from stepcache.previews.executor import MOST_REQUESTS, Answering, Busy
+from stepcache.previews.executor import MAX_REQUESTS, Answering, Busy
 from stepcache.previews.preview import preview
 from stepcache.previews.request import BadRequest
 
@@ -76,7 +76,7 @@ def test_work_stops_when_the_server_gives_the_request_up(asked: Asked) -> None:
 def test_who_comes_when_too_many_wait_has_to_come_again() -> None:
     async def crowd() -> list[str | BaseException]:
         room = answering_now()
-        all_of_them = [room.answer(questions(PAB, 1), always) for _ in range(MOST_REQUESTS + 2)]
+        all_of_them = [room.answer(questions(PAB, 1), always) for _ in range(MAX_REQUESTS + 2)]
         found = await asyncio.gather(*all_of_them, return_exceptions=True)
         assert json.loads(await room.answer(questions(PAB, 1), always))[0]["error"] is None
         return found
@@ -89,7 +89,7 @@ def test_who_comes_when_too_many_wait_has_to_come_again() -> None:
 def test_a_refused_request_leaves_room_for_others() -> None:
     async def one_after_the_other() -> None:
         room = answering_now()
-        for _ in range(2 * MOST_REQUESTS):
+        for _ in range(2 * MAX_REQUESTS):
             with pytest.raises(BadRequest, match="the question is no JSON"):
                 await room.answer(b"{", always)
 

@@ -24,10 +24,10 @@ def script() -> Any:
 
 def run(script: Any, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["audit.py", *arguments])
-    monkeypatch.setattr("stepcache.audit.ab_test.MOST_ROUNDS", 1)
-    monkeypatch.setattr("stepcache.audit.ab_test.LEAST_ROUNDS", 1)
-    monkeypatch.setattr("stepcache.audit.interleaved_runs.MOST_ROUNDS", 1)
-    monkeypatch.setattr("stepcache.audit.caches.MOST_STEPS", 5)
+    monkeypatch.setattr("stepcache.audit.ab_test.MAX_ROUNDS", 1)
+    monkeypatch.setattr("stepcache.audit.ab_test.MIN_ROUNDS", 1)
+    monkeypatch.setattr("stepcache.audit.interleaved_runs.MAX_ROUNDS", 1)
+    monkeypatch.setattr("stepcache.audit.caches.MAX_STEPS", 5)
     return script.main()
 
 

@@ -273,7 +273,7 @@ def test_a_calibration_that_was_written_anew_is_read_anew() -> None:
     lies.unlink()
 
 
-MOST_CALLS = 20_000
+MAX_CALLS = 20_000
 """Of functions, for one answer: about a hundredth of a second."""
 
 
@@ -290,4 +290,4 @@ def test_moving_a_slider_is_answered_before_the_hand_has_moved_on(node: str) -> 
             else:
                 ask(node, 90 + moved, desk, inputs={"steps": 90 + moved} if node == SMOOTH else {})
         spent.append(calls.count)
-    assert max(spent[1:]) < MOST_CALLS
+    assert max(spent[1:]) < MAX_CALLS

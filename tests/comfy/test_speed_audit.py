@@ -35,10 +35,10 @@ WHOLE = PercentRange(0.0, 1.0)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where previews are written; and few repetitions, as what is timed is counted."""
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path))
-    monkeypatch.setattr("stepcache.audit.ab_test.LEAST_ROUNDS", 1)
-    monkeypatch.setattr("stepcache.audit.ab_test.MOST_ROUNDS", 1)
-    monkeypatch.setattr("stepcache.audit.interleaved_runs.MOST_ROUNDS", 1)
-    monkeypatch.setattr("stepcache.audit.caches.MOST_STEPS", 5)
+    monkeypatch.setattr("stepcache.audit.ab_test.MIN_ROUNDS", 1)
+    monkeypatch.setattr("stepcache.audit.ab_test.MAX_ROUNDS", 1)
+    monkeypatch.setattr("stepcache.audit.interleaved_runs.MAX_ROUNDS", 1)
+    monkeypatch.setattr("stepcache.audit.caches.MAX_STEPS", 5)
     monkeypatch.setattr("comfy.utils.PROGRESS_BAR_ENABLED", False)
 
 
@@ -93,7 +93,7 @@ def test_the_picture_is_that_of_the_sampler(name: str, has_nodes: bool, sampler:
 
 def test_what_is_recommended_is_there_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that was tried, however little it gained."""
-    monkeypatch.setattr("stepcache.audit.audit.LEAST_GAIN", 0.0)
+    monkeypatch.setattr("stepcache.audit.audit.MIN_GAIN", 0.0)
     monkeypatch.setattr(settings, "MOSTLY", 0.0)
     latent, text, data, _ = audit(toys.load("sdxl"), "sdxl", steps=12)
     assert torch.equal(latent["samples"], toys.sample(toys.load("sdxl"), "sdxl", steps=12))
@@ -119,8 +119,8 @@ def test_what_is_recommended_is_there_and_in_order(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_gains_too_little_is_not_recommended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stepcache.audit.audit.LEAST_GAIN", 1e6)
-    monkeypatch.setattr(advice, "LEAST_GAIN", 1e6)
+    monkeypatch.setattr("stepcache.audit.audit.MIN_GAIN", 1e6)
+    monkeypatch.setattr(advice, "MIN_GAIN", 1e6)
     _, text, data, _ = audit(toys.load("wan"), "wan", steps=2, measure_cache=True)
     found = json.loads(data)
     assert found["recommendations"] == [] and len(found["tried"]) > 3
@@ -156,8 +156,8 @@ def test_whole_evaluations_are_audited_on_a_network_of_no_known_family_too() -> 
 
 def test_the_next_audit_says_what_following_gained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beside the model without nodes of this pack, by turns; and what a line adds to that."""
-    monkeypatch.setattr("stepcache.audit.audit.LEAST_GAIN", 0.0)
-    monkeypatch.setattr(advice, "LEAST_GAIN", 0.0)
+    monkeypatch.setattr("stepcache.audit.audit.MIN_GAIN", 0.0)
+    monkeypatch.setattr(advice, "MIN_GAIN", 0.0)
     monkeypatch.setattr("stepcache.audit.interleaved_runs.MOSTLY", 0.0)
     seen: list[tuple[int, int]] = []
     against = Rounds.against

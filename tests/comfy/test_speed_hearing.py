@@ -232,8 +232,8 @@ class Broken(Doubled):
 
 
 def test_settings_are_tried_beside_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stepcache.audit.ab_test.LEAST_ROUNDS", 2)
-    monkeypatch.setattr("stepcache.audit.ab_test.MOST_ROUNDS", 2)
+    monkeypatch.setattr("stepcache.audit.ab_test.MIN_ROUNDS", 2)
+    monkeypatch.setattr("stepcache.audit.ab_test.MAX_ROUNDS", 2)
     calls: list[str] = []
     trying = Trying({"doubled": Doubled(calls), "broken": Broken(calls)})
     model = toys.load("wan")

@@ -13,7 +13,7 @@ import shipped
 import workflow_thumbnails
 from PIL import Image
 
-MOST_BYTES = 30 * 1024
+MAX_BYTES = 30 * 1024
 """The template browser loads all of them at once."""
 DRAWN = workflow_thumbnails.drawn_names()
 LOSS = 1.0
@@ -36,7 +36,7 @@ def drawn(card: workflow_thumbnails.Card) -> np.ndarray:
 @pytest.mark.parametrize("name", shipped.NAMES)
 def test_a_workflow_has_a_small_square_picture(name: str) -> None:
     path = shipped.FOLDER / f"{name}.jpg"
-    assert path.stat().st_size <= MOST_BYTES
+    assert path.stat().st_size <= MAX_BYTES
     height, width, _ = saved(name).shape
     assert height == width >= 256
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-LEAST_EFFECT = 1e-3
+MIN_EFFECT = 1e-3
 """A cached run has to differ from the uncached one by this, so that doing nothing cannot pass."""
 
 TOLERANCE = 5e-6
@@ -70,7 +70,7 @@ def assert_identical(
         if not torch.equal(own, theirs)
     ]
     assert not unequal, f"these steps differ: {unequal}"
-    assert effect > LEAST_EFFECT
+    assert effect > MIN_EFFECT
 
 
 def assert_close(
@@ -95,7 +95,7 @@ def assert_close(
     differences = _relative_differences(ours, reference, sizes)
     table.add(what, max(differences), max(effects))
     assert max(differences) <= TOLERANCE
-    assert max(effects) > LEAST_EFFECT
+    assert max(effects) > MIN_EFFECT
     assert min(shown) > 20 * TOLERANCE
 
 

@@ -13,7 +13,7 @@ import tiny
 import torch
 from diffusers import HeunDiscreteScheduler
 from diffusers_host import COND, UNCOND, DiffusersHost
-from parity import LEAST_EFFECT, greatest_difference
+from parity import MIN_EFFECT, greatest_difference
 from stepcache.cache_core.approximators import Constant
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, TGate
 from stepcache.cache_core.schedules import TimestepRange
@@ -39,7 +39,7 @@ def test_pab_of_diffusers_runs_temporal_layers_at_the_spatial_range() -> None:
     window = TimestepRange(100, 800)
     assert _equal(by_default, tiny.cached(tiny.LATTE, timesteps, PAB(2, 2, 1, window)))
     assert _equal(as_asked, tiny.cached(tiny.LATTE, timesteps, PAB(2, 3, 1, window)))
-    assert greatest_difference(by_default, as_asked) > LEAST_EFFECT
+    assert greatest_difference(by_default, as_asked) > MIN_EFFECT
 
 
 def test_pab_of_diffusers_answers_one_branch_with_the_others_attention() -> None:
@@ -75,7 +75,7 @@ def test_pab_of_diffusers_answers_one_branch_with_the_others_attention() -> None
     wrong = alternate(lambda stream, t, **inputs: common(t, **inputs))
     for stream in texts:
         assert _equal(ours[stream], right[stream])
-    assert greatest_difference(wrong[UNCOND], right[UNCOND]) > LEAST_EFFECT
+    assert greatest_difference(wrong[UNCOND], right[UNCOND]) > MIN_EFFECT
 
 
 def test_fastercache_of_diffusers_fails_on_one_branch_per_call() -> None:
@@ -134,7 +134,7 @@ def test_the_deepcache_helper_begins_a_shorter_run_with_the_last_pictures_featur
     fresh = tiny.sample(tiny.SD, authors.deepcache(tiny.SD.make(), whole, 3, 0)[0], part)
     tiny.cached(tiny.SD, whole, DeepCache(3, 0))
     ours = tiny.cached(tiny.SD, part, DeepCache(3, 0))
-    assert (stale[0] - fresh[0]).abs().max() > LEAST_EFFECT
+    assert (stale[0] - fresh[0]).abs().max() > MIN_EFFECT
     assert _equal(ours, fresh)
     assert torch.equal(ours[0], tiny.uncached(tiny.SD, part)[0])
 
@@ -164,7 +164,7 @@ def test_tgate_leaves_the_model_patched() -> None:
     uncached = pipelines.run(pipe, tiny.SD, 4)
     pipelines.run(pipe.tgate, tiny.SD, 4, gate_step=2, warm_up=0, sp_interval=1)
     assert any("forward" in module.__dict__ for module in pipelines.network(pipe).modules())
-    assert greatest_difference(pipelines.run(pipe, tiny.SD, 4), uncached) > LEAST_EFFECT
+    assert greatest_difference(pipelines.run(pipe, tiny.SD, 4), uncached) > MIN_EFFECT
     model, timesteps = tiny.shared(tiny.SD), pipelines.timesteps(4)
     with DiffusersHost(model, [TGate(2, 0, 1, 1)], timesteps, tiny.SD.layers) as host:
         pipelines.denoise(tiny.SD, host, 4)

@@ -9,7 +9,7 @@ from typing import Any
 
 from frontend import STRIP, FrontEnd
 
-MOST_ROUNDS = 20
+MAX_ROUNDS = 20
 """Looks that a page may take to come to rest."""
 
 
@@ -75,4 +75,4 @@ def is_at_rest(ui: FrontEnd) -> bool:
 
 def settle(ui: FrontEnd) -> None:
     """Wait until the page is at rest, which has to be soon."""
-    assert any(is_at_rest(ui) for _ in range(MOST_ROUNDS)), "the strips never come to rest"
+    assert any(is_at_rest(ui) for _ in range(MAX_ROUNDS)), "the strips never come to rest"

@@ -21,7 +21,7 @@ from stepcache.cache_core.calibration.file import (
     read,
     write,
 )
-from stepcache.cache_core.calibration.noise import MOST_LEVELS
+from stepcache.cache_core.calibration.noise import MAX_LEVELS
 from stepcache.cache_core.errors import ConfigError
 
 
@@ -69,7 +69,7 @@ def test_errors_are_rounded_to_four_digits_and_nothing_else_is_lost() -> None:
 
 
 def test_changes_of_noise_are_rounded_to_five_digits_and_take_little_room() -> None:
-    whole = noise(MOST_LEVELS)
+    whole = noise(MAX_LEVELS)
     laid = lay_out(made(noise=whole))
     stored = laid.calibration.noise
     assert stored is not None

@@ -19,10 +19,10 @@ RAW = ("NaN", "Infinity", "1e999", "-1", "1" + "0" * 60, "9" * 5000, '"3"', "tru
 
 MARK = "@here@"
 
-MOST_LINES = 2
+MAX_LINES = 2
 """Of Python, as often as for the whole file: damage makes none much longer than it was."""
 
-MOST_BYTES = 2 * SIZE_LIMIT
+MAX_BYTES = 2 * SIZE_LIMIT
 """What reading a file may ask for: the largest one, and what becomes of one."""
 
 
@@ -103,7 +103,7 @@ def test_damaged_files_are_read_or_refused_in_words_and_nothing_else(file: Path)
         read(file)
     for _ in range(500):
         file.write_bytes(damaged(text, rng))
-        work = Work(MOST_LINES * whole.lines)
+        work = Work(MAX_LINES * whole.lines)
         try:
             with work.counted():
                 calibration = read(file)
@@ -117,6 +117,6 @@ def test_damaged_files_are_read_or_refused_in_words_and_nothing_else(file: Path)
             rows = calibration.table.rows
             assert all(math.isfinite(e) for lags in rows.values() for row in lags for e in row)
             assert {place.kind for place in rows} <= set(SiteKind)
-        assert work.nbytes <= MOST_BYTES
+        assert work.nbytes <= MAX_BYTES
     assert outcomes["refused"] >= 300, outcomes
     assert outcomes["read"] >= 25, outcomes

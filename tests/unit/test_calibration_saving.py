@@ -132,7 +132,7 @@ def test_the_name_may_lack_its_ending_and_the_folder_is_made(tmp_path: Path) -> 
 def test_when_all_names_are_taken_nothing_is_lost_silently(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stepcache.cache_core.calibration.file.MOST_NAMES", 2)
+    monkeypatch.setattr("stepcache.cache_core.calibration.file.MAX_NAMES", 2)
     file.write_text("")
     file.with_name("mine-2.json").write_text("")
     with pytest.raises(ConfigError, match="there are 2 calibrations named mine, and"):

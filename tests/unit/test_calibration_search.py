@@ -29,7 +29,7 @@ from stepcache.cache_core.calibration import (
 )
 from stepcache.cache_core.calibration.choose import rules_of
 from stepcache.cache_core.calibration.file import read
-from stepcache.cache_core.calibration.many import MOST_CELLS, judged, scans
+from stepcache.cache_core.calibration.many import MAX_CELLS, judged, scans
 from stepcache.cache_core.calibration.search import Found, Search
 from stepcache.cache_core.calibration.table import changes_of
 from stepcache.cache_core.clock import Timeline
@@ -214,7 +214,7 @@ def test_more_schedules_than_fit_into_memory_at_one_time_are_judged_in_order() -
         changes_of([table.rows[place] for place in places], table.steps, table.lookahead),
         [0.0, 0.05, 0.1, 0.2, 0.5], table.lookahead,
     )  # fmt: skip
-    often = MOST_CELLS // some.size + 2
+    often = MAX_CELLS // some.size + 2
     assert list(judged(predictor, places, np.concatenate([some] * often))) == often * list(
         judged(predictor, places, some)
     )

@@ -12,7 +12,7 @@ from stepcache.cache_core.methods.step_cache import FEW
 from benchmarks.forecast_samplers_page import AUTO, HELD, behind, broken, page_of
 
 FOLDER = pack.ROOT / "benchmarks" / "results"
-MOST_BEHIND = 1.0
+MAX_BEHIND = 1.0
 """dB below the denoised latent held, which no sampler may exceed."""
 UNSEEN = 55.0
 """dB from which on pictures differ by less than half of one of 255 levels."""
@@ -68,5 +68,5 @@ def test_the_page_beside_the_results_is_what_was_measured() -> None:
 def test_no_measured_cell_is_far_behind_or_breaks_pictures() -> None:
     cells = _found()["cells"]
     seen = {name: cell for name, cell in cells.items() if not is_told(cell) and not is_unseen(cell)}
-    assert {name for name, cell in seen.items() if behind(cell) > MOST_BEHIND} == set()
+    assert {name for name, cell in seen.items() if behind(cell) > MAX_BEHIND} == set()
     assert {name for name, cell in cells.items() if broken(cell)} == set()

@@ -15,9 +15,9 @@ PAGES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(DOCS.glo
 NODES = json.loads((pack.ROOT / "locales" / "zh" / "nodeDefs.json").read_text(encoding="utf-8"))
 PARTS = ("**When to use it:**", "**Limits:**", "| input |")
 PUBLISHED = ("DeepCache", "PAB", "FasterCache", "TGate", "SmoothCache", "Calibrate", "Advisor")
-MOST_WORDS = 600
+MAX_WORDS = 600
 """Read in two minutes; tables are looked up, not read."""
-MOST_BYTES = 60 * 1024
+MAX_BYTES = 60 * 1024
 
 
 def test_every_node_has_a_page() -> None:
@@ -30,7 +30,7 @@ def test_a_page_has_all_parts_and_is_short(node: str) -> None:
     assert page.startswith("# ")
     assert [part for part in PARTS if part not in page] == []
     words = [line for line in page.splitlines() if not line.startswith("|")]
-    assert len(" ".join(words).split()) <= MOST_WORDS
+    assert len(" ".join(words).split()) <= MAX_WORDS
 
 
 @pytest.mark.parametrize("node", PAGES)
@@ -73,4 +73,4 @@ def test_pictures_are_small_and_every_one_is_shown() -> None:
     files = {path.relative_to(DOCS).as_posix(): path for path in DOCS.glob("pictures/*")}
     assert {file for found in shown.values() for _, file in found} == files.keys()
     assert all(shown[node] for node in help_tables.nodes())
-    assert max(path.stat().st_size for path in files.values()) <= MOST_BYTES
+    assert max(path.stat().st_size for path in files.values()) <= MAX_BYTES

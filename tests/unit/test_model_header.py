@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from model_files import header_of, write
-from stepcache.previews.model_header import MOST_TENSORS, Header, UnreadableHeader
+from stepcache.previews.model_header import MAX_TENSORS, Header, UnreadableHeader
 
 SHAPES = {"a.weight": (2, 3), "a.bias": (2,), "scalar": (), "nothing": (0, 4)}
 Change = Callable[[dict[str, Any]], object]
@@ -52,7 +52,7 @@ def _put(name: str, key: str, value: Any) -> Change:
         lambda header: header.update({"__metadata__": []}),
         lambda header: header.update({"blocks.512.bias": header["nothing"]}),
         lambda header: header.update({f"blocks.{'1' * 5000}": header["nothing"]}),
-        lambda header: header.update({f"x{i}": header["nothing"] for i in range(MOST_TENSORS)}),
+        lambda header: header.update({f"x{i}": header["nothing"] for i in range(MAX_TENSORS)}),
     ],
 )
 def test_what_is_not_true_to_the_file_is_refused(tmp_path: Path, change: Change) -> None:

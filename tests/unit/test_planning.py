@@ -10,7 +10,7 @@ import pytest
 import torch
 from stepcache.cache_core.approximators import Forecast, Reuse
 from stepcache.cache_core.calibration.noise import NoiseChanges
-from stepcache.cache_core.calibration.planning import MOST_SEARCHED, STARTS, Planner
+from stepcache.cache_core.calibration.planning import MAX_SEARCHED, STARTS, Planner
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.effort import Effort
 from stepcache.cache_core.errors import ConfigError, EffortError
@@ -188,7 +188,7 @@ def test_what_is_looked_at_is_counted() -> None:
 
 def test_of_a_long_run_a_curve_is_taken() -> None:
     changes, levels = measured(30)
-    long = [*np.linspace(levels[0], levels[-2], MOST_SEARCHED + 1).tolist(), 16.0]
+    long = [*np.linspace(levels[0], levels[-2], MAX_SEARCHED + 1).tolist(), 16.0]
     curves = {SCurve(3.0, bend).computed_steps(len(long) - 1) for bend in STARTS}
     assert Planner(changes, long).plan(3.0) in curves
 

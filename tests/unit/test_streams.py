@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from session_bench import stream_key
-from stepcache.cache_core.streams import MOST_KNOWN, StreamCounter, StreamKey
+from stepcache.cache_core.streams import MAX_KNOWN, StreamCounter, StreamKey
 
 KEY = StreamKey(
     cond=0,
@@ -118,7 +118,7 @@ def test_streams_are_the_same_alone_and_in_one_batch(axis: int) -> None:
 
 def test_a_run_that_invents_streams_for_ever_forgets_them() -> None:
     counter = StreamCounter()
-    for number in range(MOST_KNOWN + 1):
+    for number in range(MAX_KNOWN + 1):
         counter.number([stream_key(0, number)])
     (before,) = counter.number([COND])
     counter.start_evaluation()

@@ -9,7 +9,7 @@ import pytest
 from frontend import FrontEnd
 
 PAB = "StepCacheApplyPAB"
-MOST_TABS = 200
+MAX_TABS = 200
 
 
 @pytest.fixture
@@ -73,12 +73,12 @@ def _changes(ui: FrontEnd) -> int:
 def _tab_to(ui: FrontEnd, keys: Any, name: str) -> None:
     """Press Tab until the widget of that name on our node has the focus."""
     node = ui.number_of(PAB)
-    for _ in range(MOST_TABS):
+    for _ in range(MAX_TABS):
         keys.press("Tab")
         focus = _focus(ui)
         if focus["node"] == node and focus["name"] == name:
             return
-    raise AssertionError(f"{name} was not reached in {MOST_TABS} tabs")
+    raise AssertionError(f"{name} was not reached in {MAX_TABS} tabs")
 
 
 def _focus(ui: FrontEnd) -> dict[str, Any]:

@@ -7,9 +7,9 @@ const MUTED = 2;
 const BYPASSED = 4;
 const CARRIERS = new Set(["MODEL", "GUIDER", "SIGMAS", "*"]);
 const ONE_BRANCH = "BasicGuider";
-const MOST_NODES = 2000;
+const MAX_NODES = 2000;
 const MODEL_FILE = /\.(safetensors|sft)$/i;
-const MOST_NAMES = 16;
+const MAX_NAMES = 16;
 
 export const ASSUMED_STEPS = 20;
 
@@ -55,7 +55,7 @@ function run(settings) {
 /** Links, each of them once; whoever walks puts those that come next into the queue. */
 function* walked(queue) {
   const seen = new Set();
-  while (queue.length && seen.size < MOST_NODES) {
+  while (queue.length && seen.size < MAX_NODES) {
     const step = queue.shift();
     const key = `${step.graph.id ?? "root"} ${step.link.id}`;
     if (seen.has(key)) continue;
@@ -100,8 +100,8 @@ export function modelOf(node) {
 /** Names of model files on every loader that a node's model may come from; the server knows which are real. */
 export function filesOf(node) {
   const isFile = (value) => typeof value === "string" && MODEL_FILE.test(value);
-  const filesOn = (loader) => valuesOn(loader).filter(isFile).slice(0, MOST_NAMES);
-  return loadersOf(node).slice(0, MOST_NAMES).map(filesOn);
+  const filesOn = (loader) => valuesOn(loader).filter(isFile).slice(0, MAX_NAMES);
+  return loadersOf(node).slice(0, MAX_NAMES).map(filesOn);
 }
 
 function valuesOn(node) {
@@ -157,7 +157,7 @@ function sourcesOf(node, types) {
 
 function stepsAbove(node, linkId) {
   let link = linkOf(node.graph, linkId);
-  for (let guard = 0; link && guard < MOST_NODES; guard++) {
+  for (let guard = 0; link && guard < MAX_NODES; guard++) {
     const source = node.graph.getNodeById(link.origin_id);
     if (!source) return null;
     if (widgetOf(source, "steps")) return source;

@@ -34,7 +34,7 @@ NO_PLANS = (
     "what Step Cache plans by was not measured, because the sampler adds noise, guides by "
     "CFG++, or may do so; for that calibrate with one that does not, such as euler"
 )
-LEAST_STEPS = 2
+MIN_STEPS = 2
 """Steps of a run that has something to compare."""
 
 
@@ -200,7 +200,7 @@ class Studying:
     def _calibration(self, has_finished: bool) -> Calibration:
         # The step in which a run was stopped has not been compared yet, and may not be whole.
         steps = self._timeline.steps if has_finished else self._recorder.measured_steps + 1
-        if steps < LEAST_STEPS:
+        if steps < MIN_STEPS:
             raise StepCacheError(
                 "SmoothCache Calibrate: the run was stopped before two steps were done; nothing "
                 "was kept. Sample again"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...calibration.noise import MOST_LEVELS, NoiseChanges
+from ...calibration.noise import MAX_LEVELS, NoiseChanges
 from ...calibration.thinning import Thinning
 from ..evaluation.sampling_scale import scale_at
 
@@ -52,7 +52,7 @@ class NoiseEstimates:
         shapes = {each.shape for each in self._found.values()}
         if self._found.keys() != set(steps) or len(shapes) != 1:
             return None
-        places = np.unique(np.linspace(0, steps[-1], min(len(steps), MOST_LEVELS)).round())
+        places = np.unique(np.linspace(0, steps[-1], min(len(steps), MAX_LEVELS)).round())
         kept = [int(place) for place in places]
         estimates = torch.stack([self._found[step].flatten() for step in kept]).cpu().double()
         changes = estimates.diff(dim=0)

@@ -17,10 +17,10 @@ from ...calibration.groups import ATTENTION, LAYERS, deep_group, places_of
 from ...rules import Rule
 from ...sites import Part, Site, SiteKind, part_of
 
-LEAST_STEPS_TO_SENSE = 10
+MIN_STEPS_TO_SENSE = 10
 """A group takes two steps, one to keep its values and one to answer with them."""
 
-MOST_SENSING = 0.03
+MAX_SENSING = 0.03
 """Evaluations that sensing may add, as a share of the run's."""
 
 SENSED_BRANCHES = 3
@@ -41,9 +41,9 @@ def sensing_steps(
     Args:
         shares: of the operations of one evaluation; what is left of it is what sensing costs.
     """
-    if steps < LEAST_STEPS_TO_SENSE:
+    if steps < MIN_STEPS_TO_SENSE:
         return {}
-    left = MOST_SENSING * steps
+    left = MAX_SENSING * steps
     chosen: list[tuple[str, frozenset[Site]]] = []
     for name, sites in _groups(assigned):
         parts = {part_of(site) for site in sites}

@@ -12,7 +12,7 @@ from ...samplers import Sort, sort_of_name
 from ..guider import name_of
 from .sampling_scale import Scale
 
-LEAST_NOISE = 0.3
+MIN_NOISE = 0.3
 """Of all the noise that may be exchanged in a step: a step of a multistep sampler misses the
 straight one by less than a tenth of it, one that exchanges the noise in full by all of it."""
 
@@ -53,5 +53,5 @@ class Landing:
         lengths = torch.stack([(x - expected).float(), expected.float()]).flatten(1)
         missed, size = lengths.square().mean(1).sqrt().tolist()
         exchanged = 1 - (scale.sigma * self.scale.alpha) / (self.scale.sigma * scale.alpha)
-        least = LEAST_NOISE * scale.sigma * math.sqrt(max(exchanged, 0.0))
+        least = MIN_NOISE * scale.sigma * math.sqrt(max(exchanged, 0.0))
         return bool(missed > least + ROUNDINGS * torch.finfo(x.dtype).eps * size)

@@ -39,7 +39,7 @@ OFF_THE_LINE: dict[Sort, str] = {
 }
 """Samplers with which latents are soon far from a line of their noise, in words."""
 
-LEAST_PART = 1e-4
+MIN_PART = 1e-4
 """Of picture or noise in the latents: below, what is solved for that part is rounding."""
 
 Compute = Callable[[], list[torch.Tensor]]
@@ -117,7 +117,7 @@ class Evaluations:
             return OWN_STEPS
         if self._sampler == "CFG++ of EPS" and self._scale.alpha < 1:
             return NO_ALPHA
-        if self._carries_noise and self._scale.alpha < LEAST_PART:
+        if self._carries_noise and self._scale.alpha < MIN_PART:
             return NO_PICTURE
         now = self._session.clock.half_log_snr
         entries = [self._session.store.get(self._site, stream) for stream in streams]
@@ -169,7 +169,7 @@ class Evaluations:
         session, site = self._session, self._site
         entry = session.store.get(site, stream)
         is_first = entry is None or entry.step != session.clock.step
-        return is_first and session.keeps(site) and self._scale.sigma >= LEAST_PART
+        return is_first and session.keeps(site) and self._scale.sigma >= MIN_PART
 
     def over(self, x: torch.Tensor, denoised: torch.Tensor) -> None:
         """The sampler has been answered.
