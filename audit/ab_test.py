@@ -23,7 +23,7 @@ from ..cache_core.host.model_call import ModelCall
 from ..torch_settings.fusing import FusedProjections
 from ..torch_settings.int8 import DynamicInt8
 from ..torch_settings.setting import Setting, Watch, in_force
-from .run_probe import Hearing
+from .run_probe import RunProbe
 from .timing import wait_for
 
 LOG = logging.getLogger("stepcache")
@@ -38,7 +38,7 @@ LONG = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class AbResult:
     """What one setting did to an evaluation.
 
     Args:
@@ -52,7 +52,7 @@ class Tried:
     rounds: int
 
 
-class Trying(Hearing):
+class AbTest(RunProbe):
     """Asks for the second evaluation of a run again, with each setting in turn.
 
     The answers are thrown away: the run goes on with what it asked for itself.
@@ -66,10 +66,10 @@ class Trying(Hearing):
         self._evaluations = 0
         self.plain: float | None = None
         """Median seconds of an evaluation as it is; None where there was none."""
-        self.tried: dict[str, Tried] = {}
+        self.tried: dict[str, AbResult] = {}
         self.failed: dict[str, str] = {}
         """Why a setting could not be tried, in words."""
-        self.one_branch: Tried | None = None
+        self.one_branch: AbResult | None = None
         """The evaluation without the branch of the negative prompt, where both run."""
 
     def predict_noise(self, executor: Any, *args: Any, **kwargs: Any) -> Any:
@@ -145,9 +145,9 @@ class Trying(Hearing):
         self.tried = found
 
 
-def _tried(ratios: Sequence[float]) -> Tried:
+def _tried(ratios: Sequence[float]) -> AbResult:
     wins = sum(ratio < 1 for ratio in ratios) / len(ratios)
-    return Tried(median(ratios), wins, len(ratios))
+    return AbResult(median(ratios), wins, len(ratios))
 
 
 def _turn(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .op_trace import Heard
+from .op_trace import OpTrace
 from .profiling import Profiled
 from .timing import Timed
 
@@ -102,7 +102,7 @@ class Audit:
     gained: float | None
     timed: Timed
     runs: int
-    heard: Heard
+    heard: OpTrace
     profiled: Profiled
     caching: Caching
     advice: tuple[Recommendation, ...]

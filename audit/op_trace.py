@@ -14,11 +14,11 @@ import torch
 from ..cache_core.host.intercept.attention import OVERRIDE
 from ..cache_core.host.intercept.module_swap import Swap
 from ..cache_core.host.model_call import ModelCall
-from ..torch_settings.op_counter import KERNELS, Seeing, seen
+from ..torch_settings.op_counter import KERNELS, OpCounter, seen
 from ..torch_settings.setting import plain
 from .block_rows import Row, rows_of, watched
 from .device_syncs import Taking, Wait, Waiting
-from .run_probe import Hearing, goes_through_compiler
+from .run_probe import RunProbe, goes_through_compiler
 
 STEPS = 3
 """Of a run that is listened to: the second is, from its evaluation up to the next one."""
@@ -30,7 +30,7 @@ COMPILED = "the model is compiled, and listening would have it compiled anew"
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class OpTrace:
     """One evaluation.
 
     Args:
@@ -52,7 +52,7 @@ class _Tally:
     """What is heard in the blocks of one row."""
 
     def __init__(self) -> None:
-        self.seeing = Seeing()
+        self.seeing = OpCounter()
         self.attention: Counter[str] = Counter()
 
     @property
@@ -63,7 +63,7 @@ class _Tally:
         return {str(self.seeing.attention): 1}
 
 
-class Listening(Hearing):
+class OpTracer(RunProbe):
     """Listens to the second evaluation of a run, and to the sampler after it."""
 
     def __init__(self) -> None:
@@ -75,9 +75,9 @@ class Listening(Hearing):
         self._reason: str | None = "the model was not called often enough"
 
     @property
-    def heard(self) -> Heard:
+    def heard(self) -> OpTrace:
         """What was heard until now."""
-        return Heard(
+        return OpTrace(
             dict(self._waiting.found),
             {
                 row.name: (row.count, _named(tally.seeing), tally.by)
@@ -143,7 +143,7 @@ class Listening(Hearing):
         return result
 
 
-def _named(seeing: Seeing) -> dict[str, int]:
+def _named(seeing: OpCounter) -> dict[str, int]:
     return {plain(dtype): count for dtype, count in seeing.dtypes.most_common()}
 
 

@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from ..cache_core.host.intercept.module_swap import Swap
 from .block_rows import Row, rows_of, watched
-from .run_probe import Hearing, goes_through_compiler
+from .run_probe import RunProbe, goes_through_compiler
 from .timing import wait_for
 
 MARK = "stepcache: "
@@ -50,7 +50,7 @@ class Profiled:
         return max(1.0 - self.operators - self.transfer, 0.0)
 
 
-class Profiling(Hearing):
+class Profiling(RunProbe):
     """Profiles one call of the model: the first of the third evaluation of a run."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ KEY = "stepcache_audit"
 """Beginning of the keys under which our wrappers stand."""
 
 
-class Hearing(OfRun):
+class RunProbe(OfRun):
     """One run that is looked at; what was found stands in it when the run is over.
 
     This one only looks on: subclasses say at which of three places they do more. What they change

@@ -14,10 +14,10 @@ from ..cache_core.errors import ConfigError, StepCacheError
 from ..cache_core.host import attached, detached, last_report
 from ..cache_core.host.compatibility.fingerprint import device_name
 from . import advice, caches, settings
-from .ab_test import Trying
+from .ab_test import AbTest
 from .audit import MAX_RECOMMENDED, NAME, Audit, Caching
 from .interleaved_runs import SHORT, Rounds, Sample
-from .op_trace import STEPS, Heard, Listening
+from .op_trace import STEPS, OpTrace, OpTracer
 from .profiling import Profiling
 
 
@@ -53,7 +53,7 @@ def audited(
     plain = detached(model)
     heard = _heard(model, plain, sample, steps)
     options = settings.options_for(model, heard)
-    trying = Trying({name: option.setting for name, option in options.items()})
+    trying = AbTest({name: option.setting for name, option in options.items()})
     profiling = Profiling()
     sample(trying.on(profiling.on(plain)), max(steps, SHORT), STEPS)
     costs, caching = _costs(plain, sample, steps, trying)
@@ -93,14 +93,14 @@ def audited(
     )  # fmt: skip
 
 
-def _heard(model: Any, plain: Any, sample: Sample, steps: int) -> Heard:
+def _heard(model: Any, plain: Any, sample: Sample, steps: int) -> OpTrace:
     """One evaluation: of the plain model, as caches may leave out what is asked for; waits of all.
 
     Methods that refuse so short a run go unheard.
     """
-    found: list[Heard] = []
+    found: list[OpTrace] = []
     for which in (plain, model) if attached(model) else (plain,):
-        listening = Listening()
+        listening = OpTracer()
         with suppress(ConfigError) if which is model else nullcontext():
             sample(listening.on(which), max(steps, SHORT), STEPS)
             found.append(listening.heard)
@@ -108,7 +108,7 @@ def _heard(model: Any, plain: Any, sample: Sample, steps: int) -> Heard:
 
 
 def _costs(
-    plain: Any, sample: Sample, steps: int, trying: Trying
+    plain: Any, sample: Sample, steps: int, trying: AbTest
 ) -> tuple[caches.Costs | None, Caching]:
     """What layers take; or why that is not known."""
     if steps < 2:

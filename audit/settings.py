@@ -16,10 +16,10 @@ from ..cache_core.sites import SiteKind
 from ..torch_settings.attention import AUTO, BACKENDS
 from ..torch_settings.int8 import ANYWAY
 from ..torch_settings.setting import Setting
-from .ab_test import Tried, Trying
+from .ab_test import AbResult, AbTest
 from .audit import Recommendation
 from .interleaved_runs import MOSTLY
-from .op_trace import NATIVE_KERNELS, Heard
+from .op_trace import NATIVE_KERNELS, OpTrace
 from .timing import Timed
 
 ATTENTION = (
@@ -50,7 +50,7 @@ class Option:
         return f"{self.setting.name} ({self.words})" if self.words else self.setting.name
 
 
-def options_for(model: Any, heard: Heard) -> dict[str, Option]:
+def options_for(model: Any, heard: OpTrace) -> dict[str, Option]:
     """What is worth trying on a model, by name: nothing that it carries or that says no to it.
 
     Args:
@@ -69,7 +69,7 @@ def options_for(model: Any, heard: Heard) -> dict[str, Option]:
     }
 
 
-def _attention(heard: Heard, device: str) -> list[Option]:
+def _attention(heard: OpTrace, device: str) -> list[Option]:
     if not heard.attention:
         return []
     is_native = all(name in NATIVE_KERNELS for name in heard.attention)
@@ -81,7 +81,7 @@ def _attention(heard: Heard, device: str) -> list[Option]:
     ]
 
 
-def _precision(heard: Heard, device: str) -> list[Option]:
+def _precision(heard: OpTrace, device: str) -> list[Option]:
     """Products of float32 numbers alone have a choice."""
     if "float32" not in heard.dtypes or torch.get_float32_matmul_precision() != "highest":
         return []
@@ -100,7 +100,7 @@ def _fits(setting: Setting, model: Any) -> bool:
 
 
 def gains(
-    options: Mapping[str, Option], trying: Trying, timed: Timed, report: Report | None
+    options: Mapping[str, Option], trying: AbTest, timed: Timed, report: Report | None
 ) -> list[Recommendation]:
     """What the settings that were tried mean for a whole run.
 
@@ -123,7 +123,7 @@ def gains(
     ]
 
 
-def _gain(setting: Setting, tried: Tried, timed: Timed, report: Report | None) -> float:
+def _gain(setting: Setting, tried: AbResult, timed: Timed, report: Report | None) -> float:
     """Seconds of the run ÷ seconds with the setting, where only what computes becomes faster.
 
     All seconds are the run's own: those of another one, on a machine that does something else as

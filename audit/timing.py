@@ -14,7 +14,7 @@ import psutil
 import torch
 
 from ..cache_core.host.model_call import ModelCall
-from .run_probe import Hearing
+from .run_probe import RunProbe
 
 BOTH = frozenset({0, 1})
 """How the host marks the rows of the two branches of guidance."""
@@ -101,7 +101,7 @@ def wait_for(device: torch.device) -> None:
         synchronize()
 
 
-class Timing(Hearing):
+class Timing(RunProbe):
     """Reads clocks at the beginnings and ends of what the host calls."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pack
 from forecast_rows import Bench, Contender, ours
-from stepcache.cache_core.calibration import Calibration, Chooser, Wish
+from stepcache.cache_core.calibration import Calibration, Selector, Target
 from stepcache.cache_core.calibration import file as calibration_file
 from stepcache.cache_core.errors import StepCacheError
 from stepcache.cache_core.host import attach
@@ -82,11 +82,11 @@ def tgate(_: Bench) -> Iterator[Method]:
 def _calibrated(bench: Bench, parts: Literal["layers", "blocks"]) -> tuple[Method, ...]:
     """SmoothCache's schedules for all wished speeds, each once."""
     calibration = _calibration(bench)
-    chooser = Chooser(calibration)
+    selector = Selector(calibration)
     found: dict[Rows, Method] = {}
     for speed in WISHES:
-        wish = Wish("speedup", speed, LOOKAHEAD, parts)
-        method = CalibratedSmoothCache(calibration, wish, chooser=chooser)
+        target = Target("speedup", speed, LOOKAHEAD, parts)
+        method = CalibratedSmoothCache(calibration, target, selector=selector)
         found.setdefault(method.own_choice.rows, method)
     return tuple(found.values())
 

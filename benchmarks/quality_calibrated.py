@@ -32,7 +32,7 @@ from quality import machine  # noqa: E402
 from quality_records import Record, read_json, rows_of, write_json  # noqa: E402
 from quality_runs import STEPS, Patch, Subject, retime, score  # noqa: E402
 from stepcache.cache_core.advisor import Advice, advise  # noqa: E402
-from stepcache.cache_core.calibration import Calibration, Wish  # noqa: E402
+from stepcache.cache_core.calibration import Calibration, Target  # noqa: E402
 from stepcache.cache_core.calibration import file as calibration_file  # noqa: E402
 from stepcache.cache_core.host import attach, timeline_of  # noqa: E402
 from stepcache.cache_core.methods import (  # noqa: E402
@@ -107,7 +107,7 @@ def settings_of(subject: Subject, calibration: Calibration) -> dict[tuple[str, s
     """What is scored on one model, by method and label."""
     found: dict[tuple[str, str], Method] = {}
     for parts, speed in product(("layers", "blocks"), SPEEDS):
-        method = CalibratedSmoothCache(calibration, Wish("speedup", speed, 4, parts))
+        method = CalibratedSmoothCache(calibration, Target("speedup", speed, 4, parts))
         is_reached = method.own_choice.prediction.speedup >= 0.99 * speed
         # What is out of reach is the same fastest schedule each time.
         label = f"{speed:g}×" if is_reached else "fastest"

@@ -149,7 +149,7 @@ def advised(results: Path) -> str:
         for model, title in shown.MODELS.items():
             plain = shown.row_of(quality, model, "plain", ("",)) or {}
             begin = f"{title} (plain {shown.percent(plain['fully_correct'])}) "
-            for wish, advice in found["advised"][model].items():
+            for target, advice in found["advised"][model].items():
                 method, label = advice["row"]
                 row = shown.row_of(found, model, method, (label,))
                 if row is None:
@@ -161,7 +161,7 @@ def advised(results: Path) -> str:
                 predicted = f"{row['predicted']['speedup']:.2f}×"
                 right = shown.percent(row["fully_correct"])
                 numbers = (predicted, shown.speed(row), right, shown.likeness(row))
-                yield [f"{begin}{wish}", chosen, *numbers]
+                yield [f"{begin}{target}", chosen, *numbers]
                 begin = ""
 
     head = ["wished for", "chosen inside the network", "predicted", "measured", "right", "PSNR"]

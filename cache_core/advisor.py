@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import ClassVar
 
-from .calibration import Calibration, Chooser, ModelFacts, Prediction, Predictor, Wish, predict
+from .calibration import Calibration, ModelFacts, Prediction, Predictor, Selector, Target, predict
 from .calibration.choose import MAX_SEARCHES
 from .clock import Timeline
 from .errors import ConfigError
@@ -135,14 +135,14 @@ class Advisor:
     """
 
     def __init__(self, calibration: Calibration) -> None:
-        self.chooser = Chooser(calibration)
+        self.selector = Selector(calibration)
         self._settings = lru_cache(MAX_SEARCHES)(self._predicted)
         self._methods = cache(self._list)
 
     @property
     def calibration(self) -> Calibration:
         """What is chosen by."""
-        return self.chooser.calibration
+        return self.selector.calibration
 
     def advise(self, timeline: Timeline, speedup: float, label: str) -> Advice:
         """Step Cache where it is fast enough; else the least predicted error among all settings of
@@ -206,9 +206,9 @@ class Advisor:
         """Of these the schedule itself follows from the wished speedup."""
         calibration = self.calibration
         for parts in ("layers", "blocks"):
-            wish = Wish("speedup", speedup, lookahead=calibration.table.lookahead, parts=parts)
+            target = Target("speedup", speedup, lookahead=calibration.table.lookahead, parts=parts)
             try:
-                method = CalibratedSmoothCache(calibration, wish, label, self.chooser)
+                method = CalibratedSmoothCache(calibration, target, label, self.selector)
             except ConfigError:
                 # The calibration has no such parts.
                 continue

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ..cache_core.host import attach
 from ..cache_core.methods import Method
-from ..previews.cache import Desk
+from ..previews.cache import PreviewCache
 from ..previews.live import listener_of
 from ..previews.request import default_of
 from .node import Node
@@ -31,8 +31,8 @@ class MethodNode(Node):
         raise NotImplementedError
 
     @classmethod
-    def previewed(cls, desk: Desk, *args: Any, **inputs: Any) -> Method:
-        """As `method`, for a strip; those that search by a calibration take it from the desk."""
+    def previewed(cls, cache: PreviewCache, *args: Any, **inputs: Any) -> Method:
+        """As `method`, for a strip; those that search by a calibration take it from the cache."""
         return cls.method(*args, **inputs)
 
     @classmethod

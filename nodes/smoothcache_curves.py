@@ -7,7 +7,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from .. import pictures
-from ..cache_core.calibration import Wish, choose
+from ..cache_core.calibration import Target, choose
 from ..cache_core.errors import StepCacheError
 from ..cache_core.host import last_calibration
 from ..cache_core.methods import Calibrate
@@ -47,7 +47,7 @@ class SmoothCacheCurves(Node):
         if calibration is None:
             raise StepCacheError(f"{NAME}: nothing was measured. {'. '.join(report.notes)}")
         try:
-            chosen = choose(calibration, calibration.timeline, Wish())
+            chosen = choose(calibration, calibration.timeline, Target())
         except StepCacheError as error:
             raise StepCacheError(f"{NAME}: {error}. {'. '.join(report.notes)}") from error
         drawn = pictures.to_image(pictures.draw(calibration, chosen, "What was measured"))

@@ -8,7 +8,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from .. import pictures
-from ..cache_core.calibration import By, Parts, Wish
+from ..cache_core.calibration import By, Parts, Target
 from ..cache_core.calibration.file import is_calibration
 from ..cache_core.errors import ConfigError
 from ..cache_core.methods import CalibratedSmoothCache, SmoothCache, UniformSmoothCache
@@ -17,7 +17,7 @@ from ..cache_core.methods.presets import FORA_SCHEDULES, fora, uniform
 from ..cache_core.methods.smoothcache import ASSUMED_STEPS
 from ..cache_core.schedule_file import read_bytes, read_schedule
 from ..previews import library
-from ..previews.cache import Desk
+from ..previews.cache import PreviewCache
 from . import inputs
 from .method_node import MethodNode
 
@@ -102,12 +102,12 @@ class SmoothCacheSchedule(MethodNode):
 
     @classmethod
     def method(cls, *values: Any, **inputs: Any) -> Scheduled:
-        return cls.previewed(Desk(), *values, **inputs)
+        return cls.previewed(PreviewCache(), *values, **inputs)
 
     @classmethod
     def previewed(
         cls,
-        desk: Desk,
+        cache: PreviewCache,
         schedule: str,
         steps: int,
         choose_by: str = next(iter(BY)),
@@ -120,8 +120,8 @@ class SmoothCacheSchedule(MethodNode):
         by = BY[choose_by]
         value = {"alpha": threshold, "speedup": speedup, "quality": quality}.get(by, 0.0)
         try:
-            wish = Wish(by, value, lookahead, PARTS[parts])
-            return _method(desk, schedule, steps, wish)
+            target = Target(by, value, lookahead, PARTS[parts])
+            return _method(cache, schedule, steps, target)
         except ConfigError as error:
             raise ConfigError(f"{SmoothCache.name}: {error}") from error
 
@@ -208,12 +208,12 @@ def _wishes() -> list[io.Input]:
     ]
 
 
-def _method(desk: Desk, schedule: str, steps: int, wish: Wish) -> Scheduled:
+def _method(cache: PreviewCache, schedule: str, steps: int, target: Target) -> Scheduled:
     path = None if schedule in BUILT_IN else library.path_of(schedule)
     if path is not None and is_calibration(path):
-        chooser = desk.advisor(schedule).chooser
-        return CalibratedSmoothCache(chooser.calibration, wish, schedule, chooser)
-    if wish.by != "saved":
+        selector = cache.advisor(schedule).selector
+        return CalibratedSmoothCache(selector.calibration, target, schedule, selector)
+    if target.by != "saved":
         raise ConfigError(
             f"{schedule} is a schedule without measured errors, from which nothing can be chosen; "
             f"expected a calibration. Set choose_by to {next(iter(BY))!r}, or make a calibration "

@@ -11,7 +11,7 @@ from ..cache_core.methods import StepCache
 from ..cache_core.methods.step_cache import CARRIED, MAX_SPEED
 from ..cache_core.schedule_file import read_bytes
 from ..previews import library
-from ..previews.cache import Desk
+from ..previews.cache import PreviewCache
 from . import inputs
 from .method_node import MethodNode
 
@@ -95,12 +95,12 @@ class StepCacheForecast(MethodNode):
 
     @classmethod
     def method(cls, *values: Any, **inputs: Any) -> StepCache:
-        return cls.previewed(Desk(), *values, **inputs)
+        return cls.previewed(PreviewCache(), *values, **inputs)
 
     @classmethod
     def previewed(
         cls,
-        desk: Desk,
+        cache: PreviewCache,
         speed: float,
         start_percent: float,
         end_percent: float,
@@ -114,7 +114,7 @@ class StepCacheForecast(MethodNode):
             start_percent=start_percent,
             end_percent=end_percent,
             carried=carried,
-            calibration=desk.calibration(calibration) if is_calibrated else None,
+            calibration=cache.calibration(calibration) if is_calibrated else None,
             label=calibration,
         )
 

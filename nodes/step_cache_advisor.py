@@ -14,7 +14,7 @@ from ..cache_core.host import timeline_of
 from ..cache_core.methods import Method
 from ..cache_core.schedule_file import read_bytes
 from ..previews import library
-from ..previews.cache import Desk
+from ..previews.cache import PreviewCache
 from . import inputs
 from .method_node import MethodNode
 
@@ -73,16 +73,16 @@ class StepCacheAdvisor(MethodNode):
 
     @classmethod
     def method(cls, calibration: str, speedup: float) -> Method:
-        return cls.previewed(Desk(), calibration, speedup)
+        return cls.previewed(PreviewCache(), calibration, speedup)
 
     @classmethod
-    def previewed(cls, desk: Desk, calibration: str, speedup: float) -> Method:
-        advisor = _advisor(desk, calibration)
+    def previewed(cls, cache: PreviewCache, calibration: str, speedup: float) -> Method:
+        advisor = _advisor(cache, calibration)
         return _advice(advisor, advisor.calibration.timeline, speedup, calibration).method
 
     @classmethod
     def execute(cls, model: io.Model.Type, calibration: str, speedup: float) -> io.NodeOutput:
-        advisor = _advisor(Desk(), calibration)
+        advisor = _advisor(PreviewCache(), calibration)
         sampling = model.get_model_object("model_sampling")
         timeline = timeline_of(sampling, torch.tensor(advisor.calibration.table.sigmas))
         advice = _advice(advisor, timeline, speedup, calibration)
@@ -90,14 +90,14 @@ class StepCacheAdvisor(MethodNode):
         return io.NodeOutput(cls.attached(model, advice.method), reason, ui={"text": (reason,)})
 
 
-def _advisor(desk: Desk, calibration: str) -> Advisor:
+def _advisor(cache: PreviewCache, calibration: str) -> Advisor:
     """The advisor by the calibration of that name; messages of errors begin with the node's name.
 
     Raises:
         ConfigError: it cannot be read.
     """
     try:
-        return desk.advisor(calibration)
+        return cache.advisor(calibration)
     except ConfigError as error:
         raise ConfigError(f"{NAME}: {error}") from error
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from PIL import Image
 
 from .canvas import GRID, INK, MUTED, SCALE, Canvas, Colour
-from .fonts import Letters, percent, shown
+from .fonts import Fonts, percent, shown
 from .picture import HEAD_SIZE, LINE, MARGIN, TEXT_SIZE, TITLE_SIZE, WIDTH
 from .strip import SIZE
 
@@ -39,7 +39,7 @@ def draw_audit(
         bars: shares 0 … 1 by name, under a title each; what is empty is left out.
         notes: everything else.
     """
-    letters = Letters(SCALE)
+    letters = Fonts(SCALE)
     room = WIDTH - 2 * MARGIN
 
     def wrapped(lines: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from PIL import Image, ImageDraw, ImageFont
 
-from .fonts import Letters, old_mask
+from .fonts import Fonts, old_mask
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -35,7 +35,7 @@ class Canvas:
         letters: fonts for `SCALE`.
     """
 
-    def __init__(self, width: int, height: int, letters: Letters) -> None:
+    def __init__(self, width: int, height: int, letters: Fonts) -> None:
         self.letters = letters
         self._image = Image.new("RGB", (width * SCALE, height * SCALE), PAPER)
         self._pen = ImageDraw.Draw(self._image)

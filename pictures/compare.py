@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .canvas import AXIS, INK, MUTED, SCALE, Canvas
-from .fonts import Letters, percent
+from .fonts import Fonts, percent
 from .metrics import Pixels
 
 MARGIN, GAP = 20, 12
@@ -40,7 +40,7 @@ def draw_compare(
     wide = min(max(width, NARROWEST), WIDEST)
     high = max(round(wide * height / width), 1)
     total = 2 * MARGIN + 3 * wide + 2 * GAP
-    letters = Letters(SCALE)
+    letters = Fonts(SCALE)
     wrapped = [
         part for line in lines for part in letters.wrapped(line, TEXT_SIZE, total - 2 * MARGIN, 3)
     ]

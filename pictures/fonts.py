@@ -46,7 +46,7 @@ def percent(share: float) -> str:
     return f"{float(f'{value:.3g}'):g} %"
 
 
-class Letters:
+class Fonts:
     """The font in the sizes that were asked for.
 
     Args:

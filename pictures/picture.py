@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..cache_core.calibration import Calibration, Chosen
+from ..cache_core.calibration import Calibration, Selection
 from ..cache_core.schedule_file import Rows
 from .axes import Panel
 from .canvas import INK, MUTED, SCALE, Canvas
-from .fonts import Letters, percent, shown
+from .fonts import Fonts, percent, shown
 from .series import Part, parts_of
 from .strip import Strip
 
@@ -32,7 +32,7 @@ LONGEST_NAME = 260
 
 def draw(
     calibration: Calibration,
-    chosen: Chosen,
+    chosen: Selection,
     title: str,
     measured: Mapping[str, str] | None = None,
 ) -> Image.Image:
@@ -44,7 +44,7 @@ def draw(
         title: headline; what cannot be drawn in it is left out.
         measured: what a run with the schedule showed, by name.
     """
-    letters = Letters(SCALE)
+    letters = Fonts(SCALE)
     table = chosen.prediction.table
     parts, unshown = parts_of(replace(calibration, table=table), chosen.rows)
     header = list(_header(letters, calibration, chosen, measured or {}))
@@ -89,7 +89,7 @@ def draw(
 
 def draw_schedule(rows: Rows, title: str) -> Image.Image:
     """A schedule of which nothing was measured, as a strip of 1024 pixels' width."""
-    letters, strip = Letters(SCALE), Strip(rows)
+    letters, strip = Fonts(SCALE), Strip(rows)
     top = 96
     height = round(top + strip.height + 16)
     canvas = Canvas(WIDTH, height, letters)
@@ -120,7 +120,7 @@ class Line:
 
 
 def _header(
-    letters: Letters, calibration: Calibration, chosen: Chosen, measured: Mapping[str, str]
+    letters: Fonts, calibration: Calibration, chosen: Selection, measured: Mapping[str, str]
 ) -> Iterator[Line]:
     found = ", ".join(f"{name} {value}" for name, value in list(measured.items())[:12])
     notes = list(chosen.notes)
@@ -141,7 +141,7 @@ def _header(
             yield Line("" if i else label, line, is_bold)
 
 
-def _run(letters: Letters, calibration: Calibration) -> str:
+def _run(letters: Fonts, calibration: Calibration) -> str:
     """Model and run in words, no name longer than a part of a line."""
     model, run = calibration.model, calibration.run
     family, network, sampler, scheduler = (
@@ -163,7 +163,7 @@ def _run(letters: Letters, calibration: Calibration) -> str:
     ])  # fmt: skip
 
 
-def _schedule(calibration: Calibration, chosen: Chosen) -> str:
+def _schedule(calibration: Calibration, chosen: Selection) -> str:
     steps = chosen.prediction.table.steps
     threshold = f"threshold {percent(chosen.alpha)}"
     if steps != calibration.table.steps:
@@ -181,7 +181,7 @@ def _schedule(calibration: Calibration, chosen: Chosen) -> str:
     return f"{threshold}, {words} steps in a row"
 
 
-def _prediction(calibration: Calibration, chosen: Chosen) -> str:
+def _prediction(calibration: Calibration, chosen: Selection) -> str:
     prediction, costs = chosen.prediction, calibration.costs
     bound = prediction.flop_bound
     by_flops = f" ({bound:.2f}× by FLOPs)" if bound else ""

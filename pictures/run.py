@@ -10,7 +10,7 @@ from PIL import Image
 from ..cache_core.report import Report
 from ..cache_core.sites import SiteKind
 from .canvas import AXIS, GRID, INK, MUTED, SCALE, Box, Canvas, Colour
-from .fonts import Letters
+from .fonts import Fonts
 from .picture import LINE, MARGIN, TEXT_SIZE, TITLE_SIZE, WIDTH
 from .series import in_words, step_marks
 from .strip import COMPUTED, GAP, HATCH, NAMES, REUSED, ROW, SCALE_HEIGHT, SHARES, SIZE, WIDEST
@@ -45,7 +45,7 @@ class Columns:
 
 def draw_run(report: Report) -> Image.Image:
     """The record of a run as a picture of 1024 pixels' width."""
-    letters = Letters(SCALE)
+    letters = Fonts(SCALE)
     room = WIDTH - 2 * MARGIN
     header = [
         line
@@ -81,7 +81,7 @@ def draw_run(report: Report) -> Image.Image:
 
 def draw_words(words: str) -> Image.Image:
     """A few sentences in place of a run, of the same width."""
-    letters = Letters(SCALE)
+    letters = Fonts(SCALE)
     lines = letters.wrapped(words, TEXT_SIZE, WIDTH - 2 * MARGIN, MAX_LINES)
     canvas = Canvas(WIDTH, 2 * MARGIN + LINE * len(lines), letters)
     for number, line in enumerate(lines):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ..cache_core.advisor import Advisor
 from ..cache_core.calibration import Calibration
-from ..cache_core.host import Anatomy
+from ..cache_core.host import ModelInfo
 from . import library
-from .model_file import ModelFile, anatomy_of, files_named
+from .model_file import ModelFile, files_named, model_info_of
 
 MAX_OPEN = 4
 """Calibrations that somebody works with at one time."""
@@ -20,7 +20,7 @@ MAX_LOOKS = 4
 """Looks at files of models that wait for their turn; each takes some tenths of a second."""
 
 
-class Desk:
+class PreviewCache:
     """Calibrations that lie open, and what files of models have told; read anew once changed."""
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Desk:
         # One at a time: a graph may name many, and somebody may be sampling.
         self._eyes = ThreadPoolExecutor(1, "stepcache-look")
         self._look = lru_cache(MAX_MODELS)(self._looking)
-        self._looks: list[Future[Anatomy | None]] = []
+        self._looks: list[Future[ModelInfo | None]] = []
 
     def advisor(self, name: str) -> Advisor:
         """The advisor by the calibration of that name.
@@ -46,9 +46,9 @@ class Desk:
         Raises:
             ConfigError: as of `library.load`.
         """
-        return self.advisor(name).chooser.calibration
+        return self.advisor(name).selector.calibration
 
-    def anatomy(self, loaders: Iterable[Sequence[str]]) -> tuple[Anatomy | None, bool]:
+    def anatomy(self, loaders: Iterable[Sequence[str]]) -> tuple[ModelInfo | None, bool]:
         """What the files of loaders say about the network that is to be sampled.
 
         Args:
@@ -70,15 +70,15 @@ class Desk:
         is_one = first is not None and all(o is not None and o.facts == first.facts for o in others)
         return (first if is_one else None), False
 
-    def looks(self) -> list[Future[Anatomy | None]]:
+    def looks(self) -> list[Future[ModelInfo | None]]:
         """Looks at files of models that are not over."""
         self._looks = [look for look in self._looks if not look.done()]
         return self._looks
 
-    def _looking(self, file: ModelFile) -> Future[Anatomy | None]:
+    def _looking(self, file: ModelFile) -> Future[ModelInfo | None]:
         if len(self.looks()) >= MAX_LOOKS:
             raise _Busy
-        look = self._eyes.submit(anatomy_of, file.path)
+        look = self._eyes.submit(model_info_of, file.path)
         self._looks.append(look)
         return look
 

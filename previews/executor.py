@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ..cache_core.effort import REASON, Effort
 from ..cache_core.errors import EffortError
-from .cache import Desk
+from .cache import PreviewCache
 from .preview import preview
 from .request import BadRequest, PreviewedNode
 
@@ -36,7 +36,7 @@ class Busy(Exception):
     """Others wait already."""
 
 
-class Answering:
+class PreviewExecutor:
     """What stands between the route and what it is about.
 
     Args:
@@ -48,7 +48,7 @@ class Answering:
         self, nodes: Mapping[str, type[PreviewedNode]], is_sampling: Callable[[], bool]
     ) -> None:
         self._nodes, self._is_sampling = nodes, is_sampling
-        self._desk = Desk()
+        self._cache = PreviewCache()
         # A thread of its own: those of the event loop send files and pages.
         self._worker = ThreadPoolExecutor(1, "stepcache-preview")
         # Requests take turns question by question, so that none waits for all of another's.
@@ -88,7 +88,7 @@ class Answering:
         self, questions: list[Any], answers: list[dict[str, Any]], effort: Effort
     ) -> None:
         """Most looks at files of models are over in a moment, and the answer then tells more."""
-        looks = self._desk.looks()
+        looks = self._cache.looks()
         if not looks:
             return
         await asyncio.wait(map(asyncio.wrap_future, looks), timeout=PATIENCE)
@@ -100,7 +100,7 @@ class Answering:
         """One answer; a question that cannot be read does not spoil the others."""
         try:
             with effort.limits():
-                answer = preview(self._nodes, question, self._desk)
+                answer = preview(self._nodes, question, self._cache)
         except BadRequest as error:
             answer = {"refused": str(error)}
         except EffortError:

@@ -22,7 +22,7 @@ from comfy import model_detection
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from ..cache_core.host import Anatomy
+from ..cache_core.host import ModelInfo
 from .model_header import Header
 
 LOG = logging.getLogger("stepcache")
@@ -70,13 +70,13 @@ def files_named(names: Sequence[str]) -> list[ModelFile]:
     return list(found.values())
 
 
-def anatomy_of(file: Path) -> Anatomy | None:
+def model_info_of(file: Path) -> ModelInfo | None:
     """The network in a file, None where it cannot be told."""
     try:
         header = Header.read(file)
         with _silence(), _WithoutWeights(MAX_CALLS * (len(header.tensors) + 100)):
             network = _network_of(header)
-        return None if network is None else Anatomy.of(network)
+        return None if network is None else ModelInfo.of(network)
     except Exception as error:
         LOG.debug("Step Cache: %s does not tell its model: %r", file.name, error)
         return None

@@ -13,22 +13,24 @@ from numpy.typing import NDArray
 from ..cache_core.calibration import Calibration, Prediction
 from ..cache_core.clock import TINY, Timeline
 from ..cache_core.errors import StepCacheError
-from ..cache_core.host import Anatomy
+from ..cache_core.host import ModelInfo
 from ..cache_core.methods import Method
 from ..cache_core.outlook import outlook_of
-from .cache import Desk
+from .cache import PreviewCache
 from .request import PreviewedNode, PreviewRequest
 
 VERSION = 1
 """Of the answer; raised when a key changes its meaning or goes away."""
 
 
-def preview(nodes: Mapping[str, type[PreviewedNode]], asked: Any, desk: Desk) -> dict[str, Any]:
+def preview(
+    nodes: Mapping[str, type[PreviewedNode]], asked: Any, cache: PreviewCache
+) -> dict[str, Any]:
     """The strips that a node's widgets mean.
 
     Args:
         nodes: the nodes that can be asked about, by id.
-        desk: what earlier questions have left to look things up in.
+        cache: what earlier requests have left to look things up in.
         asked: as for `PreviewRequest.read`.
 
     Returns:
@@ -39,17 +41,19 @@ def preview(nodes: Mapping[str, type[PreviewedNode]], asked: Any, desk: Desk) ->
     Raises:
         BadRequest: the question cannot be read.
     """
-    question = PreviewRequest.read(nodes, asked)
-    anatomy, is_pending = desk.anatomy(question.files)
-    return {**_planned(question, anatomy, desk), "is_pending": is_pending}
+    request = PreviewRequest.read(nodes, asked)
+    anatomy, is_pending = cache.anatomy(request.files)
+    return {**_planned(request, anatomy, cache), "is_pending": is_pending}
 
 
-def _planned(question: PreviewRequest, anatomy: Anatomy | None, desk: Desk) -> dict[str, Any]:
+def _planned(
+    request: PreviewRequest, anatomy: ModelInfo | None, cache: PreviewCache
+) -> dict[str, Any]:
     try:
-        method = question.node.previewed(desk, **question.inputs)
+        method = request.node.previewed(cache, **request.inputs)
     except StepCacheError as error:
         return _answer(error=str(error))
-    layers = question.layers
+    layers = request.layers
     # What a run has shown counts. Where that is another model, some node has exchanged it.
     if anatomy is not None and layers in (None, anatomy.facts.layers):
         layers = anatomy.facts.layers
@@ -57,8 +61,8 @@ def _planned(question: PreviewRequest, anatomy: Anatomy | None, desk: Desk) -> d
             anatomy.accept(method)
         except StepCacheError as error:
             return _answer(error=str(error))
-    timeline = question.timeline or assumed_timeline(
-        method, question.steps, question.first, question.last
+    timeline = request.timeline or assumed_timeline(
+        method, request.steps, request.first, request.last
     )
     measured: Calibration | None = getattr(method, "calibration", None)
     if layers is None and measured is not None:
@@ -66,13 +70,13 @@ def _planned(question: PreviewRequest, anatomy: Anatomy | None, desk: Desk) -> d
     try:
         fitted = method.fitted(timeline)
         outlook = outlook_of(
-            fitted.rules(), timeline, layers, question.observed,
-            has_one_branch=question.has_one_branch,
+            fitted.rules(), timeline, layers, request.observed,
+            has_one_branch=request.has_one_branch,
         )  # fmt: skip
     except StepCacheError as error:
         return _answer(error=f"{method.name}: {error}")
     estimate = None
-    if question.observed is not None:
+    if request.observed is not None:
         estimate = {"speedup": outlook.speedup, "bytes": outlook.nbytes}
     return _answer(outlook.strips, fitted.describe(), fitted.prediction, estimate)
 

@@ -44,7 +44,7 @@ class PreviewedNode(Protocol):
         ...
 
     @classmethod
-    def previewed(cls, desk: Any, *args: Any, **inputs: Any) -> Method:
+    def previewed(cls, cache: Any, *args: Any, **inputs: Any) -> Method:
         """The method that its inputs, without the model, mean."""
         ...
 

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 from server import PromptServer
 
-from .executor import Answering, Busy
+from .executor import Busy, PreviewExecutor
 from .request import BadRequest, PreviewedNode
 
 PATH = "/stepcache/preview"
@@ -22,7 +22,7 @@ def register(nodes: Mapping[str, type[PreviewedNode]]) -> None:
     if server is None:
         return
 
-    answering = Answering(nodes, lambda: server.prompt_queue.get_tasks_remaining() > 0)
+    answering = PreviewExecutor(nodes, lambda: server.prompt_queue.get_tasks_remaining() > 0)
 
     @server.routes.post(PATH)
     async def answer(request: web.Request) -> web.StreamResponse:

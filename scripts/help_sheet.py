@@ -13,7 +13,7 @@ from demonstration.measure import psnr
 from numpy.typing import NDArray
 from PIL import Image
 from stepcache.pictures.canvas import AXIS, INK, MUTED, SCALE, Canvas, Colour, Point
-from stepcache.pictures.fonts import Letters, shown
+from stepcache.pictures.fonts import Fonts, shown
 
 from demo.shapes.judge import judge
 
@@ -41,7 +41,7 @@ class Column:
 
 def draw(captions: Sequence[str], columns: Sequence[Column]) -> Image.Image:
     """The whole picture; the first column is the plain model's."""
-    letters = Letters(SCALE)
+    letters = Fonts(SCALE)
     lefts = [MARGIN + number * (SIDE + GAP) for number in range(len(columns))]
     width = lefts[-1] + SIDE + MARGIN
     headings = [

@@ -31,7 +31,7 @@ from stepcache.cache_core.sites import SiteKind  # noqa: E402
 from stepcache.cache_core.strips import planned_sites, shares_of, strips_of  # noqa: E402
 from stepcache.nodes.extension import NODES, with_strips  # noqa: E402
 from stepcache.pictures.canvas import SCALE, Canvas, Colour  # noqa: E402
-from stepcache.pictures.fonts import Letters  # noqa: E402
+from stepcache.pictures.fonts import Fonts  # noqa: E402
 from stepcache.pictures.series import in_words  # noqa: E402
 from stepcache.previews.preview import assumed_timeline  # noqa: E402
 from workflow_picture_models import PICTURE_MODELS  # noqa: E402
@@ -136,7 +136,7 @@ def card_of(name: str) -> Card:
 
 def draw(card: Card) -> Image.Image:
     """The picture: names above, a row of bars per kind of layer, what their height means below."""
-    letters = Letters(SCALE)
+    letters = Fonts(SCALE)
     canvas = Canvas(SIDE, SIDE, letters)
     room = SIDE - 2 * MARGIN
     canvas.box((0, 0, SIDE, SIDE), BACKGROUND)

@@ -30,7 +30,7 @@ MATRIX_WORK = (
 """Operators in which a network spends its time."""
 
 
-class Seeing(TorchDispatchMode):
+class OpCounter(TorchDispatchMode):
     """Listens while it is entered; slower by some microseconds for every operator."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Seeing(TorchDispatchMode):
         return "math" if any(name.startswith(PRODUCTS) for name in self.operators) else None
 
 
-def seen(call: Callable[[], Any]) -> tuple[Any, Seeing]:
+def seen(call: Callable[[], Any]) -> tuple[Any, OpCounter]:
     """What a call returns, and what was heard of it."""
-    with Seeing() as seeing:
+    with OpCounter() as seeing:
         return call(), seeing

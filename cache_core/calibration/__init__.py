@@ -1,7 +1,7 @@
 """Calibration: what a model does from step to step, measured once, and what follows from it."""
 
 from .calibration import Average, Calibration, Costs, ModelFacts, Part, RunFacts
-from .choose import By, Chooser, Chosen, Parts, Wish, choose
+from .choose import By, Parts, Selection, Selector, Target, choose
 from .prediction import Prediction, Predictor, predict
 from .scan import scan
 from .study import Study
@@ -12,8 +12,8 @@ __all__ = [
     "Branch",
     "By",
     "Calibration",
-    "Chooser",
-    "Chosen",
+    "Selector",
+    "Selection",
     "Costs",
     "ErrorTable",
     "Predictor",
@@ -25,7 +25,7 @@ __all__ = [
     "Prediction",
     "RunFacts",
     "Study",
-    "Wish",
+    "Target",
     "choose",
     "predict",
     "scan",

@@ -29,7 +29,7 @@ MAX_SEARCHES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Target:
     """What a person asks of a schedule.
 
     Args:
@@ -57,7 +57,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class Selection:
     """A schedule for one run.
 
     Args:
@@ -75,7 +75,7 @@ class Chosen:
     notes: tuple[str, ...] = ()
 
 
-class Chooser:
+class Selector:
     """Schedules of one calibration. What was searched in a run is kept: another speedup or quality
     is then only looked up.
 
@@ -88,60 +88,60 @@ class Chooser:
         self._resampled = lru_cache(MAX_SEARCHES)(self._resample)
         self._searched = lru_cache(MAX_SEARCHES)(self._search)
 
-    def __reduce__(self) -> tuple[type[Chooser], tuple[Calibration]]:
+    def __reduce__(self) -> tuple[type[Selector], tuple[Calibration]]:
         # What was searched is found again.
-        return Chooser, (self.calibration,)
+        return Selector, (self.calibration,)
 
-    def choose(self, timeline: Timeline, wish: Wish) -> Chosen:
+    def choose(self, timeline: Timeline, target: Target) -> Selection:
         """The schedule that a wish means in a run.
 
         Raises:
             ConfigError: the calibration lacks what the wish is about, or the run lies outside of
                 what was calibrated.
         """
-        if wish.by in ("speedup", "quality"):
+        if target.by in ("speedup", "quality"):
             costs = self.calibration.costs
             if not (costs.seconds or costs.flops):
                 raise ConfigError(
-                    f"the calibration does not say what layers cost, so that no {wish.by} can be "
+                    f"the calibration does not say what layers cost, so that no {target.by} can be "
                     f"searched for; choose by alpha, or calibrate again"
                 )
-            return self._wished(timeline, wish)
+            return self._aimed(timeline, target)
         measured, notes = self._resampled(timeline)
-        lookahead = wish.lookahead
-        if wish.by == "saved":
+        lookahead = target.lookahead
+        if target.by == "saved":
             if measured.schedule and not notes:
                 rows, alpha, lookahead = measured.schedule, measured.alpha, measured.lookahead
                 prediction = predict(measured, rules_of(rows), timeline)
-                return Chosen(rows, alpha, lookahead, prediction)
-            wish = replace(wish, value=measured.alpha)
+                return Selection(rows, alpha, lookahead, prediction)
+            target = replace(target, value=measured.alpha)
             lookahead = measured.lookahead
-        rows = _by_alpha(measured, wish, lookahead)
+        rows = _by_alpha(measured, target, lookahead)
         prediction = predict(measured, rules_of(rows), timeline)
-        return Chosen(rows, wish.value, lookahead, prediction, notes)
+        return Selection(rows, target.value, lookahead, prediction, notes)
 
-    def _wished(self, timeline: Timeline, wish: Wish) -> Chosen:
+    def _aimed(self, timeline: Timeline, target: Target) -> Selection:
         """The least error that is fast enough, or the fastest that is good enough."""
-        search = self._searched(timeline, wish.parts, wish.lookahead)
+        search = self._searched(timeline, target.parts, target.lookahead)
         _, notes = self._resampled(timeline)
-        found = search.good(wish.value) if wish.by == "quality" else search.fast(wish.value)
+        found = search.good(target.value) if target.by == "quality" else search.fast(target.value)
         if found is None:
             found = search.fastest()
-            other = "single layers" if wish.parts == "blocks" else "whole blocks"
+            other = "single layers" if target.parts == "blocks" else "whole blocks"
             notes += (
-                f"{wish.value:.2f}× is out of reach: reusing {wish.parts} gives at most "
+                f"{target.value:.2f}× is out of reach: reusing {target.parts} gives at most "
                 f"{found.speedup:.2f}× here. A greater lookahead, {other} or another method may "
                 f"save more",
             )
         predictor = search.predictor
         rows = _rows(found.changes, predictor.table.steps, found.alpha, found.lookahead)
         prediction = predictor.predict(rules_of(rows))
-        return Chosen(rows, found.alpha, found.lookahead, prediction, notes)
+        return Selection(rows, found.alpha, found.lookahead, prediction, notes)
 
     def _search(self, timeline: Timeline, parts: Parts, lookahead: int) -> Search:
         """Every schedule that a threshold could give, with what it would do."""
         measured, _ = self._resampled(timeline)
-        places = _places(measured, Wish("speedup", 1.0, lookahead, parts))
+        places = _places(measured, Target("speedup", 1.0, lookahead, parts))
         return Search(Predictor(measured, timeline), places, lookahead)
 
     def _resample(self, timeline: Timeline) -> tuple[Calibration, tuple[str, ...]]:
@@ -150,15 +150,15 @@ class Chooser:
         return replace(self.calibration, table=table), _remarks(self.calibration, table)
 
 
-def choose(calibration: Calibration, timeline: Timeline, wish: Wish) -> Chosen:
-    """As `Chooser.choose`, of a calibration that is asked once."""
-    return Chooser(calibration).choose(timeline, wish)
+def choose(calibration: Calibration, timeline: Timeline, target: Target) -> Selection:
+    """As `Selector.choose`, of a calibration that is asked once."""
+    return Selector(calibration).choose(timeline, target)
 
 
-def _by_alpha(calibration: Calibration, wish: Wish, lookahead: int) -> Rows:
+def _by_alpha(calibration: Calibration, target: Target, lookahead: int) -> Rows:
     table = calibration.table
-    changes = {place: table.rows[place] for place in _places(calibration, wish)}
-    return _rows(changes, table.steps, wish.value, lookahead)
+    changes = {place: table.rows[place] for place in _places(calibration, target)}
+    return _rows(changes, table.steps, target.value, lookahead)
 
 
 def _rows(changes: Mapping[Place, Lags], steps: int, alpha: float, lookahead: int) -> Rows:
@@ -175,8 +175,8 @@ def scheduled(calibration: Calibration) -> Calibration:
         parts = "blocks"
     if parts == "blocks" and calibration.lacks(SiteKind.BLOCK):
         return calibration
-    wish = Wish("alpha", calibration.alpha, calibration.lookahead, parts)
-    return replace(calibration, schedule=_by_alpha(calibration, wish, wish.lookahead))
+    target = Target("alpha", calibration.alpha, calibration.lookahead, parts)
+    return replace(calibration, schedule=_by_alpha(calibration, target, target.lookahead))
 
 
 def rules_of(rows: Rows) -> list[Rule]:
@@ -195,20 +195,20 @@ def rules_of(rows: Rows) -> list[Rule]:
     ]
 
 
-def _places(calibration: Calibration, wish: Wish) -> list[Place]:
+def _places(calibration: Calibration, target: Target) -> list[Place]:
     rows = [place for place in calibration.table.rows if place.branch == "both"]
-    if wish.by == "saved" and calibration.schedule:
+    if target.by == "saved" and calibration.schedule:
         saved = {Place(kind, index) for kind, index, _ in calibration.schedule}
         found = [place for place in rows if place in saved]
-    elif wish.parts == "blocks":
+    elif target.parts == "blocks":
         found = [place for place in rows if place.kind is SiteKind.BLOCK and place.index is None]
     else:
-        is_single = wish.parts == "each layer"
+        is_single = target.parts == "each layer"
         found = [p for p in rows if p.kind in LAYERS and (p.index is not None) == is_single]
     if not found:
         known = ", ".join(str(kind) for kind in calibration.kinds)
         raise ConfigError(
-            f"the calibration has no errors of {wish.parts}; it has those of {known}. Calibrate "
+            f"the calibration has no errors of {target.parts}; it has those of {known}. Calibrate "
             f"again with them, or choose other parts"
         )
     # The mean of a kind has no index, and comes before its layers.

@@ -1,12 +1,12 @@
 """How a site becomes real inside ComfyUI. The only room of the core that knows the host."""
 
 from .attach import attach, detached, network_of
-from .compatibility.model_info import Anatomy
+from .compatibility.model_info import ModelInfo
 from .evaluation.sampling_scale import timeline_of
 from .installation import Listener, attached, last_calibration, last_report
 
 __all__ = [
-    "Anatomy",
+    "ModelInfo",
     "Listener",
     "attach",
     "attached",

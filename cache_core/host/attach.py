@@ -13,7 +13,7 @@ from ..rules import Rule, assign
 from ..sites import Site
 from . import wrappers
 from .compatibility.injected import at_rest
-from .compatibility.model_info import Anatomy
+from .compatibility.model_info import ModelInfo
 from .families import Access, AttentionCore
 from .installation import KEY, Installation, Listener, RuleSource, installation_of
 
@@ -59,7 +59,7 @@ def attach(model: Any, method: RuleSource, listener: Listener | None = None) -> 
             f"claim the same layers: remove one, or take the model from before the first"
         )
     with at_rest(model):
-        anatomy = Anatomy.of(network)
+        anatomy = ModelInfo.of(network)
     family, notes = anatomy.accept(method)
     sites = anatomy.sites
     rules: Sequence[Rule] = [rule for each in methods for rule in each.rules()]

@@ -7,7 +7,7 @@ from dataclasses import InitVar, dataclass, field
 from typing import ClassVar
 
 from ..approximators import Hold
-from ..calibration import Calibration, Chooser, Chosen, ModelFacts, Prediction, Wish
+from ..calibration import Calibration, ModelFacts, Prediction, Selection, Selector, Target
 from ..calibration.table import is_same
 from ..clock import Timeline
 from ..errors import ConfigError
@@ -146,16 +146,16 @@ class CalibratedSmoothCache(Method):
     paper: ClassVar[str] = SmoothCache.paper
 
     calibration: Calibration
-    wish: Wish
+    target: Target
     label: str = "calibration"
-    chooser: InitVar[Chooser | None] = None
-    _chooser: Chooser = field(init=False, compare=False, repr=False)
-    _own: Chosen = field(init=False, compare=False, repr=False)
+    selector: InitVar[Selector | None] = None
+    _selector: Selector = field(init=False, compare=False, repr=False)
+    _own: Selection = field(init=False, compare=False, repr=False)
 
-    def __post_init__(self, chooser: Chooser | None) -> None:
-        chooser = chooser or Chooser(self.calibration)
-        object.__setattr__(self, "_chooser", chooser)
-        object.__setattr__(self, "_own", chooser.choose(self.calibration.timeline, self.wish))
+    def __post_init__(self, selector: Selector | None) -> None:
+        selector = selector or Selector(self.calibration)
+        object.__setattr__(self, "_selector", selector)
+        object.__setattr__(self, "_own", selector.choose(self.calibration.timeline, self.target))
 
     # Frozen: nothing assigns to what the base declares as a variable.
     @property
@@ -163,7 +163,7 @@ class CalibratedSmoothCache(Method):
         return self.calibration.model
 
     @property
-    def own_choice(self) -> Chosen:
+    def own_choice(self) -> Selection:
         """What is chosen for a run like the calibrated one."""
         return self._own
 
@@ -179,9 +179,9 @@ class CalibratedSmoothCache(Method):
         if is_same(self.calibration.table.sigmas, timeline.sigmas):
             # A search takes its time, and every run would wait for it.
             return self._schedule(self._own)
-        return self._schedule(self._chooser.choose(timeline, self.wish))
+        return self._schedule(self._selector.choose(timeline, self.target))
 
-    def _schedule(self, chosen: Chosen) -> SmoothCache:
+    def _schedule(self, chosen: Selection) -> SmoothCache:
         label = f"{self.label}, alpha {chosen.alpha:.3g}"
         notes = (*self.calibration.remarks, *chosen.notes)
         return SmoothCache(chosen.rows, label, notes=notes, prediction=chosen.prediction)

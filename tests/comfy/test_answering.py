@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from stepcache.nodes.extension import with_strips
 from stepcache.previews import executor as answering
-from stepcache.previews.executor import MAX_REQUESTS, Answering, Busy
+from stepcache.previews.executor import MAX_REQUESTS, Busy, PreviewExecutor
 from stepcache.previews.preview import preview
 from stepcache.previews.request import BadRequest
 
@@ -32,16 +32,16 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     """Which questions were really answered, in their order."""
     seen: Asked = []
 
-    def noted(nodes: Any, question: Any, desk: Any) -> dict[str, Any]:
+    def noted(nodes: Any, question: Any, cache: Any) -> dict[str, Any]:
         seen.append((question["node"], question["steps"]))
-        return preview(nodes, question, desk)
+        return preview(nodes, question, cache)
 
     monkeypatch.setattr(answering, "preview", noted)
     return seen
 
 
-def answering_now(is_sampling: Callable[[], bool] = lambda: False) -> Answering:
-    return Answering(NODES, is_sampling)
+def answering_now(is_sampling: Callable[[], bool] = lambda: False) -> PreviewExecutor:
+    return PreviewExecutor(NODES, is_sampling)
 
 
 def test_two_pages_take_turns(asked: Asked) -> None:

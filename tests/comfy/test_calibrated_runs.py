@@ -14,7 +14,7 @@ import torch
 import toys
 from calibrating import calibrate
 from stepcache.cache_core.advisor import advise
-from stepcache.cache_core.calibration import Calibration, Wish
+from stepcache.cache_core.calibration import Calibration, Target
 from stepcache.cache_core.errors import RuleConflictError, UnsupportedModelError
 from stepcache.cache_core.host import attach, last_report, timeline_of
 from stepcache.cache_core.host.installation import KEY
@@ -22,12 +22,12 @@ from stepcache.cache_core.methods import CalibratedSmoothCache, FasterCache, Ste
 
 STEPS = 12
 WISHES = {
-    "saved": Wish(),
-    "alpha": Wish("alpha", 0.2),
-    "speedup": Wish("speedup", 1.25),
-    "quality": Wish("quality", 0.95),
-    "each layer": Wish("alpha", 0.2, parts="each layer"),
-    "blocks": Wish("alpha", 0.4, parts="blocks"),
+    "saved": Target(),
+    "alpha": Target("alpha", 0.2),
+    "speedup": Target("speedup", 1.25),
+    "quality": Target("quality", 0.95),
+    "each layer": Target("alpha", 0.2, parts="each layer"),
+    "blocks": Target("alpha", 0.4, parts="blocks"),
 }
 
 
@@ -36,8 +36,10 @@ def measured(name: str) -> Calibration:
     return calibrate(name, steps=STEPS, study={"with_layers": True}).calibration
 
 
-def scheduled(name: str, wish: Wish, found: Calibration | None = None, model: Any = None) -> Any:
-    method = CalibratedSmoothCache(found or measured(name), wish, "mine.json")
+def scheduled(
+    name: str, target: Target, found: Calibration | None = None, model: Any = None
+) -> Any:
+    method = CalibratedSmoothCache(found or measured(name), target, "mine.json")
     return attach(model or toys.load(name), method)
 
 
@@ -48,16 +50,16 @@ sample = partial(toys.sample, steps=STEPS)
 
 
 @pytest.mark.parametrize(
-    ("name", "wish"),
+    ("name", "target"),
     [
-        *(("wan", wish) for wish in WISHES),
-        *(("shapes_dit", wish) for wish in ("saved", "blocks")),
-        *(("sd15", wish) for wish in ("alpha", "blocks")),
+        *(("wan", target) for target in WISHES),
+        *(("shapes_dit", target) for target in ("saved", "blocks")),
+        *(("sd15", target) for target in ("alpha", "blocks")),
         ("svd", "alpha"),
     ],
 )
-def test_a_run_is_as_planned_and_as_predicted(name: str, wish: str) -> None:
-    found, patched = measured(name), scheduled(name, WISHES[wish])
+def test_a_run_is_as_planned_and_as_predicted(name: str, target: str) -> None:
+    found, patched = measured(name), scheduled(name, WISHES[target])
     picture = sample(patched, name)
     report = last_report(patched)
     data = json.loads(report.to_json())
@@ -65,7 +67,7 @@ def test_a_run_is_as_planned_and_as_predicted(name: str, wish: str) -> None:
     for kind, plan in report.plans.items():
         assert report.strip_of(kind) == plan
     assert not report.forced
-    method = CalibratedSmoothCache(found, WISHES[wish])
+    method = CalibratedSmoothCache(found, WISHES[target])
     assert method.prediction is not None
     assert report.predicted == data["predicted"] == method.prediction.to_dict()
     # The same picture: only what reuse has changed differs from what was measured.
@@ -84,7 +86,7 @@ def test_a_run_is_as_planned_and_as_predicted(name: str, wish: str) -> None:
 @pytest.mark.parametrize("name", ["shapes_unet", "wan", "flux", "sd3"])
 def test_where_nothing_is_reused_everything_changes_as_predicted(name: str, parts: Any) -> None:
     """To the four digits of a report: both compare the same values of the same picture."""
-    patched = scheduled(name, Wish("quality", 1.0, lookahead=1, parts=parts))
+    patched = scheduled(name, Target("quality", 1.0, lookahead=1, parts=parts))
     assert torch.equal(sample(patched, name), sample(toys.load(name), name))
     expected, changed = last_report(patched).changes
     assert changed == pytest.approx(expected, rel=1e-4)
@@ -92,13 +94,13 @@ def test_where_nothing_is_reused_everything_changes_as_predicted(name: str, part
 
 
 @pytest.mark.parametrize(
-    ("name", "wish"),
+    ("name", "target"),
     # In a UNet single layers cost more or less than others; all of a kind are known exactly.
     [("wan", "alpha"), ("wan", "each layer"), ("wan", "blocks"), ("shapes_unet", "alpha")],
 )
-def test_the_bound_of_the_speedup_is_that_of_operations(name: str, wish: str) -> None:
+def test_the_bound_of_the_speedup_is_that_of_operations(name: str, target: str) -> None:
     run = partial(sample, name=name)
-    patched = scheduled(name, WISHES[wish])
+    patched = scheduled(name, WISHES[target])
     plain = sum(observe.flops_per_evaluation(toys.load(name), run))
     less = sum(observe.flops_per_evaluation(patched, run))
     assert last_report(patched).predicted["flop_bound"] == pytest.approx(plain / less, rel=0.01)
@@ -106,16 +108,16 @@ def test_the_bound_of_the_speedup_is_that_of_operations(name: str, wish: str) ->
 
 
 @pytest.mark.parametrize(
-    ("wish", "is_kept"),
+    ("target", "is_kept"),
     [
-        (Wish("speedup", 1.25), lambda found: found["speedup"] >= 0.995 * 1.25),
-        (Wish("quality", 0.95), lambda found: found["error"] <= 0.05),
+        (Target("speedup", 1.25), lambda found: found["speedup"] >= 0.995 * 1.25),
+        (Target("quality", 0.95), lambda found: found["error"] <= 0.05),
     ],
     ids=["speedup", "quality"],
 )
-def test_a_wish_is_kept_for_the_run_that_is_sampled(wish: Wish, is_kept: Any) -> None:
+def test_a_wish_is_kept_for_the_run_that_is_sampled(target: Target, is_kept: Any) -> None:
     for steps in (STEPS, 17):
-        patched = scheduled("shapes_dit", wish)
+        patched = scheduled("shapes_dit", target)
         toys.sample(patched, "shapes_dit", steps=steps)
         assert is_kept(last_report(patched).predicted)
 
@@ -135,7 +137,7 @@ def test_another_picture_changes_much_the_same() -> None:
 
 @pytest.mark.parametrize("steps", [8, 17, 30])
 def test_other_steps_get_a_schedule_of_their_length_and_a_note(steps: int) -> None:
-    patched = scheduled("shapes_dit", Wish())
+    patched = scheduled("shapes_dit", Target())
     toys.sample(patched, "shapes_dit", steps=steps)
     report = last_report(patched)
     assert {len(plan) for plan in report.plans.values()} == {steps}
@@ -157,10 +159,10 @@ def test_a_calibration_of_another_architecture_is_refused_and_both_are_named() -
         r"model is a UNet \(UNetModel: 16 self_attention.*make one with SmoothCache Calibrate"
     )
     with pytest.raises(UnsupportedModelError, match=words):
-        scheduled("sd15", Wish(), measured("wan"))
+        scheduled("sd15", Target(), measured("wan"))
     # Of the same family, with other layers.
     with pytest.raises(UnsupportedModelError, match=r"the calibration is of a Wan .* a Wan "):
-        scheduled("shapes_dit", Wish(), measured("wan"))
+        scheduled("shapes_dit", Target(), measured("wan"))
 
 
 @pytest.mark.parametrize("name", ["wan_file", "flux_file"])
@@ -170,7 +172,7 @@ def test_other_weights_of_the_architecture_are_welcome(name: str) -> None:
     others = (runtime_weights.with_lora(toys.load(name)), runtime_weights.fp8(name))
     others = (*others, runtime_weights.quantised(name))
     for model in others:
-        patched = scheduled(name, Wish("alpha", 0.3), found, model)
+        patched = scheduled(name, Target("alpha", 0.3), found, model)
         facts = patched.model_options["transformer_options"][KEY].facts
         assert facts.fingerprint == found.model.fingerprint
         picture = sample(patched, name)

@@ -12,8 +12,8 @@ import torch
 import toys
 from calibrating import STEPS, calibrate
 from comfy.patcher_extension import WrappersMP
-from stepcache.audit.run_probe import Hearing
-from stepcache.cache_core.calibration import Study, Wish
+from stepcache.audit.run_probe import RunProbe
+from stepcache.cache_core.calibration import Study, Target
 from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.host.run import RUN_KEY
 from stepcache.cache_core.methods import PAB, Calibrate, CalibratedSmoothCache
@@ -78,7 +78,7 @@ def test_what_is_pickled_begins_without_a_report() -> None:
 
 @pytest.mark.parametrize("copying", [copy.deepcopy, _pickled], ids=["deepcopy", "pickle"])
 def test_a_schedule_by_calibration_can_be_copied(copying: Any) -> None:
-    method = CalibratedSmoothCache(calibrate("wan").calibration, Wish("speedup", 1.5))
+    method = CalibratedSmoothCache(calibrate("wan").calibration, Target("speedup", 1.5))
     model = attach(toys.load("wan"), method)
     picture = toys.sample(model, "wan", steps=STEPS)
     assert torch.equal(toys.sample(_copied(model, copying), "wan", steps=STEPS), picture)
@@ -144,7 +144,7 @@ def test_settings_of_pytorch_can_be_copied_at_any_time() -> None:
 
 
 def test_who_looks_at_a_run_can_be_copied_with_its_options() -> None:
-    class Counting(Hearing):
+    class Counting(RunProbe):
         evaluations = 0
 
         def predict_noise(self, executor: Any, *args: Any, **kwargs: Any) -> Any:

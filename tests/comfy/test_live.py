@@ -19,7 +19,7 @@ METHOD = PAB(2, 3, 3, PercentRange(0.0, 1.0))
 STEPS = 6
 
 
-class Listening:
+class OpTracer:
     """Keeps what it is told, as it was then."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ def test_a_node_is_never_given_what_an_equal_one_has_made(node: Any) -> None:
 
 @pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_sde"])
 def test_every_step_is_told_once_as_it_was_decided(sampler: str) -> None:
-    told = Listening()
+    told = OpTracer()
     patched = attach(toys.load("wan"), METHOD, told)
     toys.sample(patched, "wan", steps=STEPS, sampler=sampler)
     assert len(told.states) == STEPS + 2, "before the first step, at each, and after the last"
@@ -56,7 +56,7 @@ def test_every_step_is_told_once_as_it_was_decided(sampler: str) -> None:
 @pytest.mark.parametrize("sampler", ["euler", "euler_ancestral", "lcm"])
 def test_the_end_of_a_run_with_forecasts_is_told(sampler: str) -> None:
     """Also where another rule has taken over under way, because the sampler adds noise."""
-    told = Listening()
+    told = OpTracer()
     toys.sample(attach(toys.load("wan"), StepCache(2.0), told), "wan", steps=12, sampler=sampler)
     last = told.states[-1]
     assert last["outcome"] == "finished"
@@ -75,7 +75,7 @@ def test_the_report_has_what_a_preview_needs() -> None:
 
 
 def test_all_nodes_of_a_model_are_told() -> None:
-    first, second = Listening(), Listening()
+    first, second = OpTracer(), OpTracer()
     patched = attach(toys.load("wan"), PAB(2, 1, 1, PercentRange(0.0, 1.0)), first)
     toys.sample(attach(patched, TGate(3, 0, 1, 1), second), "wan", steps=STEPS)
     assert first.states == second.states

@@ -11,7 +11,7 @@ from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.host import attach, last_report
 from stepcache.nodes.extension import with_strips
 from stepcache.previews import library
-from stepcache.previews.cache import Desk
+from stepcache.previews.cache import PreviewCache
 from stepcache.previews.preview import assumed_timeline, preview
 from stepcache.previews.request import BadRequest
 from work import Calls
@@ -32,8 +32,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
 STEPS = 8
 
 
-def ask(node: str, steps: int = STEPS, desk: Desk | None = None, **question: Any) -> dict[str, Any]:
-    return preview(NODES, {"node": node, "steps": steps, **question}, desk or Desk())
+def ask(
+    node: str, steps: int = STEPS, cache: PreviewCache | None = None, **question: Any
+) -> dict[str, Any]:
+    return preview(NODES, {"node": node, "steps": steps, **question}, cache or PreviewCache())
 
 
 @pytest.mark.parametrize("scheduler", ["simple", "karras"])
@@ -236,7 +238,7 @@ def test_what_the_node_would_refuse_is_said_in_its_words(
 )  # fmt: skip
 def test_what_no_front_end_asks_is_refused(question: Any) -> None:
     with pytest.raises(BadRequest):
-        preview(NODES, question, Desk())
+        preview(NODES, question, PreviewCache())
 
 
 def test_unknown_inputs_and_kinds_are_passed_by() -> None:
@@ -255,19 +257,19 @@ SEARCHED = {
 
 @pytest.mark.parametrize("node", SEARCHED)
 def test_what_was_searched_answers_as_if_it_were_searched_again(node: str) -> None:
-    desk = Desk()
+    cache = PreviewCache()
     for speedup in (1.5, 2.5, 1.5, 1.2):
         inputs = {**SEARCHED[node], "speedup": speedup}
-        assert ask(node, 30, desk, inputs=inputs) == ask(node, 30, inputs=inputs), speedup
-    assert ask(node, 20, desk, inputs=inputs) == ask(node, 20, inputs=inputs), "another run"
+        assert ask(node, 30, cache, inputs=inputs) == ask(node, 30, inputs=inputs), speedup
+    assert ask(node, 20, cache, inputs=inputs) == ask(node, 20, inputs=inputs), "another run"
 
 
 def test_a_calibration_that_was_written_anew_is_read_anew() -> None:
-    lies, desk = library.target("lies on the desk"), Desk()
+    lies, cache = library.target("lies on the desk"), PreviewCache()
     for shipped in ("shapes dit, 30 steps.json", "shapes dit, 20 steps.json"):
         lies.write_bytes(library.path_of(shipped).read_bytes())
         inputs = {"schedule": lies.name, "choose_by": "quality"}
-        said = ask(SMOOTH, 20, desk, inputs=inputs)
+        said = ask(SMOOTH, 20, cache, inputs=inputs)
         inputs["schedule"] = shipped
         assert said["strips"] == ask(SMOOTH, 20, inputs=inputs)["strips"], shipped
     lies.unlink()
@@ -280,14 +282,14 @@ MAX_CALLS = 20_000
 @pytest.mark.parametrize("node", [*SETTINGS, ADVISOR, "searched"])
 def test_moving_a_slider_is_answered_before_the_hand_has_moved_on(node: str) -> None:
     """In calls of functions. The first answer may take more: files are read and searched."""
-    desk, spent = Desk(), list[int]()
+    cache, spent = PreviewCache(), list[int]()
     searched = SEARCHED.get(SMOOTH if node == "searched" else node if node == ADVISOR else "")
     for moved in range(10):
         with Calls().counted() as calls:
             if searched is not None:
                 inputs = {**searched, "speedup": 1.2 + moved / 10}
-                ask(SMOOTH if node == "searched" else node, 30, desk, inputs=inputs)
+                ask(SMOOTH if node == "searched" else node, 30, cache, inputs=inputs)
             else:
-                ask(node, 90 + moved, desk, inputs={"steps": 90 + moved} if node == SMOOTH else {})
+                ask(node, 90 + moved, cache, inputs={"steps": 90 + moved} if node == SMOOTH else {})
         spent.append(calls.count)
     assert max(spent[1:]) < MAX_CALLS

@@ -17,12 +17,12 @@ from model_files import header_of, published, write
 from patience import HANG
 from safetensors.torch import save_file
 from stepcache.cache_core.errors import StepCacheError
-from stepcache.cache_core.host import Anatomy, attach
+from stepcache.cache_core.host import ModelInfo, attach
 from stepcache.nodes.extension import with_strips
-from stepcache.previews import cache as desks
+from stepcache.previews import cache as caches
 from stepcache.previews import model_file
-from stepcache.previews.cache import Desk
-from stepcache.previews.model_file import anatomy_of
+from stepcache.previews.cache import PreviewCache
+from stepcache.previews.model_file import model_info_of
 from stepcache.previews.preview import preview
 
 NODES = with_strips()
@@ -45,12 +45,14 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Folders
         folder_paths.filename_list_cache.pop(name, None)
 
 
-def ask(node: str, *files: str, desk: Desk | None = None, **question: Any) -> dict[str, Any]:
+def ask(
+    node: str, *files: str, cache: PreviewCache | None = None, **question: Any
+) -> dict[str, Any]:
     """What is said once the file has been looked at; every name stands on a loader of its own."""
     asked = {"node": node, "steps": STEPS, "files": [[name] for name in files], **question}
-    desk = desk or Desk()
-    while (said := preview(NODES, asked, desk))["is_pending"]:
-        wait(desk.looks())
+    cache = cache or PreviewCache()
+    while (said := preview(NODES, asked, cache))["is_pending"]:
+        wait(cache.looks())
     return said
 
 
@@ -69,9 +71,9 @@ def test_a_published_model_is_known_by_its_header(name: str, folders: Folders) -
     shapes = {prefix + key.removeprefix("model.diffusion_model."): s for key, s in shapes.items()}
     write(folders[folder] / "m.safetensors", header_of({**shapes, "vae.weight": (3,)}))
     generator = torch.get_rng_state()
-    found = anatomy_of(folders[folder] / "m.safetensors")
+    found = model_info_of(folders[folder] / "m.safetensors")
     assert torch.equal(torch.get_rng_state(), generator), "a run beside it would change"
-    assert found == Anatomy.of(network)
+    assert found == ModelInfo.of(network)
     kinds = {str(kind) for kind in found.facts.layers}
     said = ask(PAB, "m.safetensors")
     assert said["strips"].keys() == {"self_attention", "cross_attention"} & kinds or "Flux" in name
@@ -96,17 +98,17 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
 def test_before_a_run_a_strip_says_what_the_node_would(model: str, folders: Folders) -> None:
     """Its layers, or its refusal in the same words."""
     _stored(model, folders["diffusion_models"] / "tiny.safetensors")
-    desk, refused = Desk(), set[str]()
+    cache, refused = PreviewCache(), set[str]()
     for node, inputs in SETTINGS:
         defaults = {i.id: i.default for i in NODES[node].define_schema().inputs if i.id != "model"}
-        said = ask(node, "tiny.safetensors", desk=desk, inputs=inputs)
+        said = ask(node, "tiny.safetensors", cache=cache, inputs=inputs)
         try:
             attach(toys.load(model), NODES[node].method(**{**defaults, **inputs}))
         except StepCacheError as error:
             assert said["error"] == str(error)
             refused.add(node)
             continue
-        layers = anatomy_of(folders["diffusion_models"] / "tiny.safetensors").facts.layers
+        layers = model_info_of(folders["diffusion_models"] / "tiny.safetensors").facts.layers
         assert said["error"] is None
         assert said["strips"]
         assert said["strips"].keys() <= {"evaluation", *(str(kind) for kind in layers)}
@@ -118,7 +120,7 @@ def test_what_a_run_has_shown_counts(folders: Folders) -> None:
     shown = {"self_attention": 3, "temporal_attention": 2}
     for node in (PAB, DEEP):
         assert ask(node, "tiny.safetensors", layers=shown) == ask(node, layers=shown)
-    own = anatomy_of(folders["checkpoints"] / "tiny.safetensors").facts.layers
+    own = model_info_of(folders["checkpoints"] / "tiny.safetensors").facts.layers
     said = ask(DEEP, "tiny.safetensors", layers={str(kind): n for kind, n in own.items()})
     assert "no skip connections" in said["error"]
 
@@ -136,11 +138,11 @@ def test_loaders_that_differ_tell_nothing(folders: Folders) -> None:
 
 
 def test_a_file_that_was_written_anew_is_read_anew(folders: Folders) -> None:
-    file, desk = folders["checkpoints"] / "m.safetensors", Desk()
+    file, cache = folders["checkpoints"] / "m.safetensors", PreviewCache()
     _stored("flux_file", file)
-    assert ask(DEEP, file.name, desk=desk)["error"]
+    assert ask(DEEP, file.name, cache=cache)["error"]
     _stored("sd15_file", file)
-    assert ask(DEEP, file.name, desk=desk)["error"] is None
+    assert ask(DEEP, file.name, cache=cache)["error"] is None
 
 
 @pytest.mark.parametrize("name", ["{}", "../{}", "sub/../../checkpoints/{}", "a\0{}", "", "."])
@@ -148,7 +150,7 @@ def test_nothing_is_read_but_what_loaders_offer(
     name: str, folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outside = _stored("flux_file", folders["checkpoints"].parent / "outside.safetensors")
-    monkeypatch.setattr(desks, "anatomy_of", lambda path: pytest.fail(f"reads {path}"))
+    monkeypatch.setattr(caches, "anatomy_of", lambda path: pytest.fail(f"reads {path}"))
     for given in (name.format(outside), name.format(outside.name)):
         assert model_file.files_named([given]) == []
         assert ask(DEEP, given) == ask(DEEP)
@@ -157,15 +159,15 @@ def test_nothing_is_read_but_what_loaders_offer(
 def test_the_first_answer_does_not_wait_for_a_slow_look(monkeypatch: pytest.MonkeyPatch) -> None:
     may_go_on = threading.Event()
     file = model_file.ModelFile(Path("m.safetensors"), 0, 0)
-    flux = Anatomy.of(published("Flux dev")[0])
-    monkeypatch.setattr(desks, "files_named", lambda names: [file])
-    monkeypatch.setattr(desks, "anatomy_of", lambda path: flux if may_go_on.wait(HANG) else None)
-    desk = Desk()
+    flux = ModelInfo.of(published("Flux dev")[0])
+    monkeypatch.setattr(caches, "files_named", lambda names: [file])
+    monkeypatch.setattr(caches, "anatomy_of", lambda path: flux if may_go_on.wait(HANG) else None)
+    cache = PreviewCache()
     asked = {"node": DEEP, "steps": STEPS, "files": [["m.safetensors"]]}
-    first = preview(NODES, asked, desk)
+    first = preview(NODES, asked, cache)
     assert first == {**ask(DEEP), "is_pending": True}
     may_go_on.set()
-    assert "no skip connections" in ask(DEEP, "m.safetensors", desk=desk)["error"]
+    assert "no skip connections" in ask(DEEP, "m.safetensors", cache=cache)["error"]
 
 
 def test_other_layouts_of_the_same_weights_are_known(folders: Folders) -> None:
@@ -180,7 +182,7 @@ def test_other_layouts_of_the_same_weights_are_known(folders: Folders) -> None:
     assert theirs.keys() != own.keys()
     file = folders["checkpoints"] / "m.safetensors"
     for layout in (theirs, {**shapes, "model.diffusion_model.out.2.comfy_quant": (30,)}):
-        assert anatomy_of(write(file, header_of(layout))) == Anatomy.of(network)
+        assert model_info_of(write(file, header_of(layout))) == ModelInfo.of(network)
 
 
 Change = Callable[[dict[str, Any]], object]
@@ -214,7 +216,7 @@ def test_what_is_unexpected_is_as_if_there_were_no_file(
     weights = toys.load(model).model.diffusion_model.state_dict()
     shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
     file = folders["checkpoints"] / "m.safetensors"
-    assert anatomy_of(write(file, header_of(shapes))) is not None, "without the change"
+    assert model_info_of(write(file, header_of(shapes))) is not None, "without the change"
     header = header_of(shapes)
     change(header)
     assert ask(PAB, write(file, header).name) == ask(PAB)

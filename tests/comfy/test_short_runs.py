@@ -12,7 +12,7 @@ import torch
 import toys
 from calibrating import STEPS, calibrate
 from comfy_extras import nodes_custom_sampler as custom
-from stepcache.cache_core.calibration import Study, Wish
+from stepcache.cache_core.calibration import Study, Target
 from stepcache.cache_core.host import attach, last_calibration, last_report
 from stepcache.cache_core.host.installation import installation_of
 from stepcache.cache_core.host.remarks import (
@@ -116,7 +116,7 @@ def test_a_run_beyond_what_was_measured_computes(
     measured_by: dict[str, Any], run: dict[str, Any], words: str
 ) -> None:
     found = calibrate("wan", **{"steps": STEPS, **measured_by}).calibration
-    model = attach(toys.load("wan"), CalibratedSmoothCache(found, Wish("speedup", 1.5)))
+    model = attach(toys.load("wan"), CalibratedSmoothCache(found, Target("speedup", 1.5)))
     options = {"steps": STEPS, **run}
     assert torch.equal(
         _sample(model, "wan", **options), _sample(toys.load("wan"), "wan", **options)

@@ -11,7 +11,7 @@ import toys
 from clocks import counted_time
 from stepcache import torch_settings
 from stepcache.audit import caches, settings
-from stepcache.audit.ab_test import Tried, Trying
+from stepcache.audit.ab_test import AbResult, AbTest
 from stepcache.audit.audit import Recommendation
 from stepcache.audit.interleaved_runs import Compared, Rounds
 from stepcache.audit.timing import Timed
@@ -60,7 +60,10 @@ def test_every_run_with_something_else_stands_between_two_as_it_is() -> None:
 
 
 def test_a_settings_gain_is_that_of_the_whole_run() -> None:
-    setting, tried = torch_settings.AttentionBackend("auto"), Tried(ratio=0.6, wins=1.0, rounds=3)
+    setting, tried = (
+        torch_settings.AttentionBackend("auto"),
+        AbResult(ratio=0.6, wins=1.0, rounds=3),
+    )
     gain = settings._gain(setting, tried, timed(12.0, 20), None)
     assert gain == pytest.approx(12 / (12 - 0.4 * 10)), "the sampler does not become faster"
     model = attach(toys.load("wan"), PAB(2, 1, 2, PercentRange(0.0, 1.0)))
@@ -74,9 +77,9 @@ def test_a_settings_gain_is_that_of_the_whole_run() -> None:
 
 
 def test_what_lost_too_often_is_not_sure() -> None:
-    trying = Trying({})
+    trying = AbTest({})
     trying.plain = 1.0
-    trying.tried = {"a": Tried(0.5, 1.0, 5), "b": Tried(0.5, 0.6, 5)}
+    trying.tried = {"a": AbResult(0.5, 1.0, 5), "b": AbResult(0.5, 0.6, 5)}
     option = settings.Option(torch_settings.FusedProjections(), "", "It may")
     found = settings.gains({"a": option, "b": option}, trying, timed(4.0, 4), None)
     assert [each.is_sure for each in found] == [True, False]

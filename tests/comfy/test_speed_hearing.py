@@ -12,10 +12,10 @@ import pytest
 import torch
 import toys
 from stepcache import torch_settings
-from stepcache.audit.ab_test import Trying
+from stepcache.audit.ab_test import AbTest
 from stepcache.audit.block_rows import rows_of
 from stepcache.audit.device_syncs import Wait, Waiting, _copied
-from stepcache.audit.op_trace import COMPILED, Listening
+from stepcache.audit.op_trace import COMPILED, OpTracer
 from stepcache.audit.profiling import Profiling, _profiled
 from stepcache.audit.timing import Timing
 from stepcache.cache_core.host import attach, last_report
@@ -29,7 +29,7 @@ WHOLE = PercentRange(0.0, 1.0)
 
 
 def heard(model: Any, name: str, **options: Any) -> Any:
-    listening = Listening()
+    listening = OpTracer()
     toys.sample(listening.on(model), name, steps=STEPS, **options)
     return listening.heard
 
@@ -235,7 +235,7 @@ def test_settings_are_tried_beside_the_run(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("stepcache.audit.ab_test.MIN_ROUNDS", 2)
     monkeypatch.setattr("stepcache.audit.ab_test.MAX_ROUNDS", 2)
     calls: list[str] = []
-    trying = Trying({"doubled": Doubled(calls), "broken": Broken(calls)})
+    trying = AbTest({"doubled": Doubled(calls), "broken": Broken(calls)})
     model = toys.load("wan")
     expected = toys.sample(model, "wan", steps=STEPS)
     assert torch.equal(toys.sample(trying.on(model), "wan", steps=STEPS), expected)
@@ -243,7 +243,7 @@ def test_settings_are_tried_beside_the_run(monkeypatch: pytest.MonkeyPatch) -> N
     assert trying.tried.keys() == {"doubled"} and trying.tried["doubled"].rounds == 2
     assert trying.failed == {"broken": "ValueError: no such thing here"}
     assert trying.one_branch is not None and trying.plain is not None
-    alone = Trying({})
+    alone = AbTest({})
     toys.sample(alone.on(model), "wan", steps=STEPS, cfg=1.0)
     assert alone.one_branch is None, "only one ran"
 
@@ -252,7 +252,7 @@ def test_fused_weights_are_made_once_while_they_are_tried(monkeypatch: pytest.Mo
     made: list[Any] = []
     fused = _Fusing._fused
     monkeypatch.setattr(_Fusing, "_fused", lambda self, met: made.append(met) or fused(self, met))
-    trying = Trying({"fused": torch_settings.FusedProjections()})
+    trying = AbTest({"fused": torch_settings.FusedProjections()})
     model = toys.load("wan")
     toys.sample(trying.on(model), "wan", steps=STEPS)
     assert len(made) == 2 * len(model.model.diffusion_model.blocks), "of both attentions"

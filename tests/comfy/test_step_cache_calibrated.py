@@ -22,7 +22,7 @@ from stepcache.cache_core.methods import StepCache
 from stepcache.nodes.extension import with_strips
 from stepcache.nodes.step_cache import NO_CALIBRATION, StepCacheForecast
 from stepcache.previews import library
-from stepcache.previews.cache import Desk
+from stepcache.previews.cache import PreviewCache
 from stepcache.previews.preview import preview
 
 STEPS = 6
@@ -126,15 +126,15 @@ def test_a_run_where_nothing_was_measured_computes_and_says_why(file: Path) -> N
 def test_a_strip_shows_the_plan_before_and_after_a_run(file: Path, steps: int) -> None:
     asked = {"node": "StepCacheForecast", "steps": steps,
              "inputs": {**INPUTS, "calibration": FILE}}  # fmt: skip
-    said = preview(with_strips(), asked, Desk())
+    said = preview(with_strips(), asked, PreviewCache())
     assert said["error"] is None
     patched = attach(toys.load(NAME), StepCacheForecast.method(**asked["inputs"]))
     toys.sample(patched, NAME, steps=steps)
     report = json.loads(last_report(patched).to_json())  # type: ignore[union-attr]
     strips = {kind: each["plan"] for kind, each in report["kinds"].items()}
-    assert preview(with_strips(), {**asked, "timeline": report["timeline"]}, Desk())["strips"] == (
-        strips
-    )
+    assert preview(with_strips(), {**asked, "timeline": report["timeline"]}, PreviewCache())[
+        "strips"
+    ] == (strips)
     if steps == NODE_STEPS:
         assert said["strips"] == strips, "the calibrated schedule is assumed"
 

@@ -13,7 +13,6 @@ import pytest
 from PIL import Image, ImageFont
 from stepcache.cache_core.calibration import (
     Calibration,
-    Chosen,
     Costs,
     ErrorTable,
     Lags,
@@ -22,7 +21,8 @@ from stepcache.cache_core.calibration import (
     Place,
     Prediction,
     RunFacts,
-    Wish,
+    Selection,
+    Target,
     choose,
 )
 from stepcache.cache_core.methods.calibrate import MEASURED
@@ -82,13 +82,15 @@ def calibration_of(
 
 def chosen_of(
     calibration: Calibration, *rows: tuple[SiteKind, int | None, tuple[bool, ...]], **changes: Any
-) -> Chosen:
-    return replace(Chosen(rows, 0.1, 3, Prediction(1.1, None, 0.01, calibration.table)), **changes)
+) -> Selection:
+    return replace(
+        Selection(rows, 0.1, 3, Prediction(1.1, None, 0.01, calibration.table)), **changes
+    )
 
 
 def case_of(
     steps: int, lookahead: int, kinds: Sequence[SiteKind], layers: int = 0
-) -> tuple[Calibration, Chosen]:
+) -> tuple[Calibration, Selection]:
     rows: dict[Place, Lags] = {}
     for kind in kinds:
         if kind is SiteKind.DEEP_BRANCH:
@@ -102,8 +104,8 @@ def case_of(
     calibration = calibration_of(rows, steps, lookahead)
     if not set(kinds) - {SiteKind.DEEP_BRANCH, SiteKind.GUIDANCE, SiteKind.BLOCK}:
         return calibration, chosen_of(calibration)
-    wish = Wish("alpha", 0.15, lookahead, "each layer" if layers else "layers")
-    return calibration, choose(calibration, calibration.timeline, wish)
+    target = Target("alpha", 0.15, lookahead, "each layer" if layers else "layers")
+    return calibration, choose(calibration, calibration.timeline, target)
 
 
 def flat(steps: int, changes: Sequence[float]) -> Lags:

@@ -13,7 +13,7 @@ from calibration_files import BLOCK, CROSS, DEEP, FEED_FORWARD, GUIDANCE, SELF
 from stepcache.cache_core.calibration import (
     Calibration,
     Costs,
-    Wish,
+    Target,
     predict,
 )
 from stepcache.cache_core.clock import Timeline
@@ -48,7 +48,7 @@ def others(found: Calibration) -> list[Method]:
         ),
     ]  # fmt: skip
     for parts, wished in product(("layers", "blocks"), (1.1, 1.3, 1.5, 1.8)):
-        tried.append(CalibratedSmoothCache(found, Wish("speedup", wished, LOOKAHEAD, parts)))
+        tried.append(CalibratedSmoothCache(found, Target("speedup", wished, LOOKAHEAD, parts)))
     return tried
 
 

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from stepcache.cache_core.calibration import (
     Calibration,
-    Chosen,
     Costs,
     ErrorTable,
     Lags,
     ModelFacts,
     Place,
     RunFacts,
-    Wish,
+    Selection,
+    Target,
     choose,
     predict,
     scan,
@@ -78,7 +78,7 @@ SHORT = calibration_of(steps=10, layers=2)
 
 
 @cache
-def every_choice(steps: int, parts: Any) -> list[Chosen]:
+def every_choice(steps: int, parts: Any) -> list[Selection]:
     """The schedules of every threshold and lookahead that make a difference.
 
     Those of a threshold, and those of layers that all reuse in the same steps.
@@ -87,7 +87,7 @@ def every_choice(steps: int, parts: Any) -> list[Chosen]:
     table = SHORT.table.at(line.sigmas)
     errors = {e for lags in table.rows.values() for row in lags[:3] for e in row}
     found = [
-        choose(SHORT, line, Wish("alpha", alpha, lookahead, parts))
+        choose(SHORT, line, Target("alpha", alpha, lookahead, parts))
         for alpha in (0.0, *sorted(filter(math.isfinite, errors)))
         for lookahead in (1, 2, 3)
     ]
@@ -100,7 +100,7 @@ def every_choice(steps: int, parts: Any) -> list[Chosen]:
         for lookahead in (1, 2, 3):
             compute = scan(mean, steps, alpha, lookahead)
             rows = tuple((place.kind, place.index, compute) for place in places)
-            found.append(Chosen(rows, alpha, lookahead, predict(SHORT, rules_of(rows), line)))
+            found.append(Selection(rows, alpha, lookahead, predict(SHORT, rules_of(rows), line)))
     return found
 
 
@@ -111,7 +111,7 @@ every_part = pytest.mark.parametrize("parts", ["layers", "each layer", "blocks"]
 @pytest.mark.parametrize("alpha", [0.0, 0.08, 0.2, 1000.0])
 def test_by_alpha_every_kind_is_scanned_with_it(alpha: float) -> None:
     calibration = calibration_of()
-    found = choose(calibration, Timeline.even(20), Wish("alpha", alpha, 2))
+    found = choose(calibration, Timeline.even(20), Target("alpha", alpha, 2))
     assert found.alpha == alpha and not found.notes
     rows = calibration.table.rows
     assert found.rows == tuple(
@@ -121,7 +121,7 @@ def test_by_alpha_every_kind_is_scanned_with_it(alpha: float) -> None:
 
 
 def test_each_layer_has_a_row_of_its_own() -> None:
-    found = choose(calibration_of(), Timeline.even(20), Wish("alpha", 0.2, 2, "each layer"))
+    found = choose(calibration_of(), Timeline.even(20), Target("alpha", 0.2, 2, "each layer"))
     kinds = (CROSS, FEED_FORWARD, SELF)
     assert [(kind, index) for kind, index, _ in found.rows] == [
         (kind, index) for kind in kinds for index in range(3)
@@ -130,13 +130,13 @@ def test_each_layer_has_a_row_of_its_own() -> None:
 
 
 def test_whole_blocks_have_one_row() -> None:
-    found = choose(calibration_of(), Timeline.even(20), Wish("alpha", 0.2, 2, "blocks"))
+    found = choose(calibration_of(), Timeline.even(20), Target("alpha", 0.2, 2, "blocks"))
     assert [(kind, index) for kind, index, _ in found.rows] == [(BLOCK, None)]
 
 
 def test_layers_are_counted_as_numbers() -> None:
     found = choose(
-        calibration_of(layers=12), Timeline.even(20), Wish("alpha", 0.2, 2, "each layer")
+        calibration_of(layers=12), Timeline.even(20), Target("alpha", 0.2, 2, "each layer")
     )
     assert [index for kind, index, _ in found.rows if kind is SELF] == list(range(12))
 
@@ -155,7 +155,7 @@ def test_parts_that_were_not_measured_are_refused(kept: SiteKind, parts: Any, me
     calibration = calibration_of(table=replace(table, rows=rows))
     for by in ("alpha", "speedup", "quality", "saved"):
         with pytest.raises(ConfigError, match=message):
-            choose(calibration, Timeline.even(20), Wish(by, 1.0, 3, parts))
+            choose(calibration, Timeline.even(20), Target(by, 1.0, 3, parts))
 
 
 @every_part
@@ -163,7 +163,7 @@ def test_parts_that_were_not_measured_are_refused(kept: SiteKind, parts: Any, me
 def test_by_speedup_the_least_error_that_is_fast_enough(steps: int, parts: Any) -> None:
     every = every_choice(steps, parts)
     for speedup in (1.0, 1.1, 1.3):
-        found = choose(SHORT, Timeline.even(steps), Wish("speedup", speedup, 3, parts))
+        found = choose(SHORT, Timeline.even(steps), Target("speedup", speedup, 3, parts))
         fast = [each for each in every if each.prediction.speedup >= 0.995 * speedup]
         assert fast and found.prediction.speedup >= 0.995 * speedup
         assert found.prediction.error == min(each.prediction.error for each in fast)
@@ -174,7 +174,7 @@ def test_by_speedup_the_least_error_that_is_fast_enough(steps: int, parts: Any) 
 @every_run
 def test_a_speedup_out_of_reach_says_so_and_is_as_fast_as_can_be(steps: int, parts: Any) -> None:
     fastest = max(each.prediction.speedup for each in every_choice(steps, parts))
-    found = choose(SHORT, Timeline.even(steps), Wish("speedup", 50.0, 3, parts))
+    found = choose(SHORT, Timeline.even(steps), Target("speedup", 50.0, 3, parts))
     assert found.prediction.speedup == fastest
     assert (
         f"50.00× is out of reach: reusing {parts} gives at most {fastest:.2f}×" in found.notes[-1]
@@ -186,7 +186,7 @@ def test_a_speedup_out_of_reach_says_so_and_is_as_fast_as_can_be(steps: int, par
 def test_by_quality_the_fastest_that_is_good_enough(steps: int, parts: Any) -> None:
     every = every_choice(steps, parts)
     for quality in (0.0, 0.9, 0.97, 1.0):
-        found = choose(SHORT, Timeline.even(steps), Wish("quality", quality, 3, parts))
+        found = choose(SHORT, Timeline.even(steps), Target("quality", quality, 3, parts))
         good = [each for each in every if each.prediction.error <= 1 - quality + 1e-9]
         assert found.prediction.error <= 1 - quality + 1e-9
         assert found.prediction.speedup == max(each.prediction.speedup for each in good)
@@ -196,8 +196,8 @@ def test_by_quality_the_fastest_that_is_good_enough(steps: int, parts: Any) -> N
 @pytest.mark.parametrize("seed", range(3))
 def test_who_wishes_for_more_speed_does_not_get_less(seed: int, parts: Any) -> None:
     calibration, line = calibration_of(steps=10, layers=2, seed=seed), Timeline.even(9)
-    wishes = [Wish("speedup", 1 + part / 8, 3, parts) for part in range(16)]
-    found = [choose(calibration, line, wish).prediction for wish in wishes]
+    wishes = [Target("speedup", 1 + part / 8, 3, parts) for part in range(16)]
+    found = [choose(calibration, line, target).prediction for target in wishes]
     assert len({each.speedup for each in found}) > 3
     for slower, faster in pairwise(found):
         assert faster.speedup >= slower.speedup
@@ -207,8 +207,8 @@ def test_who_wishes_for_more_speed_does_not_get_less(seed: int, parts: Any) -> N
 @pytest.mark.parametrize("seed", range(3))
 def test_who_wishes_for_more_quality_does_not_get_less(seed: int) -> None:
     calibration, line = calibration_of(seed=seed), Timeline.even(20)
-    wishes = [Wish("quality", 0.9 + percent / 100, 3) for percent in range(11)]
-    found = [choose(calibration, line, wish).prediction for wish in wishes]
+    wishes = [Target("quality", 0.9 + percent / 100, 3) for percent in range(11)]
+    found = [choose(calibration, line, target).prediction for target in wishes]
     for worse, better in pairwise(found):
         assert better.speedup <= worse.speedup
 
@@ -225,10 +225,10 @@ def test_a_search_through_thousands_of_layers_leaves_thresholds_out_but_never_th
 
     monkeypatch.setattr(search, "SEARCHED_ROWS", 180)
     monkeypatch.setattr(search, "scans", counted)
-    found = choose(SHORT, line, Wish("speedup", 50.0, 3, "each layer"))
+    found = choose(SHORT, line, Target("speedup", 50.0, 3, "each layer"))
     # Six layers, alone and in step; for each of three lookaheads alpha 0 comes to the thresholds.
     assert 90 <= made[0] <= 180 + 2 * 3 * 6
-    greatest = choose(SHORT, line, Wish("alpha", 1000.0, 3, "each layer"))
+    greatest = choose(SHORT, line, Target("alpha", 1000.0, 3, "each layer"))
     assert found.prediction.speedup >= greatest.prediction.speedup
 
 
@@ -238,12 +238,12 @@ def test_layers_reuse_in_the_same_steps_where_that_loses_less() -> None:
     other = ((0.12, 0.1) * 4 + (0.12,), (0.9,) * 8, (0.9,) * 7)
     table = ErrorTable(Timeline.even(10).sigmas, 3, {Place(SELF): turns, Place(CROSS): other})
     calibration, line = calibration_of(table=table), Timeline.even(10)
-    alone = choose(calibration, line, Wish("alpha", 0.11))
+    alone = choose(calibration, line, Target("alpha", 0.11))
     assert [row for *_, row in alone.rows] == [
         (True, True) + (False, True) * 4,
         (True, False) * 4 + (True, True),
     ]
-    found = choose(calibration, line, Wish("speedup", alone.prediction.speedup))
+    found = choose(calibration, line, Target("speedup", alone.prediction.speedup))
     assert len({row for *_, row in found.rows}) == 1
     assert found.prediction.error < alone.prediction.error
 
@@ -253,22 +253,22 @@ def test_without_costs_there_is_no_speed_to_be_searched_for() -> None:
     for by in ("speedup", "quality"):
         message = f"does not say what layers cost, so that no {by} can be searched for; choose by"
         with pytest.raises(ConfigError, match=message):
-            choose(calibration, Timeline.even(20), Wish(by, 1.0))
-    assert choose(calibration, Timeline.even(20), Wish("alpha", 0.1)).prediction.speedup == 1.0
+            choose(calibration, Timeline.even(20), Target(by, 1.0))
+    assert choose(calibration, Timeline.even(20), Target("alpha", 0.1)).prediction.speedup == 1.0
 
 
 def test_the_best_quality_is_had_even_where_a_change_comes_back() -> None:
     """A value that is the same at every other step is reused at alpha 0, and wrong in between."""
     table = ErrorTable(Timeline.even(7).sigmas, 2, {Place(SELF): ((0.5,) * 6, (0.0,) * 5)})
     calibration, line = calibration_of(table=table), Timeline.even(7)
-    assert choose(calibration, line, Wish("alpha", 0.0)).prediction.error > 0
-    assert choose(calibration, line, Wish("quality", 1.0)).prediction.error == 0
+    assert choose(calibration, line, Target("alpha", 0.0)).prediction.error > 0
+    assert choose(calibration, line, Target("quality", 1.0)).prediction.error == 0
 
 
 def test_saved_is_the_schedule_in_the_file() -> None:
     rows: Rows = ((SELF, None, (True, False) * 10), (SELF, 1, (True,) * 20))
     calibration = calibration_of(schedule=rows, alpha=0.7)
-    found = choose(calibration, Timeline.even(20), Wish())
+    found = choose(calibration, Timeline.even(20), Target())
     assert (found.rows, found.alpha, found.notes) == (rows, 0.7, ())
     assert found.prediction == predict(calibration, rules_of(rows), Timeline.even(20))
 
@@ -277,7 +277,7 @@ def test_saved_is_the_schedule_in_the_file() -> None:
 def test_saved_for_other_noise_levels_is_made_anew_for_the_same_parts(place: Place) -> None:
     rows: Rows = ((place.kind, place.index, (True, False) * 10),)
     calibration = calibration_of(schedule=rows, alpha=0.3, lookahead=4)
-    found = choose(calibration, Timeline.even(25), Wish(lookahead=1))
+    found = choose(calibration, Timeline.even(25), Target(lookahead=1))
     table = calibration.table.at(Timeline.even(25).sigmas)
     assert found.alpha == 0.3
     assert found.rows == (
@@ -292,8 +292,8 @@ def test_saved_for_other_noise_levels_is_made_anew_for_the_same_parts(place: Pla
 
 def test_saved_without_a_schedule_is_made_from_the_saved_threshold() -> None:
     calibration = calibration_of(alpha=0.2)
-    found = choose(calibration, Timeline.even(20), Wish())
-    assert found == choose(calibration, Timeline.even(20), Wish("alpha", 0.2, 3))
+    found = choose(calibration, Timeline.even(20), Target())
+    assert found == choose(calibration, Timeline.even(20), Target("alpha", 0.2, 3))
 
 
 @pytest.mark.parametrize(
@@ -309,10 +309,10 @@ def test_saved_without_a_schedule_is_made_from_the_saved_threshold() -> None:
 )
 def test_wishes_out_of_range_are_refused(by: Any, value: float, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Wish(by, value)
+        Target(by, value)
     assert message in str(caught.value)
 
 
 def test_a_lookahead_of_none_is_refused() -> None:
     with pytest.raises(ConfigError, match="lookahead is 0; expected 1 or more steps"):
-        Wish("alpha", 0.1, 0)
+        Target("alpha", 0.1, 0)

@@ -15,8 +15,6 @@ import pytest
 from calibration_files import BLOCK, CROSS, FEED_FORWARD, SELF
 from stepcache.cache_core.calibration import (
     Calibration,
-    Chooser,
-    Chosen,
     Costs,
     ErrorTable,
     Lags,
@@ -24,7 +22,9 @@ from stepcache.cache_core.calibration import (
     Place,
     Predictor,
     RunFacts,
-    Wish,
+    Selection,
+    Selector,
+    Target,
     scan,
 )
 from stepcache.cache_core.calibration.choose import rules_of
@@ -97,7 +97,7 @@ def plain(calibration: Calibration, line: Timeline, places: list[Place], look: i
                 for place, each in lags.items()
             )
             if rows not in found:
-                found[rows] = Chosen(rows, alpha, hop, predictor.predict(rules_of(rows)))
+                found[rows] = Selection(rows, alpha, hop, predictor.predict(rules_of(rows)))
     return list(found.values())
 
 
@@ -114,7 +114,7 @@ def places_of(calibration: Calibration, parts: str) -> list[Place]:
     )
 
 
-def bits(found: Found | Chosen) -> tuple[Any, ...]:
+def bits(found: Found | Selection) -> tuple[Any, ...]:
     figures = found if isinstance(found, Found) else found.prediction
     return found.alpha, found.lookahead, figures.speedup.hex(), figures.error.hex()
 
@@ -125,20 +125,20 @@ def check(calibration: Calibration, line: Timeline, parts: Any, lookahead: int) 
     measured = replace(calibration, table=calibration.table.at(line.sigmas))
     search = Search(Predictor(measured, line), places, lookahead)
     assert [bits(each) for each in search.found] == [bits(each) for each in every]
-    chooser = Chooser(calibration)
+    selector = Selector(calibration)
     for speedup in SPEEDUPS:
         fast = [each for each in every if each.prediction.speedup >= 0.995 * speedup]
         expected = min(fast, key=lambda each: each.prediction.error, default=None)
         if expected is None:
             expected = max(every, key=lambda each: each.prediction.speedup)
-        same(chooser.choose(line, Wish("speedup", speedup, lookahead, parts)), expected)
+        same(selector.choose(line, Target("speedup", speedup, lookahead, parts)), expected)
     for quality in QUALITIES:
         good = [each for each in every if each.prediction.error <= 1 - quality + 1e-9]
         expected = max(good, key=lambda each: each.prediction.speedup)
-        same(chooser.choose(line, Wish("quality", quality, lookahead, parts)), expected)
+        same(selector.choose(line, Target("quality", quality, lookahead, parts)), expected)
 
 
-def same(found: Chosen, expected: Chosen) -> None:
+def same(found: Selection, expected: Selection) -> None:
     assert found.rows == expected.rows
     assert (bits(found), found.prediction) == (bits(expected), expected.prediction)
 
@@ -182,7 +182,7 @@ def test_only_what_is_chosen_is_predicted_by_itself(monkeypatch: pytest.MonkeyPa
         return predict(self, rules)
 
     monkeypatch.setattr(Predictor, "predict", counted)
-    chosen = Chooser(calibration).choose(calibration.timeline, Wish("speedup", 1.5))
+    chosen = Selector(calibration).choose(calibration.timeline, Target("speedup", 1.5))
     assert predicted == [rules_of(chosen.rows)]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from calibration_files import DEEP, FEED_FORWARD, SELF, made, noise, refusal_of
 from stepcache.cache_core.advisor import advise
-from stepcache.cache_core.calibration import Calibration, Chooser, Place, Wish
+from stepcache.cache_core.calibration import Calibration, Place, Selector, Target
 from stepcache.cache_core.calibration.file import is_calibration, lay_out, read, save, write
 from stepcache.cache_core.methods import CalibratedSmoothCache, SmoothCache
 from stepcache.cache_core.schedule_file import Rows, read_schedule
@@ -37,7 +37,7 @@ def test_a_calibration_of_today_is_read() -> None:
     assert (found.table.steps, found.table.lookahead) == (20, 4)
     assert found.table.rows[Place(SELF)][0][0] == 0.5279
     assert found.model.layers[DEEP] == 6
-    chosen = Chooser(found).choose(found.timeline, Wish("speedup", 1.2))
+    chosen = Selector(found).choose(found.timeline, Target("speedup", 1.2))
     assert 1.19 < chosen.prediction.speedup < 1.3
 
 
@@ -222,13 +222,13 @@ def test_a_new_key_may_hold_anything(file: Path, name: str, value: Any) -> None:
 def test_the_remark_is_in_the_texts_of_nodes(file: Path) -> None:
     known = read(FILES / "calibration.json")
     newer = replace(known, unread={"more": 1})
-    method = CalibratedSmoothCache(newer, Wish("speedup", 1.5))
+    method = CalibratedSmoothCache(newer, Target("speedup", 1.5))
     advice = advise(newer, newer.timeline, 1.5, "mine")
     assert newer.remarks[0] in method.notes
     assert newer.remarks[0] in method.fitted(newer.timeline).notes
     assert newer.remarks[0] in advice.reason.splitlines()
     assert advice.method.notes.count(newer.remarks[0]) == 1
-    assert not remarked(CalibratedSmoothCache(known, Wish("speedup", 1.5)))
+    assert not remarked(CalibratedSmoothCache(known, Target("speedup", 1.5)))
 
 
 def remarked(method: Any) -> bool:

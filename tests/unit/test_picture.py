@@ -141,7 +141,7 @@ def test_percent(share: float, words: str) -> None:
 
 @pytest.mark.parametrize("width", [20, 90, 300])
 def test_fitted_and_wrapped_words_are_no_wider(width: int) -> None:
-    font = fonts.Letters(canvas.SCALE)
+    font = fonts.Fonts(canvas.SCALE)
     words = "some words and onethatisverymuchlongerthanalltheothersare and more of them " * 3
     assert font.width_of(font.fitted(words, 15, width), 15) <= width
     lines = font.wrapped(words, 15, width, 4)

@@ -35,7 +35,7 @@ def test_the_measure_of_colours_sees_a_bad_pair() -> None:
 
 def test_reused_cells_differ_in_light_and_are_hatched() -> None:
     compute = tuple(step % 2 == 0 for step in range(10))
-    paper = canvas.Canvas(800, 100, fonts.Letters(canvas.SCALE))
+    paper = canvas.Canvas(800, 100, fonts.Fonts(canvas.SCALE))
     band = strip.Strip(((SELF, None, compute),))
     band.draw(paper, (0, 10, 800, 100))
     pixels = np.asarray(paper.picture(), dtype=np.float64)

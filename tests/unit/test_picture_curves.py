@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from stepcache.cache_core.calibration import Place, Wish, choose
+from stepcache.cache_core.calibration import Place, Target, choose
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.sites import SiteKind
 from stepcache.pictures import canvas, draw, series
@@ -42,7 +42,7 @@ def test_lines_run_through_the_data(panels: list[Panel]) -> None:
 def test_the_lines_are_those_of_the_run(panels: list[Panel], written: Words) -> None:
     calibration, _ = case_of(30, 3, [SELF])
     chosen = choose(calibration, Timeline(calibration.timeline.sigmas[::2], (None,) * 15,
-                    tuple(i / 15 for i in range(15))), Wish("alpha", 0.3))  # fmt: skip
+                    tuple(i / 15 for i in range(15))), Target("alpha", 0.3))  # fmt: skip
     draw(calibration, chosen, "")
     (axes,) = panels
     assert axes.part.lags == chosen.prediction.table.rows[Place(SELF)]

@@ -22,7 +22,7 @@ EVALUATED: Mapping[Site, Access | None] = {Site(SiteKind.EVALUATION, 0): None}
 
 
 @dataclass(frozen=True, slots=True)
-class Anatomy:
+class ModelInfo:
     """A network without its modules: nothing here keeps them or their weights.
 
     Args:
@@ -41,7 +41,7 @@ class Anatomy:
     exchanged: str = ""
 
     @classmethod
-    def of(cls, network: nn.Module) -> Anatomy:
+    def of(cls, network: nn.Module) -> ModelInfo:
         """Look at a network; one without weights, on the device "meta", will do."""
         name = type(network).__name__
         family = family_of(network) or family_by_structure(network)

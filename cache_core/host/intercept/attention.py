@@ -13,7 +13,7 @@ from ...session import Answer, Compute
 from ...values import Value
 from ..families import AttentionCore, Woven
 from .module_swap import Swap
-from .site_call import Question
+from .site_call import SiteCall
 
 OVERRIDE = "optimized_attention_override"
 """Key under which the host lets others take over scaled dot-product attention."""
@@ -24,36 +24,36 @@ _OUTPUT_PATCHES = ("attn1_output_patch", "attn2_output_patch")
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-def answer_woven(question: Question, access: Woven, block: nn.Module) -> Answer:
+def answer_woven(site_call: SiteCall, access: Woven, block: nn.Module) -> Answer:
     """Answer for a layer whose projections the block calls itself."""
     outputs = _parts(block, access.outputs)
     inputs = _parts(block, access.inputs)
     passed = _parts(block, access.passed)
 
     def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        decision = question.decide(*args, *kwargs.values())
+        decision = site_call.decide(*args, *kwargs.values())
         if decision.reuse:
             return reuse(compute, args, kwargs)
         seen: dict[int, Value] = {}
         with Swap() as swap:
             for number, module in enumerate(outputs):
                 if module is not None:
-                    swap.answer(module, _listening(seen, number, question))
-            if question.is_measured:
+                    swap.answer(module, _listening(seen, number, site_call))
+            if site_call.is_measured:
                 for module in (m for m in inputs if m is not None):
                     swap.answer(module, measured)
                 if access.has_attention:
-                    args, kwargs = _with_options(args, kwargs, _measuring(question, args, kwargs))
+                    args, kwargs = _with_options(args, kwargs, _measuring(site_call, args, kwargs))
             result = compute(*args, **kwargs)
         value = tuple(seen.get(number) for number in range(len(outputs)))
-        question.record(value, decision)
+        site_call.record(value, decision)
         return result
 
     def measured(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return question.compute(compute, *args, **kwargs)
+        return site_call.compute(compute, *args, **kwargs)
 
     def reuse(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        values = question.recall()
+        values = site_call.recall()
         assert isinstance(values, tuple)
         with Swap() as swap:
             for module, value in zip(outputs, values, strict=True):
@@ -71,13 +71,13 @@ def answer_woven(question: Question, access: Woven, block: nn.Module) -> Answer:
     return answer
 
 
-def answer_core(question: Question, access: AttentionCore) -> Answer:
+def answer_core(site_call: SiteCall, access: AttentionCore) -> Answer:
     """Answer for scaled dot-product attention alone."""
 
     def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        decision = question.decide(*args, *kwargs.values())
+        decision = site_call.decide(*args, *kwargs.values())
         if decision.reuse:
-            value = question.recall()
+            value = site_call.recall()
             args, kwargs = _with_options(args, kwargs, lambda *_, **__: value, _QUERY_PATCHES)
             return compute(*args, **_without(kwargs, access.unused))
         return record(compute, args, kwargs, decision)
@@ -90,15 +90,15 @@ def answer_core(question: Question, access: AttentionCore) -> Answer:
 
         def listen(attend: Compute, *a: Any, **k: Any) -> Any:
             parts = (others, attend) if others else (attend,)
-            output = question.compute(*parts, *a, **k)
+            output = site_call.compute(*parts, *a, **k)
             # Patches on the output may write into it, as NAG's does, and are called again where
             # the value is reused.
-            seen.append(question.copy(output))
+            seen.append(site_call.copy(output))
             return output
 
         args, kwargs = _with_options(args, kwargs, listen)
         result = compute(*args, **kwargs)
-        question.record(seen[0] if len(seen) == 1 else None, decision)
+        site_call.record(seen[0] if len(seen) == 1 else None, decision)
         return result
 
     return answer
@@ -115,25 +115,25 @@ def _parts(block: nn.Module, paths: tuple[str, ...]) -> list[nn.Module | None]:
     return parts
 
 
-def _listening(seen: dict[int, Value], number: int, question: Question) -> Answer:
+def _listening(seen: dict[int, Value], number: int, site_call: SiteCall) -> Answer:
     def listen(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        output = question.compute(compute, *args, **kwargs)
+        output = site_call.compute(compute, *args, **kwargs)
         # Blocks that modulate some tokens otherwise than the rest write into what they scale.
-        seen[number] = question.copy(output)
+        seen[number] = site_call.copy(output)
         return output
 
     return listen
 
 
 def _measuring(
-    question: Question, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    site_call: SiteCall, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Callable[..., Any]:
     """An override of attention that only measures what it costs."""
     others = _options(args, kwargs).get(OVERRIDE)
 
     def attend(function: Compute, *a: Any, **k: Any) -> Any:
         parts = (others, function) if others else (function,)
-        return question.compute(*parts, *a, **k)
+        return site_call.compute(*parts, *a, **k)
 
     return attend
 

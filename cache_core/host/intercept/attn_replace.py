@@ -16,7 +16,7 @@ from ...decisions import COMPUTE
 from ...session import Answer, Compute
 from ..model_call import ModelCall
 from .module_swap import opaque
-from .site_call import Question
+from .site_call import SiteCall
 
 QUERY, LATER, LAST = "to_q", ("to_k", "to_v"), "to_out"
 """Projections of an attention in the order in which the host calls them."""
@@ -56,7 +56,7 @@ def _unless(passing: Passing, patch: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def answer_parts(
-    question: Question, attention: nn.Module, passing: Passing
+    site_call: SiteCall, attention: nn.Module, passing: Passing
 ) -> dict[nn.Module, Answer]:
     """Answers for an attention that the host may enter by its forward or by its projections."""
     is_inside = False
@@ -66,14 +66,14 @@ def answer_parts(
         nonlocal is_inside
         is_inside = True
         try:
-            return question.answer(compute, args, kwargs)
+            return site_call.answer(compute, args, kwargs)
         finally:
             is_inside = False
 
     def begin(compute: Compute, args: Arguments, kwargs: dict[str, Any]) -> Any:
         nonlocal decision
         if not is_inside:
-            decision = question.decide(*args)
+            decision = site_call.decide(*args)
             passing.is_on = decision.reuse
         return args[0] if passing.is_on else compute(*args, **kwargs)
 
@@ -83,10 +83,10 @@ def answer_parts(
     def end(compute: Compute, args: Arguments, kwargs: dict[str, Any]) -> Any:
         if passing.is_on:
             passing.is_on = False
-            return question.recall()
+            return site_call.recall()
         value = compute(*args, **kwargs)
         if not is_inside:
-            question.record(value, decision)
+            site_call.record(value, decision)
         return value
 
     parts = dict.fromkeys((attention.get_submodule(name) for name in LATER), go_on)

@@ -12,22 +12,22 @@ from torch import nn
 from ...session import Answer, Compute
 from ...values import Value, add_to
 from ..families import Added
-from .site_call import Question
+from .site_call import SiteCall
 
 
-def answer_added(question: Question, access: Added, block: nn.Module) -> Answer:
+def answer_added(site_call: SiteCall, access: Added, block: nn.Module) -> Answer:
     """Answer for a block: the streams it was given, plus what it added when it was computed."""
     order = _arguments(type(block))
 
     def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         given = _given(order, args, kwargs, access.streams)
-        decision = question.decide(*(given if isinstance(given, tuple) else (given,)))
+        decision = site_call.decide(*(given if isinstance(given, tuple) else (given,)))
         if decision.reuse:
-            added = question.recall()
+            added = site_call.recall()
             return given if added is None else add_to(added, given)
-        before = question.copy(given) if access.writes_in_place else given
-        output = question.compute(compute, *args, **kwargs)
-        question.record(output, decision, before, given)
+        before = site_call.copy(given) if access.writes_in_place else given
+        output = site_call.compute(compute, *args, **kwargs)
+        site_call.record(output, decision, before, given)
         return output
 
     return answer

@@ -22,7 +22,7 @@ EXCHANGED = "another node has exchanged attention itself in this block"
 FOLLOWED = "another node's patches need to see this layer compute"
 
 
-class Question:
+class SiteCall:
     """Asks the session for one site.
 
     Args:
