@@ -14,10 +14,16 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ..torch_settings import op_counter
+
 HOST = Path(comfy.model_management.__file__).resolve().parents[1]
-NOT_SHOWN = (str(Path(torch.__file__).parent), *(str(Path(__file__).with_name(name)) for name in (
-    "waits.py", "seeing.py", "listening.py", "blocks.py", "hearing.py"
-)))  # fmt: skip
+NOT_SHOWN = (
+    str(Path(torch.__file__).parent),
+    op_counter.__file__,
+    *(str(Path(__file__).with_name(name)) for name in (
+        "device_syncs.py", "op_trace.py", "block_rows.py", "run_probe.py"
+    )),
+)  # fmt: skip
 """Beginnings of the files that pass a call on."""
 
 READS = {

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import comfy.samplers
+import observe
 from comfy.patcher_extension import WrappersMP
 from quality_hosts import END_PERCENT, NODES, START_PERCENT
-from torch.utils.flop_counter import FlopCounterMode
 
 SCHEDULER = "simple"
 
@@ -56,7 +56,7 @@ def metered(model: Any) -> tuple[Any, Meter]:
     clone, meter = model.clone(), Meter()
 
     def count(executor: Any, *args: Any, **kwargs: Any) -> Any:
-        with FlopCounterMode(display=False) as counter:
+        with observe.flop_counter() as counter:
             samples = executor(*args, **kwargs)
         meter.flops = counter.get_total_flops()
         return samples

@@ -18,7 +18,6 @@ from stepcache.cache_core.host.installation import KEY
 from stepcache.cache_core.host.intercept.attention import OVERRIDE
 from stepcache.cache_core.methods import PAB
 from stepcache.cache_core.sites import SiteKind
-from torch.utils.flop_counter import FlopCounterMode
 
 ATTENTION = PAB(2, 2, 2, cases.WHOLE_RUN)
 BLOCKS = PAB(block=2, window=cases.WHOLE_RUN)
@@ -111,7 +110,7 @@ def _count_attention_in(block: Any, spent: list[int], counted: list[Any]) -> Non
 
 def _adding(compute: Callable[..., Any], spent: list[int]) -> Callable[..., Any]:
     def forward(*args: Any, **kwargs: Any) -> Any:
-        with FlopCounterMode(display=False) as counter:
+        with observe.flop_counter() as counter:
             answer = compute(*args, **kwargs)
         spent.append(counter.get_total_flops())
         return answer

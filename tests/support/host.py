@@ -47,9 +47,10 @@ def boot(cpu: bool = True) -> None:
         # Toy models are dominated by the cost of handing work to threads, and to oneDNN.
         torch.set_num_threads(1)
         torch.backends.mkldnn.set_flags(False)
-    # The attention that the host takes on a GPU; its own for processors takes twice as long.
-    has_gpu = not cpu and torch.cuda.is_available()
-    arguments = [] if has_gpu else ["--cpu", "--use-pytorch-cross-attention"]
+        # As on a GPU; the host's own attention for processors takes twice as long.
+        arguments = ["--cpu", "--use-pytorch-cross-attention"]
+    else:
+        arguments = [] if torch.cuda.is_available() else ["--cpu"]
     argv, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
         import comfy.options

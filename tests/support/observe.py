@@ -17,7 +17,7 @@ from stepcache.cache_core.host import last_report
 from stepcache.cache_core.host.evaluation.sampling_scale import scale_at
 from stepcache.cache_core.report import Report
 from stepcache.cache_core.store import Store
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 
 def report_of(model: Any) -> Report:
@@ -209,13 +209,26 @@ def memory_for(batched: Any) -> Iterator[None]:
         comfy.model_patcher.ModelPatcher.get_free_memory = original
 
 
+Shape = tuple[int, ...]
+
+
+def flop_counter() -> FlopCounterMode:
+    """PyTorch's counter, which by itself does not know its attention on a CPU."""
+
+    def attention(q: Shape, k: Shape, v: Shape, *_: object, **__: object) -> int:
+        return sdpa_flop_count(q, k, v)
+
+    on_cpu = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    return FlopCounterMode(display=False, custom_mapping={on_cpu: attention})
+
+
 def flops_per_evaluation(model: Any, sample: Callable[[Any], Any]) -> list[int]:
     """FLOPs of every model evaluation of a run, in order."""
     clone = model.clone()
     counts: list[int] = []
 
     def count(executor: Any, *args: Any, **kwargs: Any) -> Any:
-        with FlopCounterMode(display=False) as counter:
+        with flop_counter() as counter:
             answer = executor(*args, **kwargs)
         counts.append(counter.get_total_flops())
         return answer
