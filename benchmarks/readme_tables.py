@@ -164,7 +164,7 @@ def advised(results: Path) -> str:
                 yield [f"{begin}{target}", chosen, *numbers]
                 begin = ""
 
-    head = ["wished for", "chosen inside the network", "predicted", "measured", "right", "PSNR"]
+    head = ["target speedup", "method chosen", "predicted", "measured", "right", "PSNR"]
     return markdown(head, lines())
 
 

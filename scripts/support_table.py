@@ -1,7 +1,7 @@
 """Writes which method works on which model: `python scripts/support_table.py`.
 
-Reads families and methods, asks the same function that attaching asks, and writes docs/support.md
-and the short table in README.md. Needs the environment of `python scripts/test.py`.
+Reads families and methods, asks the same function that attaching asks, and writes docs/support.md.
+Needs the environment of `python scripts/test.py`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ METHODS: dict[str, Method] = {
     "SmoothCache": fora("FORA: every 2nd step", 20),
 }
 BLOCKS = "whole blocks"
-BEGIN, END = "<!-- support table: begin -->", "<!-- support table: end -->"
 MANY = 10_000
 """Sites of a kind: more than any setting counts."""
 
@@ -83,16 +82,20 @@ def short_table() -> str:
     return "\n".join(lines)
 
 
-def long_page() -> str:
-    """Per family what each method acts on, or its refusal."""
+def page() -> str:
+    """The short table, and per family what each method acts on, or its refusal."""
     parts = [
         "# Models and methods",
         "",
         "Written by `scripts/support_table.py` from families and methods themselves; a test",
         "compares. Every cell is tried on tiny models of ComfyUI's own classes (`tests/contract`).",
-        "A model of a family that is not listed is taken apart by its structure, and refused on",
-        "the first step unless patching its layers leaves the result bit-identical. For Step",
-        "Cache, which leaves out whole steps, no layers have to be known.",
+        "✓ works, – is refused in the words below.",
+        "",
+        "Step Cache leaves out whole steps, and works on models that are not listed. For the other",
+        "methods their layers are found from the module tree. On the first step the pack runs such",
+        "a model twice, computed and replayed, and stops with an error if the two differ.",
+        "",
+        short_table(),
     ]
     for family in sorted(FAMILIES, key=lambda family: family.name.lower()):
         models = [] if family.models == family.name else [f"{family.models}.", ""]
@@ -105,18 +108,9 @@ def long_page() -> str:
     return "\n".join(parts) + "\n"
 
 
-def readme(text: str) -> str:
-    """The README with the table of today."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{short_table()}\n{END}{after}"
-
-
 def main() -> None:
-    """Write both files."""
-    (ROOT / "docs" / "support.md").write_text(long_page(), encoding="utf-8")
-    path = ROOT / "README.md"
-    path.write_text(readme(path.read_text(encoding="utf-8")), encoding="utf-8")
+    """Write the page."""
+    (ROOT / "docs" / "support.md").write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

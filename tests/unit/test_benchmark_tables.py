@@ -63,7 +63,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("was", ["2.63×", "2.51×", "1.53×", "41.8 dB"])
 def test_a_number_that_was_not_measured_is_found(was: str, project: Path) -> None:
-    path = project / "README.md"
+    path = project / "docs" / "measured.md"
     right = path.read_text(encoding="utf-8")
     path.write_text(right.replace(f"| {was} |", "| 9.99× |"), encoding="utf-8")
     assert tables.update(project, RESULTS, may_write=False) == [path]
