@@ -47,6 +47,15 @@ def words_of(language: str) -> Iterator[str]:
             yield from port.values()
 
 
+def leaves_of(words: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Every text, and where it is."""
+    if isinstance(words, dict):
+        for key, each in words.items():
+            yield from leaves_of(each, f"{place}.{key}" if place else key)
+    else:
+        yield place, words
+
+
 @every_language
 def test_every_node_input_and_output_has_a_name(language: str) -> None:
     names = names_of(language)
@@ -56,6 +65,17 @@ def test_every_node_input_and_output_has_a_name(language: str) -> None:
         assert list(names[node]["inputs"]) == [each.id for each in schema.inputs]
         assert list(names[node]["outputs"]) == [str(n) for n in range(len(schema.outputs))]
     assert all(words["name"] for _, _, words in ports_of(language))
+
+
+@every_language
+def test_what_was_translated_is_what_nodes_say_today(language: str) -> None:
+    path = pack.ROOT / "locales" / language / "sources.json"
+    translated = dict(leaves_of(json.loads(path.read_text(encoding="utf-8"))))
+    today = dict(leaves_of(pack.script("locale_sources").english()))
+    places = sorted(set(translated.items()) ^ set(today.items()))
+    changed = ", ".join(dict.fromkeys(place for place, _ in places))
+    run = f"python scripts/locale_sources.py {language}"
+    assert not places, f"translate {changed} in nodeDefs.json, then run {run}"
 
 
 @every_language

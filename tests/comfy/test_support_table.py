@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import cases
@@ -17,16 +16,7 @@ from stepcache.cache_core.sites import SiteKind
 LABELS = {"TGate": "T-GATE"}
 
 
-def _script() -> Any:
-    path = pack.ROOT / "scripts" / "support_table.py"
-    spec = importlib.util.spec_from_file_location("support_table", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TABLE = _script()
+TABLE: Any = pack.script("support_table")
 FAMILY = {family.name: family for family in FAMILIES}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,6 +21,15 @@ def load() -> None:
     for name, folder in folders.items():
         if name not in sys.modules:
             _load_package(name, folder)
+
+
+def script(name: str) -> ModuleType:
+    """A program of the folder scripts as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _load_package(name: str, folder: Path) -> None:

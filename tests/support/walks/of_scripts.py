@@ -42,6 +42,8 @@ def _is_exported(root: Path) -> None:
 
 WALKS = (
     Walk((Step("python scripts/build_workflows.py", before=checks.without("workflows/*.json")),)),
+    Walk((Step("python scripts/locale_sources.py zh ja ko",
+               before=checks.without("locales/*/sources.json")),)),
     Walk((Step("python scripts/help_tables.py", before=checks.emptied("web/docs/*.md")),)),
     Walk((
         Step("python scripts/draw_icon.py",

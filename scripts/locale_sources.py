@@ -1,0 +1,66 @@
+"""Writes the English that translations are of: `python scripts/locale_sources.py zh`.
+
+Beside every `locales/<language>/nodeDefs.json` stands `sources.json`, with the same keys and the
+English words that were translated. Where a node says something else today, a test names the places;
+translate those, then run this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+import host  # noqa: E402
+import pack  # noqa: E402
+
+pack.load()
+host.boot(cpu=True)
+
+from stepcache.nodes.extension import NODES  # noqa: E402
+
+LANGUAGES = sorted(path.name for path in (ROOT / "locales").iterdir() if path.is_dir())
+
+Words = dict[str, dict[str, object]]
+
+
+def english() -> Words:
+    """What every node says today, in the form of nodeDefs.json."""
+    schemas = [node.define_schema() for node in NODES]
+    return {
+        schema.node_id: {
+            "display_name": schema.display_name,
+            "description": schema.description,
+            "inputs": {each.id: _words(each) for each in schema.inputs},
+            "outputs": {str(n): _words(each) for n, each in enumerate(schema.outputs)},
+        }
+        for schema in schemas
+    }
+
+
+def _words(port: Any) -> dict[str, str]:
+    name = port.display_name or port.id or port.io_type
+    return {"name": name, **({"tooltip": port.tooltip} if port.tooltip else {})}
+
+
+def path_of(language: str) -> Path:
+    """Where the English of a language stands."""
+    return ROOT / "locales" / language / "sources.json"
+
+
+def main() -> None:
+    """Write the files of the languages that are named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("languages", nargs="+", choices=LANGUAGES, help="those that are translated")
+    text = json.dumps(english(), ensure_ascii=False, indent=2) + "\n"
+    for language in parser.parse_args().languages:
+        path_of(language).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
