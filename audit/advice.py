@@ -1,4 +1,4 @@
-"""What an audit recommends: reckoned first, then tried by whole runs where that says more."""
+"""What an audit recommends: estimated first, then tried by whole runs where that says more."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUALITY = (
 INSTEAD = "In place of what reuses now."
 
 Offers = dict[str, tuple[caches.Offer, float]]
-"""Methods by name, and how much faster than now they are reckoned to be; the fastest first."""
+"""Methods by name, and how much faster than now they are estimated to be; the fastest first."""
 
 
 def offers(
@@ -57,10 +57,10 @@ def offers(
     return dict(sorted(others.items(), key=lambda item: -item[1][1]))
 
 
-def reckoned(model: Any, found: Offers) -> list[Recommendation]:
+def estimated(model: Any, found: Offers) -> list[Recommendation]:
     """What is expected of every method; the one that promises most may be recommended."""
     caution = f"{INSTEAD} {QUALITY}" if attached(model) else QUALITY
-    how = "reckoned from the seconds of each kind of layer"
+    how = "estimated from the seconds of each kind of layer"
     return [
         Recommendation(
             offer.suggestion.method.name, offer.suggestion.setting, gain, how, caution, number == 0

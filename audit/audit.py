@@ -90,7 +90,7 @@ class Audit:
         profiled: one call of the model.
         caching: what layers could save.
         advice: what to do, the greatest gain first.
-        tried: gain of everything that was tried or reckoned, by its name.
+        tried: gain of everything that was tried or estimated, by its name.
         failed: why something could not be tried, by its name.
     """
 

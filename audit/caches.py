@@ -1,4 +1,4 @@
-"""What the pack's methods would save, reckoned from the seconds of each kind of layer."""
+"""What the pack's methods would save, estimated from the seconds of each kind of layer."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Offer:
 
     Args:
         suggestion: the method with its settings.
-        speedup: seconds of a plain run ÷ seconds with it, as reckoned.
+        speedup: seconds of a plain run ÷ seconds with it, as estimated.
         model: a clone of the plain model that samples with it.
     """
 

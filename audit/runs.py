@@ -62,7 +62,7 @@ def audited(
     run = rounds.runs[0]
     report = last_report(model) if attached(model) else None
     offers = advice.offers(model, costs, run, report, suggestions) if costs is not None else {}
-    lines = [*settings.gains(options, trying, run, report), *advice.reckoned(model, offers)]
+    lines = [*settings.gains(options, trying, run, report), *advice.estimated(model, offers)]
     if may_draw:
         lines = advice.measured(model, rounds, options, offers, lines)
     gained = advice.gained(model, rounds) if may_draw else None

@@ -40,7 +40,7 @@ def advised(audit: Audit) -> list[str]:
             for number, each in enumerate(audit.advice, start=1)
         ]
     return [
-        f"Nothing to recommend: of {len(audit.tried)} settings that were tried or reckoned none "
+        f"Nothing to recommend: of {len(audit.tried)} settings that were tried or estimated none "
         f"makes this run {100 * (MIN_GAIN - 1):.0f} % faster."
     ]
 
@@ -69,7 +69,7 @@ def _details(audit: Audit) -> Iterator[str]:
     yield from (on_compiler(audit), on_memory(audit), on_caching(audit))
     if audit.tried:
         gains = ", ".join(f"{name} {gain:.2f}x" for name, gain in audit.tried.items())
-        yield f"tried or reckoned, each by itself: {gains}"
+        yield f"tried or estimated, each by itself: {gains}"
     for name, reason in audit.failed.items():
         yield f"not tried: {name}: {reason}"
     yield (

@@ -18,7 +18,7 @@ TINY = 1e-9
 """A noise level that counts as none: zero has no logarithm."""
 
 NEAR = 2e-6
-"""How far a guess may lie off, as a share of the noise level; hosts reckon in single precision."""
+"""How far a guess may lie off, as a share of the noise level; hosts compute in single precision."""
 
 SIGMA_TOLERANCE = 1e-4
 """Relative distance within which a sigma counts as a point of the schedule.

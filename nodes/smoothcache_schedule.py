@@ -166,7 +166,9 @@ def _wishes() -> list[io.Input]:
             step=0.05,
             round=0.01,
             optional=True,
-            tooltip="How many times as fast as without: the least error for it is searched.",
+            tooltip=(
+                "Target speedup. Picks the schedule with the lowest predicted error that reaches it."
+            ),
         ),
         io.Float.Input(
             "quality",

@@ -64,7 +64,7 @@ class SpeedAudit(Node):
                     default=True,
                     tooltip=(
                         "Sample some more with what promises most, and without the nodes of this "
-                        "pack, so that gains are measured by turns. Off: they are reckoned from "
+                        "pack, so that gains are measured by turns. Off: they are estimated from "
                         "single evaluations and the seconds of each kind of layer."
                     ),
                 ),

@@ -12,7 +12,7 @@ from workflow_parts import CONDITIONING, LATENT, Custom, Start, decode, sample
 CLIP, VAE, VIDEO = ("CLIP", "CLIP"), ("VAE", "VAE"), ("VIDEO", "VIDEO")
 NOT_MEASURED = (
     "\n\nSpeed, quality and memory on these weights were not measured by us; what it keeps is "
-    "reckoned from the sizes of the layers. For the plain run to compare with, bypass the Step "
+    "estimated from the sizes of the layers. For the plain run to compare with, bypass the Step "
     "Cache nodes, the report too."
 )
 """The end of every note about a method."""

@@ -1,7 +1,7 @@
 """Published models that draw pictures, and the method that each workflow shows on them.
 
 Settings and file names are those of the models' publishers and of ComfyUI's own templates. How much
-is kept is reckoned: tokens x channels x 2 bytes for every layer and prompt.
+is kept is estimated: tokens x channels x 2 bytes for every layer and prompt.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ FLUX_DEV = Checkpoint(
             note="**Apply PAB on whole blocks.** Flux dev is asked once per step, so there is no "
             "negative prompt to leave out, and most of its blocks fuse attention with other "
             "layers. So all blocks are reused on every second step in the middle of the run. This "
-            "is no published setting. It keeps about 1.5 GB.\n"
+            "is no published setting. It keeps about 57 MB.\n"
             "\n- start_percent 0.3: nearer to the plain picture"
             "\n- block 3, an advanced input: faster and less exact"
             "\n- block 1: attention alone; saves little here" + STRIPS + NOT_MEASURED,

@@ -65,7 +65,7 @@ def judged(
     # Each pass goes over steps and places with calls of their own, beside the cells.
     spend(compute.size * 0.06 + compute[0].size * (5 * len(compute) // most + 5))
     for begin in range(0, len(compute), most):
-        # What is reckoned by step and place goes over all schedules in a row.
+        # What is estimated by step and place goes over all schedules in a row.
         some = np.ascontiguousarray(np.transpose(compute[begin : begin + most]))
         yield from zip(
             _speedups(predictor, places, some), _errors(predictor, places, some), strict=True

@@ -49,7 +49,7 @@ class Prediction:
 
 
 class Predictor:
-    """Predictions for one run. What settings have in common is reckoned once.
+    """Predictions for one run. What settings have in common is estimated once.
 
     Args:
         calibration: what was measured.

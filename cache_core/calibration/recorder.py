@@ -138,7 +138,7 @@ class Recorder:
         """From now on the streams of a ring come apart."""
         if ring is None or len(ring.conds) == 1:
             return
-        # The conditions for going the known ways hold no more.
+        # What the fast paths assume no longer holds.
         self._ways.clear()
         alone = ring.split()
         groups = [group for group, known in self._rings.items() if known is ring]

@@ -1,4 +1,4 @@
-"""What following a line of Speed Audit gains: measured by turns, or reckoned."""
+"""What following a line of Speed Audit gains: measured by turns, or estimated."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_what_lost_too_often_is_not_sure() -> None:
     assert [each.gain for each in found] == [pytest.approx(4 / 3)] * 2
 
 
-def test_a_cache_is_reckoned_from_the_seconds_of_its_layers() -> None:
+def test_a_cache_is_estimated_from_the_seconds_of_its_layers() -> None:
     """Of an even run: self-attention in every second step, of a known share of the time."""
     model = toys.load("wan")
 

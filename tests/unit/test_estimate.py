@@ -81,7 +81,7 @@ def test_a_step_that_stores_takes_longer_than_a_plain_one() -> None:
     assert run.full_seconds == 4.0
     assert run.speedup(plan({}, {DEEP: 1.0})) == pytest.approx(8 / 7)
     few = observed([({}, 5.0), ({DEEP: 1.0}, 2.0)], storing=1.0)
-    assert few.full_seconds == pytest.approx(4.0), "reckoned"
+    assert few.full_seconds == pytest.approx(4.0), "estimated"
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def contrast(one: list[int], other: list[int]) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_contrast_is_reckoned_as_defined() -> None:
+def test_contrast_is_estimated_as_defined() -> None:
     assert contrast([255, 255, 255], [0, 0, 0]) == pytest.approx(21.0)
     assert contrast([119, 119, 119], [255, 255, 255]) == pytest.approx(4.48, abs=0.005)
 

@@ -163,7 +163,7 @@ class SiteCall:
         self, output: Value, decision: Decision, base: Value, head: Site | None = None
     ) -> None:
         session = self._session
-        # Nearly every layer comes by here in every evaluation: nothing is asked for nothing.
+        # Nearly every layer passes here in every evaluation: do no work that is not needed.
         began = perf_counter() if session.times_storing and self.is_kept else None
         if self._batch_axis:
             output, base = (_moved(value, self._batch_axis, 0) for value in (output, base))
