@@ -167,7 +167,8 @@ def _wishes() -> list[io.Input]:
             round=0.01,
             optional=True,
             tooltip=(
-                "Target speedup. Picks the schedule with the lowest predicted error that reaches it."
+                "Target speedup. Picks the schedule with the lowest predicted error that "
+                "reaches it."
             ),
         ),
         io.Float.Input(
