@@ -78,7 +78,7 @@ def values_of(
     summed = {site for row in rows_of(assigned, plans, starts) for site in row[1:]}
     for site, rule in assigned.items():
         if site not in summed and any(plans[rule].reuse):
-            counts[part_of(site)] += rule.what.remembers
+            counts[part_of(site)] += rule.what.max_history
     return {part: count for part, count in counts.items() if count}
 
 

@@ -41,8 +41,8 @@ class Rule:
     owner: str
     is_required: bool = False
     remedy: str = ""
-    whole_steps: frozenset[int] = frozenset()
-    rests_on: SiteKind | None = None
+    full_steps: frozenset[int] = frozenset()
+    requires: SiteKind | None = None
 
 
 def assign(rules: Sequence[Rule], sites: Iterable[Site]) -> dict[Site, Rule]:
@@ -127,8 +127,8 @@ def plans_of(
     rules = tuple(rules)
     spend(len(rules) * timeline.steps)
     # As many outputs as are combined have to be computed before the first reuse.
-    plans = {rule: planned(rule.when).computing_first(rule.what.needs) for rule in rules}
-    whole = frozenset[int]().union(*(rule.whole_steps for rule in plans))
+    plans = {rule: planned(rule.when).computing_first(rule.what.min_history) for rule in rules}
+    whole = frozenset[int]().union(*(rule.full_steps for rule in plans))
     for rule, plan in plans.items():
         if rule.where.kind is SiteKind.DEEP_BRANCH:
             plans[rule] = plan.computing_at(whole)
@@ -137,7 +137,7 @@ def plans_of(
         plans = {
             rule: plan
             if plan is evaluation
-            else plan.inside(evaluation).computing_first(rule.what.needs)
+            else plan.inside(evaluation).computing_first(rule.what.min_history)
             for rule, plan in plans.items()
         }
     guidance = next((p for r, p in plans.items() if r.where.kind is SiteKind.GUIDANCE), None)

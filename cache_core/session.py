@@ -80,7 +80,7 @@ class Session:
         return self._clock
 
     def follow(self, site: Site, what: Approximator) -> None:
-        """From now on another approximator stands in at a site; its past begins anew."""
+        """From now on another approximator stands in at a site; its history begins anew."""
         rule = replace(self._assigned[site], what=what)
         self._assigned = {**self._assigned, site: rule}
         self._plans = {**self._plans, rule: self._plan_of[site]}
@@ -98,7 +98,7 @@ class Session:
         self._report.start_evaluation(step, self._store.nbytes)
 
     def decide(self, site: Site, streams: Sequence[StreamKey]) -> Decision:
-        """Compute or reuse? Reuse needs the schedule's leave and a fresh past of every stream."""
+        """Compute or reuse? Reuse needs the schedule's leave and fresh values of every stream."""
         rule = self._assigned[site]
         plan = self._plan_of[site]
         step = self.clock.step
@@ -107,13 +107,13 @@ class Session:
         if streams[0].doubt:
             return Decision(reuse=False, forced=streams[0].doubt)
         source = plan.source(step)
-        if rule.rests_on is not None and not self._holds(rule.rests_on, source):
+        if rule.requires is not None and not self._holds(rule.requires, source):
             return Decision(reuse=False, forced=decisions.NOT_SETTLED)
-        if rule.what.needs == 0:
+        if rule.what.min_history == 0:
             return REUSE
         for stream in streams:
             entry = self._store.get(site, stream) or self._store.joined(site, stream)
-            if entry is None or len(entry.past) < rule.what.needs:
+            if entry is None or len(entry.history) < rule.what.min_history:
                 reason = decisions.UNFIT if site in self._unfit else decisions.NOT_STORED
                 return Decision(reuse=False, forced=reason)
             if entry.step < source:
@@ -153,14 +153,14 @@ class Session:
                 self._store.join(site, stream, rule.what.merge)
         values: list[Value] = []
         for stream in streams:
-            if rule.what.needs == 0:
-                values.append(rule.what.approximate((), Reuse(clock, plan, given))[0])
+            if rule.what.min_history == 0:
+                values.append(rule.what.predict((), Reuse(clock, plan, given))[0])
                 continue
             entry = self._entry(site, stream)
             if stream.device is not None:
-                entry.past = tuple(moved(value, stream.device) for value in entry.past)
+                entry.history = tuple(moved(value, stream.device) for value in entry.history)
             reuse = Reuse(clock, plan, given, entry.times)
-            value, entry.past = rule.what.approximate(entry.past, reuse)
+            value, entry.history = rule.what.predict(entry.history, reuse)
             values.append(value)
             # An entry of two branches is as old whichever of them is asked for.
             entry.reuses += entry.partner != stream
@@ -169,8 +169,8 @@ class Session:
 
     def keeps(self, site: Site) -> bool:
         """Whether what the current step computes at a site may be needed later."""
-        remembers = self._assigned[site].what.remembers
-        return self._plan_of[site].is_needed_after(self.clock.step, remembers)
+        max_history = self._assigned[site].what.max_history
+        return self._plan_of[site].is_needed_after(self.clock.step, max_history)
 
     def record(
         self,
@@ -212,11 +212,13 @@ class Session:
             if head is not None and self._store.add(head, stream, site, part):
                 continue
             entry = self._store.get(site, stream)
-            # A layer that changes what it returns (another node's doing) begins a new past.
-            goes_on = entry and entry.weights == stream.weights and is_alike(entry.past[-1], part)
-            past, times = (entry.past, entry.times) if entry and goes_on else ((), ())
-            times = (*times, self.clock)[-rule.what.remembers :]
-            self._store.put(site, stream, rule.what.observe(past, part), step, times)
+            # A layer that changes what it returns (another node's doing) begins a new history.
+            goes_on = (
+                entry and entry.weights == stream.weights and is_alike(entry.history[-1], part)
+            )
+            history, times = (entry.history, entry.times) if entry and goes_on else ((), ())
+            times = (*times, self.clock)[-rule.what.max_history :]
+            self._store.put(site, stream, rule.what.update(history, part), step, times)
 
     def pass_on(self, site: Site, streams: Sequence[StreamKey]) -> None:
         """Count as reused what was given with the value of another site."""

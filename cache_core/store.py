@@ -29,20 +29,20 @@ many the least recently used stream is dropped, and computing it again is always
 
 @dataclass(slots=True)
 class Entry:
-    """The past of one stream at one site.
+    """The history of one stream at one site.
 
     Args:
-        past: computed outputs, oldest first, as the approximator folded them.
+        history: computed outputs, oldest first, as the approximator folded them.
         step: sampler step of the newest of them.
         times: when the latest outputs were computed, oldest first.
-        reuses: evaluations that used this past since it was stored.
+        reuses: evaluations that used this history since it was stored.
         weights: those of the stream when it was stored.
         others: sites whose values have been added to it.
         precision: types that such a sum gets when it is whole.
-        partner: the stream whose past was joined with this one's, which has none of its own now.
+        partner: the stream whose history was joined with this one's, which has none of its own now.
     """
 
-    past: tuple[Value, ...]
+    history: tuple[Value, ...]
     step: int
     times: tuple[Clock, ...] = ()
     reuses: int = 0
@@ -85,16 +85,16 @@ class Store:
         self,
         site: Site,
         stream: StreamKey,
-        past: tuple[Value, ...],
+        history: tuple[Value, ...],
         step: int,
         times: tuple[Clock, ...] = (),
     ) -> None:
-        """Store a copy of the values in `past` that are not stored already.
+        """Store a copy of the values in `history` that are not stored already.
 
         A copy, because Flux, HunyuanVideo, LTXV and others write into what their blocks return.
         """
         with self._lock:
-            self._put(site, stream, past, step, times)
+            self._put(site, stream, history, step, times)
 
     def add(self, site: Site, stream: StreamKey, other: Site, value: Value) -> bool:
         """Add what another site returned to what this one has stored, in as much memory.
@@ -107,12 +107,12 @@ class Store:
         """
         with self._lock:
             entry = self._entries.get(site, OrderedDict[StreamKey, Entry]()).get(stream)
-            if entry is None or not has_shapes_of(entry.past[-1], value):
+            if entry is None or not has_shapes_of(entry.history[-1], value):
                 return False
             if not entry.others:
-                entry.precision = precision_of(entry.past[-1])
+                entry.precision = precision_of(entry.history[-1])
                 self._recast(site, entry, for_sums(entry.precision))
-            entry.past = (add_to(entry.past[-1], value),)
+            entry.history = (add_to(entry.history[-1], value),)
             entry.others |= {other}
             return True
 
@@ -125,7 +125,7 @@ class Store:
 
     def _recast(self, site: Site, entry: Entry, precision: Precision) -> None:
         before = _entry_nbytes(entry)
-        entry.past = (to_precision(entry.past[-1], precision),)
+        entry.history = (to_precision(entry.history[-1], precision),)
         self._add(part_of(site), _entry_nbytes(entry) - before)
         self._note_peak(part_of(site))
 
@@ -133,7 +133,7 @@ class Store:
         self,
         site: Site,
         stream: StreamKey,
-        past: tuple[Value, ...],
+        history: tuple[Value, ...],
         step: int,
         times: tuple[Clock, ...],
         partner: StreamKey | None = None,
@@ -141,8 +141,8 @@ class Store:
         part = part_of(site)
         entries = self._entries.setdefault(site, OrderedDict())
         old = entries.pop(stream, None)
-        kept = {id(value) for value in old.past} if old else set[int]()
-        owned = tuple(value if id(value) in kept else copy(value) for value in past)
+        kept = {id(value) for value in old.history} if old else set[int]()
+        owned = tuple(value if id(value) in kept else copy(value) for value in history)
         entries[stream] = Entry(owned, step, times, weights=stream.weights, partner=partner)
         self._add(part, sum(map(nbytes, owned)) - _entry_nbytes(old))
         if len(entries) > self._max_streams:
@@ -155,7 +155,7 @@ class Store:
         stream: StreamKey,
         combine: Callable[[tuple[Value, ...], tuple[Value, ...]], tuple[Value, ...]],
     ) -> None:
-        """Join the past of a stream with that of the other conditioning of the same picture.
+        """Join the history of a stream with that of the other conditioning of the same picture.
 
         Only ever two branches of one picture: with several prompts on one side every stream keeps
         its own value, and so it does where there is no second branch. Both are found in one entry
@@ -178,12 +178,12 @@ class Store:
             other = entries[partner]
             if partner.cond == stream.cond or other.step != entry.step:
                 return
-            past = combine(entry.past, other.past)
-            self._put(site, stream, past, entry.step, entry.times, partner)
+            history = combine(entry.history, other.history)
+            self._put(site, stream, history, entry.step, entry.times, partner)
             self._add(part_of(site), -_entry_nbytes(entries.pop(partner)))
 
     def joined(self, site: Site, stream: StreamKey) -> Entry | None:
-        """The entry in which the past of a stream was joined with another's, or None."""
+        """The entry in which the history of a stream was joined with another's, or None."""
         with self._lock:
             entries = self._entries.get(site) or OrderedDict[StreamKey, Entry]()
             found = (e for e in entries.values() if e.partner == stream)
@@ -229,4 +229,4 @@ class Store:
 
 
 def _entry_nbytes(entry: Entry | None) -> int:
-    return sum(map(nbytes, entry.past)) if entry else 0
+    return sum(map(nbytes, entry.history)) if entry else 0

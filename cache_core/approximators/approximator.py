@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..plan import Plan
     from ..values import Value
 
-    Past = tuple[Value, ...]
+    History = tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Reuse:
         plan: what the site's rule does in this run.
         given: what this step computed in any case; at the guidance site the output of the branch
             that runs, None elsewhere.
-        times: when the latest outputs of the past were computed, oldest first.
+        times: when the latest outputs of the history were computed, oldest first.
     """
 
     clock: Clock
@@ -32,25 +32,25 @@ class Reuse:
 
 
 class Approximator(Protocol):
-    """Folds computed outputs of one stream into a past, and stands in for the next output."""
+    """Folds computed outputs of one stream into a history, and stands in for the next output."""
 
     @property
-    def needs(self) -> int:
+    def min_history(self) -> int:
         """How many computed outputs must be stored before this can stand in; 0 stores nothing."""
         ...
 
     @property
-    def remembers(self) -> int:
+    def max_history(self) -> int:
         """How many of the latest outputs shape the answer; what is older need not be stored."""
         ...
 
-    def observe(self, past: Past, output: Value) -> Past:
-        """The past after one more computed output, oldest first."""
+    def update(self, history: History, output: Value) -> History:
+        """The history after one more computed output, oldest first."""
         ...
 
-    def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
-        """The value to return instead of computing, and the past after that.
+    def predict(self, history: History, reuse: Reuse) -> tuple[Value, History]:
+        """The value to return instead of computing, and the history after that.
 
-        The value may share memory with the past; the session copies it.
+        The value may share memory with the history; the session copies it.
         """
         ...

@@ -9,7 +9,7 @@ from .combine import combine
 
 if TYPE_CHECKING:
     from ..values import Value
-    from .approximator import Past, Reuse
+    from .approximator import History, Reuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +23,20 @@ class BranchMean:
     """
 
     gate_step: int
-    needs: int = 1
-    remembers: int = 1
+    min_history: int = 1
+    max_history: int = 1
 
-    def observe(self, past: Past, output: Value) -> Past:
+    def update(self, history: History, output: Value) -> History:
         return (output,)
 
-    def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
-        return past[-1], past
+    def predict(self, history: History, reuse: Reuse) -> tuple[Value, History]:
+        return history[-1], history
 
     def merges_branches(self, step: int) -> bool:
         """Whether a reuse at this step means the mean of both branches."""
         return step >= self.gate_step
 
-    def merge(self, one: Past, other: Past) -> Past:
-        """The common past of two branches."""
+    def merge(self, one: History, other: History) -> History:
+        """The common history of two branches."""
         # Branches may have been computed on two devices.
         return (combine(one[-1], other[-1], lambda a, b: (a + b.to(a.device)) / 2),)

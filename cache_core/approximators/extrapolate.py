@@ -10,7 +10,7 @@ from .weights import Rising, Weight
 
 if TYPE_CHECKING:
     from ..values import Value
-    from .approximator import Past, Reuse
+    from .approximator import History, Reuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +26,20 @@ class Extrapolate:
     """
 
     weight: Weight = field(default=Rising())
-    needs: int = 2
-    remembers: int = 2
+    min_history: int = 2
+    max_history: int = 2
 
-    def observe(self, past: Past, output: Value) -> Past:
-        return (*past, output)[-2:]
+    def update(self, history: History, output: Value) -> History:
+        return (*history, output)[-2:]
 
-    def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
-        return self._continued(past, reuse), past
+    def predict(self, history: History, reuse: Reuse) -> tuple[Value, History]:
+        return self._continued(history, reuse), history
 
-    def _continued(self, past: Past, reuse: Reuse) -> Value:
+    def _continued(self, history: History, reuse: Reuse) -> Value:
         weight = self.weight.at(reuse)
-        return combine(past[-1], past[-2], lambda last, before: last + (last - before) * weight)
+        return combine(
+            history[-1], history[-2], lambda last, before: last + (last - before) * weight
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,11 @@ class ExtrapolateFromCalls(Extrapolate):
     rule.
     """
 
-    needs: int = 1
+    min_history: int = 1
 
-    def observe(self, past: Past, output: Value) -> Past:
-        return (past[-1], output) if past else (output, output)
+    def update(self, history: History, output: Value) -> History:
+        return (history[-1], output) if history else (output, output)
 
-    def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
-        value = self._continued(past, reuse)
-        return value, (past[-1], value)
+    def predict(self, history: History, reuse: Reuse) -> tuple[Value, History]:
+        value = self._continued(history, reuse)
+        return value, (history[-1], value)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ..clock import Clock
     from ..values import Value
-    from .approximator import Past, Reuse
+    from .approximator import History, Reuse
 
 Carried = Literal["noise", "denoised"]
 
@@ -63,25 +63,25 @@ class Forecast:
     damps: bool = False
     in_multistep: Forecast | None = None
     off_the_line: Forecast | None = None
-    needs: int = 2
-    remembers: int = 2
+    min_history: int = 2
+    max_history: int = 2
 
-    def observe(self, past: Past, output: Value) -> Past:
-        latest = (*past, output)[-2:]
-        if not self.damps or len(past) < self.needs:
+    def update(self, history: History, output: Value) -> History:
+        latest = (*history, output)[-2:]
+        if not self.damps or len(history) < self.min_history:
             return latest
-        older, newer = past[-2:]
+        older, newer = history[-2:]
         return (combine(_change(older, newer), _change(newer, output), _damping), *latest)
 
-    def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
+    def predict(self, history: History, reuse: Reuse) -> tuple[Value, History]:
         reach = self.slope * min(reach_of(reuse.times, reuse.clock), self.furthest)
-        *damping, older, newer = past
+        *damping, older, newer = history
         # Of both weights 1 + reach and -reach, in one pass over the memory.
         weight: float | torch.Tensor = 1 + reach
         if damping:
             back = cast("torch.Tensor", damping[0])
             weight = 1 + back + reach * (back == 0)
-        return combine(older, newer, lambda older, newer: older.lerp(newer, weight)), past
+        return combine(older, newer, lambda older, newer: older.lerp(newer, weight)), history
 
 
 def _change(older: Value, newer: Value) -> Value:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..values import Value
-    from .approximator import Past, Reuse
+    from .approximator import History, Reuse
 
 Branch = Literal["cond", "uncond"]
 
@@ -30,15 +30,15 @@ class CopyBranch:
     """
 
     kept: Branch = "uncond"
-    needs: int = 0
-    remembers: int = 0
+    min_history: int = 0
+    max_history: int = 0
 
-    def observe(self, past: Past, output: Value) -> Past:
-        return past
+    def update(self, history: History, output: Value) -> History:
+        return history
 
-    def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
+    def predict(self, history: History, reuse: Reuse) -> tuple[Value, History]:
         assert reuse.given is not None
-        return reuse.given, past
+        return reuse.given, history
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,10 @@ class FrequencyDelta:
     high_window: Schedule = field(default=PercentRange(0.7, 1.0))
     compounds: bool = False
     kept: Branch = "cond"
-    needs: int = 1
-    remembers: int = 1
+    min_history: int = 1
+    max_history: int = 1
 
-    def observe(self, past: Past, output: Value) -> Past:
+    def update(self, history: History, output: Value) -> History:
         from .frequency import low_pass
 
         cond, uncond = _pair(output)
@@ -76,14 +76,14 @@ class FrequencyDelta:
         low = low_pass(difference)
         return ((low, difference - low),)
 
-    def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
-        low, high = self._weighted(past, reuse)
+    def predict(self, history: History, reuse: Reuse) -> tuple[Value, History]:
+        low, high = self._weighted(history, reuse)
         cond = _tensor(reuse.given)
         value = (cond.float() + (low + high)).to(cond.dtype)
-        return value, ((low, high),) if self.compounds else past
+        return value, ((low, high),) if self.compounds else history
 
-    def _weighted(self, past: Past, reuse: Reuse) -> tuple[torch.Tensor, torch.Tensor]:
-        low, high = _pair(past[-1])
+    def _weighted(self, history: History, reuse: Reuse) -> tuple[torch.Tensor, torch.Tensor]:
+        low, high = _pair(history[-1])
         # The windows are predicates of the time like any schedule; here they say when to amplify.
         low_gain = self.low_gain if self.low_window.may_reuse(reuse.clock) else 1.0
         high_gain = self.high_gain if self.high_window.may_reuse(reuse.clock) else 1.0
@@ -99,20 +99,20 @@ class SpectralDelta(FrequencyDelta):
     Source: huggingface/diffusers 0.42.1, ``hooks/faster_cache.py``.
     """
 
-    def observe(self, past: Past, output: Value) -> Past:
+    def update(self, history: History, output: Value) -> History:
         from .frequency import spectrum_bands
 
         cond, uncond = (spectrum_bands(branch) for branch in _pair(output))
         return ((uncond[0] - cond[0], uncond[1] - cond[1]),)
 
-    def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
+    def predict(self, history: History, reuse: Reuse) -> tuple[Value, History]:
         from .frequency import spectrum_bands, unband
 
-        low, high = self._weighted(past, reuse)
+        low, high = self._weighted(history, reuse)
         cond = _tensor(reuse.given)
         cond_low, cond_high = spectrum_bands(cond)
         value = unband(low + cond_low, high + cond_high).to(cond.dtype)
-        return value, ((low, high),) if self.compounds else past
+        return value, ((low, high),) if self.compounds else history
 
 
 def _tensor(value: Value | None) -> torch.Tensor:

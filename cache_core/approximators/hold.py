@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..values import Value
-    from .approximator import Past, Reuse
+    from .approximator import History, Reuse
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
     """Zero-order hold: what PAB, DeepCache, SmoothCache and T-GATE's self-attention do."""
 
-    needs: int = 1
-    remembers: int = 1
+    min_history: int = 1
+    max_history: int = 1
 
-    def observe(self, past: Past, output: Value) -> Past:
+    def update(self, history: History, output: Value) -> History:
         return (output,)
 
-    def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
-        return past[-1], past
+    def predict(self, history: History, reuse: Reuse) -> tuple[Value, History]:
+        return history[-1], history

@@ -159,7 +159,7 @@ class Predictor:
         }  # fmt: skip
         shares = {name: shares.get((kind, index), 0.0) * part for name, shares in found.items()}
         kept = frozenset(
-            step for step in set(sources) if plan.is_needed_after(step, what.remembers)
+            step for step in set(sources) if plan.is_needed_after(step, what.max_history)
         )
         return _Course(place, sources, kept, missed, part, shares)
 
@@ -251,7 +251,7 @@ def _missed(table: ErrorTable, place: Place, what: Approximator, reuse: Reuse) -
     """Relative difference between what is returned and what would have been computed."""
     step, plan = reuse.clock.step, reuse.plan
     source = plan.source(step)
-    if what.needs == 0:
+    if what.min_history == 0:
         # Guidance that is dropped, not carried on, changes as a whole.
         return 1.0
     change = table.change(place, source, step)

@@ -17,7 +17,7 @@ class Ring:
     """The latest thinned values of sites that return one shape, in streams that come together.
 
     While the same sites come in the same order, the place of each is known before it comes. Another
-    site, another order, or other weights begin a new past.
+    site, another order, or other weights begin a new history.
 
     Args:
         conds: indices of the streams' conditioning lists, in batch order.

@@ -133,7 +133,7 @@ class CalibratingSession(Session):
         return Decision(reuse=all(entry and entry.step == step - 1 for entry in entries))
 
     def recall(self, site: Site, streams: Sequence[StreamKey], given: Value | None = None) -> Value:
-        return join([self._entry(site, stream).past[-1] for stream in streams])
+        return join([self._entry(site, stream).history[-1] for stream in streams])
 
     def keeps(self, site: Site) -> bool:
         return not self.is_beside
@@ -211,7 +211,7 @@ class CalibratingSession(Session):
             now = [kept.get(site, stream) for stream in streams]
             # All of them, or else they may not fit to each other.
             found = [entry for entry in (before if all(before) else now) if entry is not None]
-            answer = join([entry.past[-1] for entry in found])
+            answer = join([entry.history[-1] for entry in found])
             if is_block and is_alike(answer, output):
                 add_to(answer, output)
 

@@ -52,7 +52,7 @@ class Idle:
 
     def rules(self) -> tuple[Rule, ...]:
         return tuple(
-            replace(rule, when=Never(), whole_steps=frozenset(), rests_on=None)
+            replace(rule, when=Never(), full_steps=frozenset(), requires=None)
             for rule in self.method.rules()
         )
 

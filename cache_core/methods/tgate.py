@@ -102,13 +102,13 @@ class TGate(Method):
         return self.preset.bind([
             Rule(
                 SiteSelector(SiteKind.CROSS_ATTENTION), gated, mean, self.name,
-                is_required=True, whole_steps=whole,
+                is_required=True, full_steps=whole,
             ),
             Rule(SiteSelector(SiteKind.SELF_ATTENTION), self_attention, mean, self.name),
             Rule(SiteSelector(SiteKind.TEMPORAL_ATTENTION), self_attention, mean, self.name),
             Rule(
                 SiteSelector(SiteKind.GUIDANCE), gated, CopyBranch(self.kept), self.name,
                 # The null branch without the frozen attention would draw another picture.
-                rests_on=SiteKind.CROSS_ATTENTION,
+                requires=SiteKind.CROSS_ATTENTION,
             ),
         ])  # fmt: skip

@@ -169,15 +169,17 @@ def test_after_the_gate_the_prompt_of_the_branch_does_not_matter(
     companion: Companion, name: str
 ) -> None:
     """What asks the network once more must not keep the frozen attention from being the mean."""
-    patch = companion.patch
-    if companion.name == "self-attention guidance":
+    patch, is_rounded = companion.patch, companion.name == "self-attention guidance"
+    if is_rounded:
         # Its mask comes from the self-attention of the unconditional branch; here it has no weight.
         patch = host.applied("nodes_sag", "SelfAttentionGuidance", scale=0.0, blur_sigma=2.0)
     pictures = [
         companion.sample(attach(patch(toys.load(name)), settings), name)
         for settings in (TGate(2, 0, 1, 1, "cond"), TGate(2, 0, 1, 1, "uncond"))
     ]
-    assert torch.equal(*pictures)
+    # It computes one attention of the unconditional branch by a function of its own.
+    tolerance = 1e-6 * pictures[0].abs().max().item() if is_rounded else 0.0
+    torch.testing.assert_close(*pictures, rtol=0.0, atol=tolerance)
 
 
 NAG = next(c for c in companions.COMPANIONS if c.name == "normalized attention guidance")

@@ -37,34 +37,34 @@ def number(value: float) -> torch.Tensor:
 
 
 def test_hold_repeats_the_last_output() -> None:
-    past = Hold().observe(Hold().observe((), number(1)), number(2))
-    value, after = Hold().approximate(past, at(2))
-    assert value.item() == 2 and after is past and len(past) == 1
+    history = Hold().update(Hold().update((), number(1)), number(2))
+    value, after = Hold().predict(history, at(2))
+    assert value.item() == 2 and after is history and len(history) == 1
 
 
 def test_extrapolate_continues_the_change_between_computed_outputs() -> None:
     what = Extrapolate(Constant(0.5))
-    past = what.observe(what.observe(what.observe((), number(7)), number(10)), number(14))
+    history = what.update(what.update(what.update((), number(7)), number(10)), number(14))
     for _ in range(3):
-        value, past = what.approximate(past, at(4))
+        value, history = what.predict(history, at(4))
         assert value.item() == 14 + 0.5 * (14 - 10), "the same again: reuse is no history"
 
 
 def test_extrapolate_works_on_tuples_of_tensors() -> None:
     what = Extrapolate(Constant(1.0))
-    past = what.observe(what.observe((), (number(1), number(10))), (number(2), number(30)))
-    value, _ = what.approximate(past, at(4))
+    history = what.update(what.update((), (number(1), number(10))), (number(2), number(30)))
+    value, _ = what.predict(history, at(4))
     assert [part.item() for part in value] == [3, 50]
 
 
 def test_diffusers_extrapolates_from_its_own_answers() -> None:
     what = ExtrapolateFromCalls(Constant(0.5))
-    past = what.observe((), number(10))
-    assert what.approximate(past, at(2))[0].item() == 10, "one output counts twice"
-    past = what.observe(past, number(14))
-    value, past = what.approximate(past, at(4))
+    history = what.update((), number(10))
+    assert what.predict(history, at(2))[0].item() == 10, "one output counts twice"
+    history = what.update(history, number(14))
+    value, history = what.predict(history, at(4))
     assert value.item() == 16
-    value, past = what.approximate(past, at(5))
+    value, history = what.predict(history, at(5))
     assert value.item() == 16 + 0.5 * (16 - 14)
 
 
@@ -88,8 +88,8 @@ def test_the_mean_of_two_branches() -> None:
 
 def test_copying_a_branch_needs_nothing_stored() -> None:
     given = number(3)
-    assert CopyBranch().needs == 0
-    assert CopyBranch().approximate((), at(5, given))[0] is given
+    assert CopyBranch().min_history == 0
+    assert CopyBranch().predict((), at(5, given))[0] is given
 
 
 def pictures(seed: int, *shape: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -106,12 +106,12 @@ def delta(low: float, high: float, window: Schedule = ALWAYS) -> FrequencyDelta:
 def test_gains_of_one_give_back_the_difference(shape: tuple[int, ...]) -> None:
     cond, uncond = pictures(1, *shape)
     what = delta(1.0, 1.0)
-    past = what.observe((), (cond, uncond))
-    value, after = what.approximate(past, at(4, cond))
+    history = what.update((), (cond, uncond))
+    value, after = what.predict(history, at(4, cond))
     # Two real tensors; their sum differs from the difference by one rounding.
     torch.testing.assert_close(value, uncond, rtol=0, atol=1e-6)
-    assert after is past
-    assert [part.shape for part in past[0]] == [cond.shape, cond.shape]
+    assert after is history
+    assert [part.shape for part in history[0]] == [cond.shape, cond.shape]
 
 
 def test_a_flat_difference_is_all_low_and_a_checkerboard_is_all_high() -> None:
@@ -120,15 +120,15 @@ def test_a_flat_difference_is_all_low_and_a_checkerboard_is_all_high() -> None:
     checkerboard = flat * (-1.0) ** (torch.arange(10)[:, None] + torch.arange(10)[None, :])
     for uncond, low, high in ((flat, 2.0, 5.0), (checkerboard, 5.0, 2.0)):
         what = delta(low, high)
-        value, _ = what.approximate(what.observe((), (cond, uncond)), at(4, cond))
+        value, _ = what.predict(what.update((), (cond, uncond)), at(4, cond))
         # The transforms round at 1e-6 of 3.
         torch.testing.assert_close(value, 2.0 * uncond, rtol=0, atol=1e-5)
 
 
 def test_only_inside_its_window_a_band_is_amplified() -> None:
     cond, uncond = pictures(2, 1, 4, 10, 10)
-    past = delta(9.0, 9.0, Never()).observe((), (cond, uncond))
-    value, _ = delta(9.0, 9.0, Never()).approximate(past, at(4, cond))
+    history = delta(9.0, 9.0, Never()).update((), (cond, uncond))
+    value, _ = delta(9.0, 9.0, Never()).predict(history, at(4, cond))
     torch.testing.assert_close(value, uncond, rtol=0, atol=1e-6)
 
 
@@ -138,9 +138,9 @@ def test_the_paper_amplifies_once_and_the_scripts_every_time() -> None:
     once = FrequencyDelta(1.1, 1.1, ALWAYS, ALWAYS)
     again = FrequencyDelta(1.1, 1.1, ALWAYS, ALWAYS, compounds=True)
     for what, factors in ((once, (1.1, 1.1, 1.1)), (again, (1.1, 1.21, 1.331))):
-        past = what.observe((), (cond, uncond))
+        history = what.update((), (cond, uncond))
         for factor in factors:
-            value, past = what.approximate(past, at(4, cond))
+            value, history = what.predict(history, at(4, cond))
             torch.testing.assert_close(value, factor * uncond, rtol=1e-5, atol=1e-6)
 
 
@@ -151,7 +151,7 @@ def test_the_real_form_equals_the_spectral_one(shape: tuple[int, ...]) -> None:
     answers: list[torch.Tensor] = []
     for form in (FrequencyDelta, SpectralDelta):
         what = form(1.3, 0.8, ALWAYS, ALWAYS)
-        value, _ = what.approximate(what.observe((), (old_cond, old_uncond)), at(4, cond))
+        value, _ = what.predict(what.update((), (old_cond, old_uncond)), at(4, cond))
         answers.append(value)
     # Forward and backward transforms round at about 1e-6 of values near 1.
     torch.testing.assert_close(*answers, rtol=0, atol=5e-6)

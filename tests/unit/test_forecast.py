@@ -23,12 +23,12 @@ def at(alpha: float, sigma: float) -> Clock:
 
 def forecast(what: Forecast, computed: list[tuple[Clock, float]], now: Clock) -> float:
     """What stands in now for what was computed then."""
-    past: tuple[torch.Tensor, ...] = ()
+    history: tuple[torch.Tensor, ...] = ()
     for _, value in computed:
-        past = what.observe(past, torch.tensor([value], dtype=torch.float64))  # type: ignore[assignment]
+        history = what.update(history, torch.tensor([value], dtype=torch.float64))  # type: ignore[assignment]
     times = tuple(clock for clock, _ in computed)
-    value, after = what.approximate(past, Reuse(now, PLAN, times=times))
-    assert after is past, "a forecast is no history"
+    value, after = what.predict(history, Reuse(now, PLAN, times=times))
+    assert after is history, "a forecast is no history"
     assert isinstance(value, torch.Tensor)
     return value.item()
 
@@ -116,10 +116,10 @@ def test_a_slope_is_followed_in_part(slope: float, told: float) -> None:
 
 
 def test_a_forecast_is_as_precise_as_what_it_is_made_of() -> None:
-    past = (torch.ones(2, dtype=torch.float32), torch.full((2,), 2.0, dtype=torch.float32))
-    value, _ = LINEAR.approximate(past, Reuse(EVEN_FLOW[2], PLAN, times=tuple(EVEN_FLOW[:2])))
+    history = (torch.ones(2, dtype=torch.float32), torch.full((2,), 2.0, dtype=torch.float32))
+    value, _ = LINEAR.predict(history, Reuse(EVEN_FLOW[2], PLAN, times=tuple(EVEN_FLOW[:2])))
     assert isinstance(value, torch.Tensor) and value.dtype is torch.float32
-    assert past[1].tolist() == [2.0, 2.0], "what is stored is not written into"
+    assert history[1].tolist() == [2.0, 2.0], "what is stored is not written into"
 
 
 DAMPED = Forecast("denoised", slope=0.5, damps=True)
@@ -127,11 +127,11 @@ DAMPED = Forecast("denoised", slope=0.5, damps=True)
 
 def damped(*computed: list[float]) -> list[float]:
     """What stands in after these values of a batch, at even distances."""
-    past: tuple[torch.Tensor, ...] = ()
+    history: tuple[torch.Tensor, ...] = ()
     for values in computed:
-        past = DAMPED.observe(past, torch.tensor(values).reshape(-1, 1, 1))  # type: ignore[assignment]
+        history = DAMPED.update(history, torch.tensor(values).reshape(-1, 1, 1))  # type: ignore[assignment]
     times = tuple(EVEN_FLOW[: len(computed)][-2:])
-    value, _ = DAMPED.approximate(past, Reuse(EVEN_FLOW[len(computed)], PLAN, times=times))
+    value, _ = DAMPED.predict(history, Reuse(EVEN_FLOW[len(computed)], PLAN, times=times))
     assert isinstance(value, torch.Tensor)
     return value.flatten().tolist()
 
@@ -164,7 +164,7 @@ def test_pictures_of_a_batch_swing_each_by_itself() -> None:
 
 
 def test_of_what_swings_no_third_latent_is_kept() -> None:
-    past: tuple[torch.Tensor, ...] = ()
+    history: tuple[torch.Tensor, ...] = ()
     for _ in range(4):
-        past = DAMPED.observe(past, torch.randn(3, 4, 8, 8))  # type: ignore[assignment]
-    assert [each.numel() for each in past] == [3, 768, 768]
+        history = DAMPED.update(history, torch.randn(3, 4, 8, 8))  # type: ignore[assignment]
+    assert [each.numel() for each in history] == [3, 768, 768]

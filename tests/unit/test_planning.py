@@ -107,10 +107,10 @@ def test_the_error_is_that_of_real_forecasts(seed: int) -> None:
         missed = torch.zeros(40, dtype=torch.float64)
         for step in set(range(steps)) - set(computed):
             before = [each for each in computed if each < step][-2:]
-            past = (truth[before[0]], truth[before[1]])
+            history = (truth[before[0]], truth[before[1]])
             plan = Plan(tuple(each not in computed for each in range(steps)))
             reuse = Reuse(clocks[step], plan, times=tuple(clocks[each] for each in before))
-            told, _ = what.approximate(past, reuse)
+            told, _ = what.predict(history, reuse)
             assert isinstance(told, torch.Tensor)
             missed += weights[step] * (told - truth[step])
         expected = missed.square().mean().sqrt().item()

@@ -85,7 +85,7 @@ def test_as_many_steps_compute_first_as_are_combined() -> None:
 
 def test_a_gate_makes_the_deep_branch_run_in_full_around_it() -> None:
     gate = Rule(
-        SiteSelector(SiteKind.CROSS_ATTENTION), From(4), Hold(), "", whole_steps=frozenset({3, 4})
+        SiteSelector(SiteKind.CROSS_ATTENTION), From(4), Hold(), "", full_steps=frozenset({3, 4})
     )
     deep = Rule(SiteSelector(SiteKind.DEEP_BRANCH), Interval(5), Hold(), "")
     assert strips(gate, deep) == ["CCCCRRRR", "CRRCCCRR"]
@@ -147,7 +147,7 @@ def gated(step: int) -> Rule:
     """T-GATE: cross-attention is frozen from this step on, which has to see every layer."""
     return Rule(
         SiteSelector(SiteKind.CROSS_ATTENTION), From(step), Hold(), "",
-        whole_steps=frozenset({step - 1, step}),
+        full_steps=frozenset({step - 1, step}),
     )  # fmt: skip
 
 

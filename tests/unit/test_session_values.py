@@ -12,22 +12,22 @@ from stepcache.cache_core.schedules import Interval, Mask
 from stepcache.cache_core.streams import StreamKey
 from stepcache.cache_core.values import Value
 
-Past = tuple[Value, ...]
+History = tuple[Value, ...]
 
 
 class Mean:
     """An approximator that needs the last two outputs."""
 
-    needs = 2
-    remembers = 2
+    min_history = 2
+    max_history = 2
 
-    def observe(self, past: Past, output: Value) -> Past:
-        return (*past, output)[-2:]
+    def update(self, history: History, output: Value) -> History:
+        return (*history, output)[-2:]
 
-    def approximate(self, past: Past, reuse: Reuse) -> tuple[Value, Past]:
-        first, second = past
+    def predict(self, history: History, reuse: Reuse) -> tuple[Value, History]:
+        first, second = history
         assert isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor)
-        return (first + second) / 2, past
+        return (first + second) / 2, history
 
 
 def test_an_approximator_waits_for_as_many_outputs_as_it_needs() -> None:

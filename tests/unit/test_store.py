@@ -24,7 +24,7 @@ def stored(store: Store, site: Site, whose: StreamKey) -> list[list[float]]:
     """The numbers of a stream's past."""
     entry = store.get(site, whose)
     assert entry is not None
-    return [value.flatten().tolist() for value in entry.past if isinstance(value, torch.Tensor)]
+    return [value.flatten().tolist() for value in entry.history if isinstance(value, torch.Tensor)]
 
 
 def test_a_new_store_is_empty() -> None:
@@ -76,11 +76,11 @@ def test_a_past_that_grows_keeps_what_is_stored_already() -> None:
     store.put(SITE, A, (floats(1, 1.0),), step=0)
     before = store.get(SITE, A)
     assert before is not None
-    (first,) = before.past
+    (first,) = before.history
     store.put(SITE, A, (first, floats(1, 2.0)), step=1)
     after = store.get(SITE, A)
     assert after is not None
-    assert after.past[0] is first, "it was copied a second time"
+    assert after.history[0] is first, "it was copied a second time"
     assert stored(store, SITE, A) == [[1.0], [2.0]]
     assert store.nbytes == 8
 
@@ -97,7 +97,7 @@ def test_a_view_is_stored_without_the_rest_of_its_batch() -> None:
     store.put(SITE, A, (batch[:1],), step=0)
     entry = store.get(SITE, A)
     assert entry is not None
-    (value,) = entry.past
+    (value,) = entry.history
     assert isinstance(value, torch.Tensor)
     assert value.untyped_storage().nbytes() == store.nbytes == 8
 
@@ -154,8 +154,8 @@ def test_what_other_sites_returned_is_added_in_the_same_memory() -> None:
     assert store.add(SITE, A, NEXT_SITE, (floats(2, 10.0), floats(1, 20.0)))
     store.settle(SITE, A)
     entry = store.get(SITE, A)
-    assert entry is not None and isinstance(entry.past[0], tuple)
-    assert [each.flatten().tolist() for each in entry.past[0]] == [[11.0, 11.0], [25.0]]
+    assert entry is not None and isinstance(entry.history[0], tuple)
+    assert [each.flatten().tolist() for each in entry.history[0]] == [[11.0, 11.0], [25.0]]
     assert (entry.step, entry.others) == (3, {NEXT_SITE})
     assert store.nbytes == store.peak_nbytes == 12
     assert store.get(NEXT_SITE, A) is None
@@ -168,8 +168,8 @@ def test_what_does_not_fit_is_not_added() -> None:
     for other in (floats(2), (floats(2), None), (floats(2), floats(3))):
         assert not store.add(SITE, A, NEXT_SITE, other)
     entry = store.get(SITE, A)
-    assert entry is not None and isinstance(entry.past[0], tuple) and not entry.others
-    assert [each.flatten().tolist() for each in entry.past[0]] == [[1.0, 1.0], [1.0, 1.0]]
+    assert entry is not None and isinstance(entry.history[0], tuple) and not entry.others
+    assert [each.flatten().tolist() for each in entry.history[0]] == [[1.0, 1.0], [1.0, 1.0]]
 
 
 def test_a_new_value_is_a_sum_of_nothing_else() -> None:
@@ -195,8 +195,8 @@ def test_half_precision_is_added_up_as_float32_and_rounded_once(dtype: torch.dty
     assert store.nbytes == 400, "while it grows"
     store.settle(SITE, A)
     entry = store.get(SITE, A)
-    assert entry is not None and isinstance(entry.past[0], torch.Tensor)
-    assert torch.equal(entry.past[0], total.to(dtype))
+    assert entry is not None and isinstance(entry.history[0], torch.Tensor)
+    assert torch.equal(entry.history[0], total.to(dtype))
     assert (store.nbytes, store.peak_nbytes) == (200, 400)
 
 

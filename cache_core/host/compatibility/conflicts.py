@@ -124,11 +124,11 @@ NEIGHBOURS = (
     # They answer for the network branch by branch from what each said last.
     Neighbour(
         "EasyCache", GUIDANCE, _MIXES.format("EasyCache"), _has_easycache("EasyCache"),
-        lambda rule: rule.what.needs > 0,
+        lambda rule: rule.what.min_history > 0,
     ),
     Neighbour(
         "TeaCache", GUIDANCE, _MIXES.format("TeaCache"), _HAS_TEACACHE,
-        lambda rule: rule.what.needs > 0,
+        lambda rule: rule.what.min_history > 0,
     ),
     # They count calls, or keep what both branches answered in one batch.
     Neighbour("MagCache", GUIDANCE, _COUNTS.format("MagCache"), _HAS_MAGCACHE),
