@@ -1,4 +1,4 @@
-"""The one route of the pack: what nodes will do, for the strips on them."""
+"""The one route of the pack: which nodes have a strip (GET), and what they will do (POST)."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ def register(nodes: Mapping[str, type[PreviewedNode]]) -> None:
     server: Any = getattr(PromptServer, "instance", None)
     if server is None:
         return
+
+    @server.routes.get(PATH)
+    async def kinds(_: web.Request) -> web.Response:
+        return web.json_response(list(nodes))
 
     answering = PreviewExecutor(nodes, lambda: server.prompt_queue.get_tasks_remaining() > 0)
 

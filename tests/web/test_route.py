@@ -7,6 +7,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+import host
+import pack
 import pytest
 from patience import HANG
 
@@ -20,6 +22,18 @@ def post(address: str, body: bytes) -> tuple[int, Any]:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
+
+
+def test_a_page_is_told_which_nodes_have_strips(address: str) -> None:
+    with urllib.request.urlopen(f"{address}/stepcache/preview", timeout=HANG) as answer:
+        told = json.loads(answer.read())
+    host.boot(cpu=True)
+    from stepcache.nodes.extension import with_strips
+
+    assert told == list(with_strips())
+    # No page keeps a list of its own.
+    script = (pack.ROOT / "web" / "js" / "step_cache_strip.js").read_text(encoding="utf-8")
+    assert [name for name in told if name in script] == []
 
 
 def test_questions_are_answered_in_order(address: str) -> None:

@@ -13,15 +13,9 @@ const BUSY = 503;
 const LOOK_AGAIN_MS = 300;
 const ASK_AGAIN_MS = 3000;
 const MARGINS = 20;
-const NODES = new Set([
-  "StepCacheForecast",
-  "StepCacheApplyPAB",
-  "StepCacheApplyFasterCache",
-  "StepCacheDeepCacheUNet",
-  "StepCacheTGate",
-  "StepCacheSmoothCache",
-  "StepCacheAdvisor",
-]);
+
+/** Kinds of nodes that have a strip; the server knows them. */
+let kinds = new Set();
 
 /** @type {Map<object, Strip>} */
 const strips = new Map();
@@ -106,10 +100,9 @@ class Strip {
   show() {
     this.takeItsPlace();
     const { plan, live, run } = this;
-    const kinds = live ? ours(live.plans, plan?.strips) : (plan?.strips ?? {});
     this.view.show({
       above: headline(run),
-      plans: kinds,
+      plans: live ? ours(live.plans, plan?.strips) : (plan?.strips ?? {}),
       strips: live ? live.strips : {},
       lines: live ? linesOfRun(live) : linesOfPlan(plan, run, this.known),
     });
@@ -265,6 +258,12 @@ function listenToWidgets(node) {
 app.registerExtension({
   name: "StepCache.Strip",
 
+  // Before any workflow is opened.
+  async init() {
+    const response = await api.fetchApi(ROUTE);
+    if (response.ok) kinds = new Set(await response.json());
+  },
+
   setup() {
     listenToHands(ask);
     api.addEventListener(EVENT, ({ detail }) => {
@@ -276,7 +275,7 @@ app.registerExtension({
   },
 
   nodeCreated(node) {
-    if (!NODES.has(node.comfyClass) || !node.addDOMWidget) return;
+    if (!kinds.has(node.comfyClass) || !node.addDOMWidget) return;
     listenToWidgets(node);
     const strip = new Strip(node);
     const widget = node.addDOMWidget(WIDGET, "STEP_CACHE_STRIP", strip.view.element, {
