@@ -1,4 +1,4 @@
-"""The one decision loop. A session lives for one sampling run, then it is thrown away."""
+"""Compute or reuse, and the stored values. A session lives for one sampling run."""
 
 from __future__ import annotations
 
@@ -124,22 +124,6 @@ class Session:
                 return Decision(reuse=False, forced=decisions.TOO_OFTEN)
         return REUSE
 
-    def run(self, site: Site, streams: Sequence[StreamKey], compute: Callable[[], Value]) -> Value:
-        """Answer for a site: the stored approximation, or `compute()` whose result is stored.
-
-        A site without a rule is computed and leaves no trace.
-
-        Shapes: the first axis of every tensor is the batch, one equal chunk per stream.
-        """
-        if site not in self._assigned:
-            return compute()
-        decision = self.decide(site, streams)
-        if decision.reuse:
-            return self.recall(site, streams)
-        output = compute()
-        self.record(site, streams, output, decision)
-        return output
-
     def recall(self, site: Site, streams: Sequence[StreamKey], given: Value | None = None) -> Value:
         """The approximation for all streams, in memory of its own, counted as reused.
 
@@ -191,11 +175,15 @@ class Session:
         """
         if self.is_beside:
             return
+        self.count(site, streams, decision)
+        if self.keeps(site) and not streams[0].doubt:
+            self._take(site, streams, output, base, head)
+
+    def count(self, site: Site, streams: Sequence[StreamKey], decision: Decision) -> None:
+        """Count a site as computed."""
         self._report.count(
             site.kind, self.clock.step, reused=False, streams=len(streams), forced=decision.forced
         )
-        if self.keeps(site) and not streams[0].doubt:
-            self._take(site, streams, output, base, head)
 
     def _take(
         self,

@@ -20,7 +20,7 @@ from comfy.patcher_extension import PatcherInjection
 from comfy.samplers import CFGGuider
 from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.host.installation import installation_of
-from stepcache.cache_core.host.intercept.site_call import FOLLOWED
+from stepcache.cache_core.host.intercept.layer_call import FOLLOWED
 from stepcache.cache_core.methods import PAB, FasterCache, SmoothCache, TGate
 from stepcache.cache_core.sites import SiteKind
 from torch import nn

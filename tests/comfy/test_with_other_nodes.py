@@ -18,7 +18,7 @@ from companions import Companion
 from stepcache.cache_core.decisions import NOT_STORED
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.host import attach, last_report
-from stepcache.cache_core.host.intercept.site_call import EXCHANGED, FOLLOWED
+from stepcache.cache_core.host.intercept.layer_call import EXCHANGED, FOLLOWED
 from stepcache.cache_core.methods import FasterCache, TGate
 from stepcache.cache_core.sites import SiteKind
 

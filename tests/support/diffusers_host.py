@@ -22,6 +22,7 @@ from stepcache.cache_core.methods import Method
 from stepcache.cache_core.report import Report
 from stepcache.cache_core.rules import assign, plans_of
 from stepcache.cache_core.session import Session
+from stepcache.cache_core.site_call import SiteCall
 from stepcache.cache_core.sites import Site, SiteKind
 from stepcache.cache_core.streams import StreamKey
 from torch import nn
@@ -83,19 +84,18 @@ class DiffusersHost:
         site = self._site_of(SiteKind.GUIDANCE)
         if site is None or len(self._branches) != 2:
             return self.call(self._branches, **inputs)
-        decision = self.session.decide(site, [COND])
+        site_call = SiteCall(self.session, site, [COND])
         what = self.session.rule_of(site).what
         assert isinstance(what, CopyBranch | FrequencyDelta)
         kept = COND if what.kept == "cond" else UNCOND
         place = self._branches.index(kept)
-        if not decision.reuse:
+        if not site_call.reuses():
             output = self.call(self._branches, **inputs)
             halves = output.chunk(2)
-            pair = (halves[place], halves[1 - place])
-            self.session.record(site, [COND], pair, decision)
+            site_call.record((halves[place], halves[1 - place]))
             return output
         given = self.call((kept,), **{name: _half(v, place) for name, v in inputs.items()})
-        left_out = self.session.recall(site, [COND], given)
+        left_out = site_call.recall(given)
         assert isinstance(left_out, torch.Tensor)
         return torch.cat([given, left_out] if place == 0 else [left_out, given])
 
@@ -105,20 +105,21 @@ class DiffusersHost:
         site = self._site_of(SiteKind.DEEP_BRANCH)
         if site is None:
             return self._forward(**inputs)
-        decision = self.session.decide(site, streams)
+        site_call = SiteCall(self.session, site, streams)
         branch = _DeepBranch(self._model, site.index)
-        if decision.reuse:
-            deep = self.session.recall(site, streams)
+        if site_call.reuses():
+            deep = site_call.recall()
             assert isinstance(deep, torch.Tensor)
             return branch.shallow_forward(deep=deep, **inputs)
-        with branch.observed(lambda deep: self.session.record(site, streams, deep, decision)):
+        with branch.observed(site_call.record):
             return self._forward(**inputs)
 
     def _forward(self, **inputs: Any) -> torch.Tensor:
         return self._model(**inputs, return_dict=False)[0]
 
     def _answer(self, site: Site, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return self.session.run(site, self._streams, lambda: forward(*args, **kwargs))
+        call = SiteCall(self.session, site, self._streams)
+        return call.run(lambda: forward(*args, **kwargs))
 
     def _site_of(self, kind: SiteKind) -> Site | None:
         return next((site for site in self._assigned if site.kind is kind), None)

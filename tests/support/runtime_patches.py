@@ -13,7 +13,7 @@ from comfy.ldm.wan.model_multitalk import MultiTalkGetAttnMapPatch
 from host import applied
 from runtime import Conds, Setup, sample
 from stepcache.cache_core.decisions import NOT_STORED, TOO_OLD
-from stepcache.cache_core.host.intercept.site_call import FOLLOWED
+from stepcache.cache_core.host.intercept.layer_call import FOLLOWED
 
 ATTENTION = ("PAB", "FasterCache", "SmoothCache")
 EVERY = ("PAB", "FasterCache", "TGate", "SmoothCache", "DeepCache", "PAB blocks")

@@ -12,6 +12,7 @@ from stepcache.cache_core.report import Report
 from stepcache.cache_core.rules import Rule
 from stepcache.cache_core.schedules import Schedule
 from stepcache.cache_core.session import Session
+from stepcache.cache_core.site_call import SiteCall
 from stepcache.cache_core.sites import Site, SiteKind, SiteSelector
 from stepcache.cache_core.streams import StreamKey
 
@@ -58,7 +59,7 @@ class Bench:
             rows = [[10.0 * self.evaluation + stream.cond] * 2 for stream in streams]
             return torch.tensor(rows)
 
-        output = self.session.run(site, streams, compute)
+        output = SiteCall(self.session, site, streams).run(compute)
         assert isinstance(output, torch.Tensor)
         return output
 

@@ -17,6 +17,7 @@ from stepcache.cache_core.decisions import Decision
 from stepcache.cache_core.report import Report
 from stepcache.cache_core.rules import Rule
 from stepcache.cache_core.schedules import Never
+from stepcache.cache_core.site_call import SiteCall
 from stepcache.cache_core.sites import SiteKind, SiteSelector
 
 STEPS = 4
@@ -51,7 +52,7 @@ class Bench:
 
         streams = (COND, UNCOND)
         return [
-            float(self.session.run(site, streams, compute)[0, 0])  # pyright: ignore
+            float(SiteCall(self.session, site, streams).run(compute)[0, 0])  # pyright: ignore
             for site in (SITE, NEXT_SITE)
         ]
 

@@ -29,6 +29,7 @@ from stepcache.cache_core.report import Report
 from stepcache.cache_core.rules import assign
 from stepcache.cache_core.schedules import TimestepRange
 from stepcache.cache_core.session import Session
+from stepcache.cache_core.site_call import SiteCall
 from stepcache.cache_core.sites import Site, SiteKind
 
 FIXTURES = Path(__file__).parents[1] / "reference" / "fixtures"
@@ -99,23 +100,23 @@ class Replay:
             return expected
 
         both = self.branches[step] == "2"
-        answer = self.session.run(site, [UNCOND, COND] if both else [self.kept], compute)
+        answer = SiteCall(self.session, site, [UNCOND, COND] if both else [self.kept]).run(compute)
         assert bool(asked) == (self.strips[site][step] == "C"), f"{site} at step {step}"
         assert isinstance(answer, torch.Tensor)
         return answer
 
     def guidance(self, step: int) -> torch.Tensor | None:
         """What the session answers for both branches; it may skip one where the reference did."""
-        decision = self.session.decide(GUIDANCE, [COND])
-        assert decision.reuse == (self.branches[step] == "1"), f"guidance at step {step}"
+        call = SiteCall(self.session, GUIDANCE, [COND])
+        assert call.reuses() == (self.branches[step] == "1"), f"guidance at step {step}"
         frozen = self.frozen(GUIDANCE, step)
         if frozen is None:
             return None
         uncond, cond = frozen.chunk(2)
-        if not decision.reuse:
-            self.session.record(GUIDANCE, [COND], (cond, uncond), decision)
+        if not call.decision.reuse:
+            call.record((cond, uncond))
             return frozen
-        made_up = self.session.recall(GUIDANCE, [COND], given=cond)
+        made_up = call.recall(given=cond)
         assert isinstance(made_up, torch.Tensor)
         return torch.cat([made_up, cond])
 

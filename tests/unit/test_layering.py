@@ -34,7 +34,7 @@ FLOORS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"rules"}),
-    frozenset({"rows", "session", "report", "strips", "outlook"}),
+    frozenset({"rows", "session", "report", "strips", "outlook", "site_call"}),
     frozenset({"calibration"}),
     frozenset({"methods"}),
     frozenset({"advisor", "proposals"}),

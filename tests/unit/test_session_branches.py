@@ -9,6 +9,7 @@ from session_bench import COND, SITE, UNCOND, Bench, stream_key
 from stepcache.cache_core.approximators import BranchMean, CopyBranch
 from stepcache.cache_core.decisions import NOT_STORED
 from stepcache.cache_core.schedules import From, Interval
+from stepcache.cache_core.site_call import SiteCall
 
 GATE = From(2)
 MEAN = BranchMean(2)
@@ -100,9 +101,9 @@ def test_rows_of_a_batch_stay_apart() -> None:
     rows = {COND: [[1.0], [2.0]], UNCOND: [[5.0], [10.0]]}
     bench.evaluate(1)
     for stream, value in rows.items():
-        bench.session.run(SITE, [stream], lambda value=value: torch.tensor(value))
+        SiteCall(bench.session, SITE, [stream]).run(lambda value=value: torch.tensor(value))
     bench.evaluate(2)
-    answer = bench.session.run(SITE, [UNCOND], lambda: torch.zeros(0))
+    answer = SiteCall(bench.session, SITE, [UNCOND]).run(lambda: torch.zeros(0))
     assert isinstance(answer, torch.Tensor)
     assert answer.tolist() == [[3.0], [6.0]]
 
@@ -132,8 +133,9 @@ def test_a_copied_branch_is_reused_from_the_first_planned_step() -> None:
     bench = Bench(GATE, steps=4, what=CopyBranch())
     given = torch.tensor([[4.0]])
     bench.evaluate(2)
-    assert bench.session.decide(SITE, [COND]).reuse
-    answer = bench.session.recall(SITE, [COND], given=given)
+    call = SiteCall(bench.session, SITE, [COND])
+    assert call.reuses()
+    answer = call.recall(given=given)
     assert isinstance(answer, torch.Tensor)
     assert torch.equal(answer, given) and answer.data_ptr() != given.data_ptr()
     assert bench.session.store.peak_nbytes == 0

@@ -9,6 +9,7 @@ from stepcache.cache_core.approximators import Reuse
 from stepcache.cache_core.decisions import NOT_STORED
 from stepcache.cache_core.errors import StepCacheError
 from stepcache.cache_core.schedules import Interval, Mask
+from stepcache.cache_core.site_call import SiteCall
 from stepcache.cache_core.streams import StreamKey
 from stepcache.cache_core.values import Value
 
@@ -93,9 +94,9 @@ def test_tuples_are_split_stored_and_joined() -> None:
         return torch.tensor([[1.0], [2.0]]), torch.tensor([[10.0, 11.0], [20.0, 21.0]])
 
     bench.evaluate(0)
-    bench.session.run(SITE, (UNCOND, COND), attend)
+    SiteCall(bench.session, SITE, (UNCOND, COND)).run(attend)
     bench.evaluate(1)
-    image, text = bench.session.run(SITE, (COND, UNCOND), attend)
+    image, text = SiteCall(bench.session, SITE, (COND, UNCOND)).run(attend)
     assert bench.report.total_reused == 2
     assert image.tolist() == [[2.0], [1.0]]
     assert text.tolist() == [[20.0, 21.0], [10.0, 11.0]]
@@ -126,7 +127,7 @@ def test_what_stopped_computing_leaves_no_value_behind() -> None:
 
     bench.evaluate(0)
     with pytest.raises(KeyboardInterrupt):
-        bench.session.run(SITE, (COND,), interrupted)
+        SiteCall(bench.session, SITE, (COND,)).run(interrupted)
     assert bench.session.store.nbytes == 0
     assert bench.report.total_computed == 0
     bench.evaluate(1)

@@ -9,9 +9,10 @@ from typing import Any, cast
 import torch
 
 from ...approximators import Forecast
-from ...decisions import COMPUTE, NO_ALPHA, NO_PICTURE, NOT_LATER, OWN_STEPS, Decision
+from ...decisions import NO_ALPHA, NO_PICTURE, NOT_LATER, OWN_STEPS
 from ...samplers import Sort
 from ...session import Session
+from ...site_call import SiteCall
 from ...sites import Site
 from ...streams import StreamKey
 from ..compatibility.lora_hooks import weights_of
@@ -96,20 +97,14 @@ class Evaluations:
             streams: of the lists that are not left out.
             compute: asks the host.
         """
-        report, decision = self._session.report, COMPUTE
+        report, call = self._session.report, SiteCall(self._session, self._site, streams)
         with attempted(report, EVALUATION):
-            decision = self._decide(streams)
-            if decision.reuse:
-                return self._recalled(conds, x, streams)
+            if call.reuses(lambda: self._reason(streams)):
+                return self._recalled(conds, x, call)
         answers = compute()
         with attempted(report, EVALUATION):
-            self._record(answers, conds, x, streams, decision)
+            self._record(answers, conds, x, call)
         return answers
-
-    def _decide(self, streams: Sequence[StreamKey]) -> Decision:
-        decision = self._session.decide(self._site, streams)
-        forced = self._reason(streams) if decision.reuse else None
-        return Decision(reuse=False, forced=forced) if forced else decision
 
     def _reason(self, streams: Sequence[StreamKey]) -> str | None:
         """Why there can be no forecast, although enough is stored for one."""
@@ -124,11 +119,9 @@ class Evaluations:
         is_later = all(entry and now > entry.times[-1].half_log_snr for entry in entries)
         return None if is_later else NOT_LATER
 
-    def _recalled(
-        self, conds: Conds, x: torch.Tensor, streams: Sequence[StreamKey]
-    ) -> list[torch.Tensor]:
-        value = cast(torch.Tensor, self._session.recall(self._site, streams))
-        parts = iter(value.chunk(len(streams)))
+    def _recalled(self, conds: Conds, x: torch.Tensor, call: SiteCall) -> list[torch.Tensor]:
+        value = cast(torch.Tensor, call.recall())
+        parts = iter(value.chunk(len(call.streams)))
         return [
             torch.zeros_like(x) if entries is None else self._denoised(next(parts), x)
             for entries in conds
@@ -144,19 +137,15 @@ class Evaluations:
         answers: list[torch.Tensor],
         conds: Conds,
         x: torch.Tensor,
-        streams: Sequence[StreamKey],
-        decision: Decision,
+        call: SiteCall,
     ) -> None:
-        session, site = self._session, self._site
         computed = (a for a, entries in zip(answers, conds, strict=True) if entries is not None)
-        for stream, denoised in zip(streams, computed, strict=True):
+        for stream, denoised in zip(call.streams, computed, strict=True):
+            one = call.of(stream)
             if self._keeps(stream):
-                session.record(site, [stream], self._carried(denoised, x), decision)
+                one.record(self._carried(denoised, x))
             else:
-                step = session.clock.step
-                session.report.count(
-                    site.kind, step, reused=False, streams=1, forced=decision.forced
-                )
+                one.count()
 
     def _carried(self, denoised: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         if not self._carries_noise:

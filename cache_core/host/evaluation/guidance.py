@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import torch
 
-from ...decisions import Decision
 from ...session import Session
+from ...site_call import SiteCall
 from ...sites import Site
 from ...streams import StreamKey
 from ..compatibility.lora_hooks import change_during_run, weights_of
@@ -65,9 +65,9 @@ class Guidance:
         is_lasting: bool,
         note: Callable[[str], None],
     ) -> None:
-        self._session, self._site, self._stream = session, site, stream
         self._conds, self._x = conds, x
-        self._decision = session.decide(site, [stream])
+        self._call = SiteCall(session, site, [stream])
+        self._call.reuses()
         rule = session.rule_of(site)
         self._owner, what = rule.owner, cast("Any", rule.what)
         self._kept = COND if what.kept == "cond" else UNCOND
@@ -88,13 +88,14 @@ class Guidance:
             predict: asks the host; a missing list leaves that branch out.
             branches: asks for both or for one of them.
         """
-        if self._decision.reuse and branches.may_leave_out:
+        reuses = self._call.decision.reuse
+        if reuses and branches.may_leave_out:
             answers = branches.one(predict, self._conds, self._left_out)
             if answers is not None:
                 self.is_alone = True
                 return answers
-        if self._decision.reuse:
-            self._decision = Decision(reuse=False, forced=ANSWERED_FOR)
+        if reuses:
+            self._call.force(ANSWERED_FOR)
         return self.both(predict, branches)
 
     def both(self, predict: Predict, branches: Branches) -> list[torch.Tensor]:
@@ -106,12 +107,12 @@ class Guidance:
         kept = answers[self._kept]
         if self.is_alone:
             zero = torch.zeros_like(self._x)
-            difference: Any = self._session.recall(self._site, [self._stream], given=zero)
+            difference: Any = self._call.recall(given=zero)
             answers[self._left_out] = (kept + difference * self._slope).to(self._x.dtype)
             return answers
         difference = (answers[self._left_out] - kept) / self._slope
         value = (torch.zeros_like(difference), difference)
-        self._session.record(self._site, [self._stream], value, self._decision)
+        self._call.record(value)
         return answers
 
 

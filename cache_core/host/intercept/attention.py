@@ -8,12 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...decisions import Decision
 from ...session import Answer, Compute
 from ...values import Value
 from ..families import AttentionCore, Woven
+from .layer_call import LayerCall
 from .module_swap import Swap
-from .site_call import SiteCall
 
 OVERRIDE = "optimized_attention_override"
 """Key under which the host lets others take over scaled dot-product attention."""
@@ -24,36 +23,35 @@ _OUTPUT_PATCHES = ("attn1_output_patch", "attn2_output_patch")
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-def answer_woven(site_call: SiteCall, access: Woven, block: nn.Module) -> Answer:
+def answer_woven(layer_call: LayerCall, access: Woven, block: nn.Module) -> Answer:
     """Answer for a layer whose projections the block calls itself."""
     outputs = _parts(block, access.outputs)
     inputs = _parts(block, access.inputs)
     passed = _parts(block, access.passed)
 
     def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        decision = site_call.decide(*args, *kwargs.values())
-        if decision.reuse:
+        if layer_call.is_reused(*args, *kwargs.values()):
             return reuse(compute, args, kwargs)
         seen: dict[int, Value] = {}
         with Swap() as swap:
             for number, module in enumerate(outputs):
                 if module is not None:
-                    swap.answer(module, _listening(seen, number, site_call))
-            if site_call.is_measured:
+                    swap.answer(module, _listening(seen, number, layer_call))
+            if layer_call.is_measured:
                 for module in (m for m in inputs if m is not None):
                     swap.answer(module, measured)
                 if access.has_attention:
-                    args, kwargs = _with_options(args, kwargs, _measuring(site_call, args, kwargs))
+                    args, kwargs = _with_options(args, kwargs, _measuring(layer_call, args, kwargs))
             result = compute(*args, **kwargs)
         value = tuple(seen.get(number) for number in range(len(outputs)))
-        site_call.record(value, decision)
+        layer_call.record(value)
         return result
 
     def measured(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return site_call.compute(compute, *args, **kwargs)
+        return layer_call.compute(compute, *args, **kwargs)
 
     def reuse(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        values = site_call.recall()
+        values = layer_call.recall()
         assert isinstance(values, tuple)
         with Swap() as swap:
             for module, value in zip(outputs, values, strict=True):
@@ -71,34 +69,31 @@ def answer_woven(site_call: SiteCall, access: Woven, block: nn.Module) -> Answer
     return answer
 
 
-def answer_core(site_call: SiteCall, access: AttentionCore) -> Answer:
+def answer_core(layer_call: LayerCall, access: AttentionCore) -> Answer:
     """Answer for scaled dot-product attention alone."""
 
     def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        decision = site_call.decide(*args, *kwargs.values())
-        if decision.reuse:
-            value = site_call.recall()
+        if layer_call.is_reused(*args, *kwargs.values()):
+            value = layer_call.recall()
             args, kwargs = _with_options(args, kwargs, lambda *_, **__: value, _QUERY_PATCHES)
             return compute(*args, **_without(kwargs, access.unused))
-        return record(compute, args, kwargs, decision)
+        return record(compute, args, kwargs)
 
-    def record(
-        compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any], decision: Decision
-    ) -> Any:
+    def record(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         seen: list[Value] = []
         others = _options(args, kwargs).get(OVERRIDE)
 
         def listen(attend: Compute, *a: Any, **k: Any) -> Any:
             parts = (others, attend) if others else (attend,)
-            output = site_call.compute(*parts, *a, **k)
+            output = layer_call.compute(*parts, *a, **k)
             # Patches on the output may write into it, as NAG's does, and are called again where
             # the value is reused.
-            seen.append(site_call.copy(output))
+            seen.append(layer_call.copy(output))
             return output
 
         args, kwargs = _with_options(args, kwargs, listen)
         result = compute(*args, **kwargs)
-        site_call.record(seen[0] if len(seen) == 1 else None, decision)
+        layer_call.record(seen[0] if len(seen) == 1 else None)
         return result
 
     return answer
@@ -115,25 +110,25 @@ def _parts(block: nn.Module, paths: tuple[str, ...]) -> list[nn.Module | None]:
     return parts
 
 
-def _listening(seen: dict[int, Value], number: int, site_call: SiteCall) -> Answer:
+def _listening(seen: dict[int, Value], number: int, layer_call: LayerCall) -> Answer:
     def listen(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        output = site_call.compute(compute, *args, **kwargs)
+        output = layer_call.compute(compute, *args, **kwargs)
         # Blocks that modulate some tokens otherwise than the rest write into what they scale.
-        seen[number] = site_call.copy(output)
+        seen[number] = layer_call.copy(output)
         return output
 
     return listen
 
 
 def _measuring(
-    site_call: SiteCall, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    layer_call: LayerCall, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Callable[..., Any]:
     """An override of attention that only measures what it costs."""
     others = _options(args, kwargs).get(OVERRIDE)
 
     def attend(function: Compute, *a: Any, **k: Any) -> Any:
         parts = (others, function) if others else (function,)
-        return site_call.compute(*parts, *a, **k)
+        return layer_call.compute(*parts, *a, **k)
 
     return attend
 

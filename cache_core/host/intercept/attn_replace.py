@@ -12,11 +12,10 @@ from typing import Any
 
 from torch import nn
 
-from ...decisions import COMPUTE
 from ...session import Answer, Compute
 from ..model_call import ModelCall
+from .layer_call import LayerCall
 from .module_swap import opaque
-from .site_call import SiteCall
 
 QUERY, LATER, LAST = "to_q", ("to_k", "to_v"), "to_out"
 """Projections of an attention in the order in which the host calls them."""
@@ -56,25 +55,22 @@ def _unless(passing: Passing, patch: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def answer_parts(
-    site_call: SiteCall, attention: nn.Module, passing: Passing
+    layer_call: LayerCall, attention: nn.Module, passing: Passing
 ) -> dict[nn.Module, Answer]:
     """Answers for an attention that the host may enter by its forward or by its projections."""
     is_inside = False
-    decision = COMPUTE
 
     def forward(compute: Compute, args: Arguments, kwargs: dict[str, Any]) -> Any:
         nonlocal is_inside
         is_inside = True
         try:
-            return site_call.answer(compute, args, kwargs)
+            return layer_call.answer(compute, args, kwargs)
         finally:
             is_inside = False
 
     def begin(compute: Compute, args: Arguments, kwargs: dict[str, Any]) -> Any:
-        nonlocal decision
         if not is_inside:
-            decision = site_call.decide(*args)
-            passing.is_on = decision.reuse
+            passing.is_on = layer_call.is_reused(*args)
         return args[0] if passing.is_on else compute(*args, **kwargs)
 
     def go_on(compute: Compute, args: Arguments, kwargs: dict[str, Any]) -> Any:
@@ -83,10 +79,10 @@ def answer_parts(
     def end(compute: Compute, args: Arguments, kwargs: dict[str, Any]) -> Any:
         if passing.is_on:
             passing.is_on = False
-            return site_call.recall()
+            return layer_call.recall()
         value = compute(*args, **kwargs)
         if not is_inside:
-            site_call.record(value, decision)
+            layer_call.record(value)
         return value
 
     parts = dict.fromkeys((attention.get_submodule(name) for name in LATER), go_on)

@@ -12,22 +12,21 @@ from torch import nn
 from ...session import Answer, Compute
 from ...values import Value, add_to
 from ..families import Added
-from .site_call import SiteCall
+from .layer_call import LayerCall
 
 
-def answer_added(site_call: SiteCall, access: Added, block: nn.Module) -> Answer:
+def answer_added(layer_call: LayerCall, access: Added, block: nn.Module) -> Answer:
     """Answer for a block: the streams it was given, plus what it added when it was computed."""
     order = _arguments(type(block))
 
     def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         given = _given(order, args, kwargs, access.streams)
-        decision = site_call.decide(*(given if isinstance(given, tuple) else (given,)))
-        if decision.reuse:
-            added = site_call.recall()
+        if layer_call.is_reused(*(given if isinstance(given, tuple) else (given,))):
+            added = layer_call.recall()
             return given if added is None else add_to(added, given)
-        before = site_call.copy(given) if access.writes_in_place else given
-        output = site_call.compute(compute, *args, **kwargs)
-        site_call.record(output, decision, before, given)
+        before = layer_call.copy(given) if access.writes_in_place else given
+        output = layer_call.compute(compute, *args, **kwargs)
+        layer_call.record_added(output, before, given)
         return output
 
     return answer

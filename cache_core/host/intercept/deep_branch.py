@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import nn
 
-from ...decisions import Decision
 from ...session import Compute, Session
+from ...site_call import SiteCall
 from ...sites import Site
 from ...streams import StreamKey
 from ..model_call import ModelCall
@@ -35,21 +35,25 @@ def swap_deep_branches(
     entry = number of output blocks - 1 - b; live are ``input_blocks[:b + 1]`` and
     ``output_blocks[entry:]``.
     """
-    decisions = {site: session.decide(site, streams) for site in sites}
-    computed = {site: decision for site, decision in decisions.items() if not decision.reuse}
+    reused: list[SiteCall] = []
+    computed: dict[Site, SiteCall] = {}
+    for site in sites:
+        site_call = SiteCall(session, site, streams)
+        if site_call.reuses():
+            reused.append(site_call)
+        else:
+            computed[site] = site_call
     if computed:
-        _observe(call, session, streams, computed, unet)
-    for site, decision in decisions.items():
+        _observe(call, session, computed, unet)
+    for site_call in reused:
         # Last, so that what is observed of deep blocks is passed by.
-        if decision.reuse:
-            _Branch(site.index, unet).skip(swap, call, session.recall(site, streams))
+        _Branch(site_call.site.index, unet).skip(swap, call, site_call.recall())
 
 
 def _observe(
     call: ModelCall,
     session: Session,
-    streams: Sequence[StreamKey],
-    computed: Mapping[Site, Decision],
+    computed: Mapping[Site, SiteCall],
     unet: nn.Module,
 ) -> None:
     """Full step: hand over ``h`` where it enters the live output blocks.
@@ -73,7 +77,7 @@ def _observe(
         if site is not None:
             if site in stops:
                 stops.pop(site)()
-            session.record(site, streams, h, computed[site])
+            computed[site].record(h)
         return h, skip
 
     patches = _patches(call)

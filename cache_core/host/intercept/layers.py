@@ -17,9 +17,9 @@ from ..model_call import ModelCall
 from .attention import answer_core, answer_woven
 from .attn_replace import answer_parts, listen_to_patches
 from .block_residual import answer_added
+from .layer_call import LayerCall
 from .module_swap import Swap
 from .row import RowCall
-from .site_call import SiteCall
 
 Layers = Mapping[Site, tuple[nn.Module, Access]]
 """The module behind every claimed site, and the way in."""
@@ -51,13 +51,13 @@ def swap_layers(
     for site, (module, access) in layers.items():
         axis = access.batch_axis if isinstance(access, OwnForward | Added) else 0
         is_followed = _is_followed(access, patches) or (bool(around) and _is_inside(site, around))
-        site_call = SiteCall(
+        layer_call = LayerCall(
             session, site, counter, streams, axis, is_followed, is_measured, row_of.get(site)
         )
         if passing is not None and _is_replaceable(site, module):
-            answers = answer_parts(site_call, module, passing)
+            answers = answer_parts(layer_call, module, passing)
         else:
-            answers = {module: _answer(site_call, access, module)}
+            answers = {module: _answer(layer_call, access, module)}
         for target, answer in answers.items():
             swap.answer(target, session.asked(answer, site))
 
@@ -97,11 +97,11 @@ def _is_replaceable(site: Site, module: nn.Module) -> bool:
     return site.path.endswith(("attn1", "attn2")) and hasattr(module, "to_out")
 
 
-def _answer(site_call: SiteCall, access: Access, module: nn.Module) -> Answer:
+def _answer(layer_call: LayerCall, access: Access, module: nn.Module) -> Answer:
     if isinstance(access, Woven):
-        return answer_woven(site_call, access, module)
+        return answer_woven(layer_call, access, module)
     if isinstance(access, AttentionCore):
-        return answer_core(site_call, access)
+        return answer_core(layer_call, access)
     if isinstance(access, Added):
-        return answer_added(site_call, access, module)
-    return site_call.answer
+        return answer_added(layer_call, access, module)
+    return layer_call.answer

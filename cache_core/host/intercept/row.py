@@ -12,6 +12,7 @@ import torch
 from ...decisions import NOT_STORED, REUSE, Decision
 from ...rows import Row, place_of
 from ...session import Session
+from ...site_call import SiteCall
 from ...sites import Site
 from ...streams import StreamKey
 
@@ -59,14 +60,15 @@ class RowCall:
         self._apart = _apart(row, options)
         self._passes: dict[tuple[StreamKey, ...], _Pass] = {}
 
-    def decide(self, site: Site, streams: tuple[StreamKey, ...]) -> Decision:
+    def decide(self, call: SiteCall) -> Decision:
         """Compute or reuse: what was given already is reused, and after a block that computes all
         others compute."""
+        site, streams = call.site, tuple(call.streams)
         now = self._passes.setdefault(streams, _Pass())
         if site in now.given:
             return REUSE
         if now.computing is None:
-            decision = self._decide(site, streams, now)
+            decision = self._decide(call, streams, now)
             if decision.reuse:
                 return decision
             # Nothing of another call is mixed with what is stored from here on.
@@ -76,10 +78,10 @@ class RowCall:
             now.computing = decision
         return now.computing
 
-    def _decide(self, site: Site, streams: tuple[StreamKey, ...], now: _Pass) -> Decision:
-        decision = self._session.decide(site, streams)
-        if not decision.reuse:
-            return decision
+    def _decide(self, call: SiteCall, streams: tuple[StreamKey, ...], now: _Pass) -> Decision:
+        if not call.reuses():
+            return call.decision
+        site = call.site
         entries = [self._session.store.get(site, stream) for stream in streams]
         sums = {entry.others for entry in entries if entry is not None}
         if len(sums) != 1:
@@ -88,7 +90,7 @@ class RowCall:
         if summed and not self._apart.isdisjoint((site, *summed)):
             return Decision(reuse=False, forced=PATCHED)
         now.given |= summed
-        return decision
+        return REUSE
 
     def has_given(self, site: Site, streams: tuple[StreamKey, ...]) -> bool:
         """Whether what a site adds is in what was given before."""

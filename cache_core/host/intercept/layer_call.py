@@ -1,4 +1,4 @@
-"""One site in one model call: what its module asks the session."""
+"""The call of one layer or block: whose value it is by now, and how its module answers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from comfy.ldm.modules import attention
 
-from ...decisions import COMPUTE, Decision
+from ...decisions import COMPUTE
 from ...errors import StepCacheError
 from ...session import Session
+from ...site_call import SiteCall
 from ...sites import Site, SiteKind
 from ...streams import StreamCounter, StreamKey
 from ...values import Value, copy, is_on_processor
@@ -22,8 +23,8 @@ EXCHANGED = "another node has exchanged attention itself in this block"
 FOLLOWED = "another node's patches need to see this layer compute"
 
 
-class SiteCall:
-    """Asks the session for one site.
+class LayerCall(SiteCall):
+    """The call of a site whose value a module returns, which may be called several times in it.
 
     Args:
         session: the run's decisions and values.
@@ -47,8 +48,8 @@ class SiteCall:
         is_measured: bool = False,
         row: RowCall | None = None,
     ) -> None:
-        self._session, self._site, self._counter = session, site, counter
-        self._streams = self._of_call = streams
+        super().__init__(session, site, streams)
+        self._counter, self._of_call = counter, streams
         self._batch_axis = batch_axis
         self._is_joint = site.kind in (SiteKind.JOINT_ATTENTION, SiteKind.BLOCK)
         self._is_followed = is_followed
@@ -59,8 +60,8 @@ class SiteCall:
         self._attend = attention.optimized_attention
         self._is_lost = False
 
-    def decide(self, *given: Any) -> Decision:
-        """Compute or reuse, for one call of the module with these arguments, streams first."""
+    def is_reused(self, *given: Any) -> bool:
+        """Decide for one call of the module with these arguments, streams first."""
         shapes: tuple[torch.Size, ...] = ()
         for value in given:
             if isinstance(value, torch.Tensor):
@@ -68,36 +69,39 @@ class SiteCall:
         # A module that the network calls again must not meet its own earlier value either.
         repeat, self._calls = self._calls, self._calls + 1
         try:
-            decision = self._decide(shapes, repeat)
+            self._find_streams(shapes, repeat)
+            if self._row is not None:
+                self.decision = self._row.decide(self)
+            else:
+                self.reuses()
         except Exception as error:
             self._compute_instead(error)
-            return COMPUTE
-        if decision.reuse and self._is_followed:
-            return Decision(reuse=False, forced=FOLLOWED)
-        return decision
+            self.decision = COMPUTE
+        if self.decision.reuse and self._is_followed:
+            self.force(FOLLOWED)
+        return self.decision.reuse
 
-    def _decide(self, shapes: tuple[torch.Size, ...], repeat: int) -> Decision:
+    def _find_streams(self, shapes: tuple[torch.Size, ...], repeat: int) -> None:
         of_call = self._of_call
         if attention.optimized_attention is not self._attend:
             # It may count calls, and what is computed is not what the layer says otherwise.
             of_call = self._counter.doubted(of_call, EXCHANGED)
-        self._streams = self._counter.sized(
+        self.streams = self._counter.sized(
             of_call, shapes, self._batch_axis, self._is_joint, repeat
         )
-        return (self._row or self._session).decide(self._site, self._streams)
 
     def _compute_instead(self, error: Exception) -> None:
         """What nobody foresaw costs no picture: this call computes and keeps nothing."""
-        if self._row is not None and self._row.holds(self._site):
+        if self._row is not None and self._row.holds(self.site):
             # Computing would add once more what was given with the sum of the row.
             raise self._refusal(error) from error
         self._is_lost = True
-        pass_over(error, self._session.report, str(self._site.kind))
+        pass_over(error, self.session.report, str(self.site.kind))
 
     def _refusal(self, error: Exception) -> StepCacheError:
-        owner = self._session.rule_of(self._site).owner
+        owner = self.session.rule_of(self.site).owner
         return StepCacheError(
-            f"{owner}: what was kept of {self._site} cannot stand in "
+            f"{owner}: what was kept of {self.site} cannot stand in "
             f"({type(error).__name__}: {error}). Take this node out, and please report it"
         )
 
@@ -105,7 +109,7 @@ class SiteCall:
         """Call what is saved where the site is reused; its cost is measured in calibrating runs."""
         if not self.is_measured:
             return function(*args, **kwargs)
-        stop = self._session.measure(self._site)
+        stop = self.session.measure(self.site)
         try:
             return function(*args, **kwargs)
         finally:
@@ -114,60 +118,58 @@ class SiteCall:
     @property
     def is_kept(self) -> bool:
         """Whether what is computed now will be stored."""
-        return self._session.keeps(self._site) and not self._streams[0].doubt
+        return self.session.keeps(self.site) and not self.streams[0].doubt
 
     def copy(self, output: Value) -> Value:
         """A copy, where it will be stored and others may write into it before."""
         try:
-            return self._session.make(copy, output) if self.is_kept else output
+            return self.session.make(copy, output) if self.is_kept else output
         except Exception as error:
             self._compute_instead(error)
             return output
 
-    def recall(self) -> Value:
+    def recall(self, given: Value | None = None) -> Value:
         """The value of all streams, in memory of its own; None for a block whose row was given."""
         try:
-            if self._row is not None and self._row.has_given(self._site, self._streams):
-                self._session.pass_on(self._site, self._streams)
+            if self._row is not None and self._row.has_given(self.site, self.streams):
+                self.session.pass_on(self.site, self.streams)
                 return None
-            value = self._session.recall(self._site, self._streams)
+            value = super().recall(given)
         except (ValueError, TypeError, AttributeError, LookupError) as error:
             raise self._refusal(error) from error
         return _moved(value, 0, self._batch_axis) if self._batch_axis else value
 
-    def record(
-        self,
-        output: Value,
-        decision: Decision,
-        base: Value = None,
-        given: Value = None,
-    ) -> None:
-        """Store what was computed, where a later step needs it.
-
-        Args:
-            base: what the layer was given, where its value is what it added to that.
-            given: the tensors that the host handed over, of which `base` may be a copy.
-        """
+    def record(self, output: Value, base: Value = None, head: Site | None = None) -> None:
         if self._is_lost:
             return
         try:
-            if self._row is None or not self.is_kept:
-                self._record(output, decision, base)
-                return
-            self._record(output, decision, base, self._row.head(self._site, self._streams, given))
-            self._row.went_on(self._site, self._streams, output)
+            self._record(output, base, head)
         except Exception as error:
             self._compute_instead(error)
 
-    def _record(
-        self, output: Value, decision: Decision, base: Value, head: Site | None = None
-    ) -> None:
-        session = self._session
+    def record_added(self, output: Value, base: Value, given: Value) -> None:
+        """Record a block, whose value is what it adds.
+
+        Args:
+            base: what it was given.
+            given: the tensors that the host handed over, of which `base` may be a copy.
+        """
+        if self._row is None or self._is_lost or not self.is_kept:
+            self.record(output, base)
+            return
+        try:
+            self._record(output, base, self._row.head(self.site, self.streams, given))
+            self._row.went_on(self.site, self.streams, output)
+        except Exception as error:
+            self._compute_instead(error)
+
+    def _record(self, output: Value, base: Value, head: Site | None) -> None:
+        session = self.session
         # Nearly every layer passes here in every evaluation: do no work that is not needed.
         began = perf_counter() if session.times_storing and self.is_kept else None
         if self._batch_axis:
             output, base = (_moved(value, self._batch_axis, 0) for value in (output, base))
-        session.record(self._site, self._streams, output, decision, base, head)
+        super().record(output, base, head)
         # Other devices have only been told what to copy by now.
         if began is not None and is_on_processor(output):
             session.add_storing(perf_counter() - began)
@@ -175,12 +177,11 @@ class SiteCall:
     def answer(
         self, compute: Callable[..., Value], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Value:
-        """The stored approximation, or what `compute` returns, which is stored."""
-        decision = self.decide(*args, *kwargs.values())
-        if decision.reuse:
+        """The stored approximation, or what `compute` returns, which is recorded."""
+        if self.is_reused(*args, *kwargs.values()):
             return self.recall()
         value = self.compute(compute, *args, **kwargs)
-        self.record(value, decision)
+        self.record(value)
         return value
 
 
