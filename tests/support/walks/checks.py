@@ -29,6 +29,15 @@ def without(*patterns: str) -> Prepare:
     return spoil
 
 
+def written(name: str, text: str) -> Prepare:
+    """Write a file that a person has."""
+
+    def write(root: Path) -> None:
+        (root / name).write_text(text, encoding="utf-8")
+
+    return write
+
+
 def emptied(*patterns: str) -> Prepare:
     """Empty what stands between two comments in pages."""
 

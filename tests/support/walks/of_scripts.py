@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from . import checks
@@ -40,8 +41,16 @@ def _is_exported(root: Path) -> None:
         checks.picture(f"demo/models/{file}_loss.png", 720)(root)
 
 
+OTHER = json.dumps(
+    {"nodes": [{"id": 7, "type": "TeaCache", "widgets_values": ["flux", 0.4, 0.1, 0.9, "cuda"]}]}
+)
+"""A graph with a node of another pack."""
+
 WALKS = (
     Walk((Step("python scripts/build_workflows.py", before=checks.without("workflows/*.json")),)),
+    Walk((Step("python scripts/from_other_packs.py my_workflow.json",
+               before=checks.written("my_workflow.json", OTHER), leaves=("my_workflow.json",),
+               says="node 7, TeaCache .* -> Step Cache: start_percent 0.1, end_percent 0.9"),)),
     Walk((Step("python scripts/locale_sources.py zh ja ko",
                before=checks.without("locales/*/sources.json")),)),
     Walk((Step("python scripts/help_tables.py", before=checks.emptied("web/docs/*.md")),)),
