@@ -24,6 +24,7 @@ class ApplyFasterCache(MethodNode):
                 "continues attention from its last two outputs. For almost every model, with CFG "
                 "above 1. Paper: arXiv 2410.19355."
             ),
+            search_aliases=["faster cache"],
             inputs=[
                 io.Model.Input("model"),
                 inputs.preset(FASTERCACHE_PRESETS),

@@ -23,6 +23,7 @@ class ApplyPAB(MethodNode):
                 "Computes attention only every few steps in the middle of the run and reuses its "
                 "output in between. For almost every model. Paper: arXiv 2408.12588."
             ),
+            search_aliases=["pab", "pyramid attention broadcast"],
             inputs=[
                 io.Model.Input("model"),
                 inputs.attention_range(

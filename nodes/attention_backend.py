@@ -24,6 +24,7 @@ class AttentionBackendNode(Node):
                 "attention and other packages, chosen when ComfyUI was started, stay. Step Cache "
                 "Report tells which one really ran."
             ),
+            search_aliases=["flash attention", "sage attention", "sdpa", "xformers"],
             inputs=[
                 io.Model.Input("model"),
                 io.Combo.Input(

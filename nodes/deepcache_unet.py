@@ -26,6 +26,7 @@ class DeepCacheUNet(MethodNode):
                 "Runs the whole UNet only every few steps and its shallow part in between. For "
                 "SD1.5, SD2, SDXL, SVD and other UNets. Paper: arXiv 2312.00858."
             ),
+            search_aliases=["deep cache"],
             inputs=[
                 io.Model.Input("model"),
                 io.Int.Input(

@@ -25,6 +25,7 @@ class DynamicInt8Node(Node):
                 "measured before sampling. Step Cache Report tells what was measured, which "
                 "layers were computed in int8, and which were not, and why."
             ),
+            search_aliases=["int8", "quantize", "quantization"],
             inputs=[
                 io.Model.Input("model"),
                 io.Int.Input(

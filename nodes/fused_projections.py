@@ -24,6 +24,7 @@ class FusedProjectionsNode(Node):
                 "weights in question are kept a second time for as long as it samples. Step Cache "
                 "Report tells what was fused, and what was not, and why."
             ),
+            search_aliases=["fuse qkv", "fused qkv"],
             inputs=[io.Model.Input("model")],
             outputs=[io.Model.Output()],
         )

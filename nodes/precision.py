@@ -24,6 +24,7 @@ class PrecisionNode(Node):
                 "is as it was. The text tells what the weights are made of, and which of the "
                 "loader's options would be faster on this device."
             ),
+            search_aliases=["tf32", "bf16", "fp16", "half precision"],
             inputs=[
                 io.Model.Input("model"),
                 io.Combo.Input(

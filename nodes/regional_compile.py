@@ -25,6 +25,7 @@ class RegionalCompileNode(Node):
                 "TorchCompileModel. Works beside caches. The picture stays the same up to "
                 "rounding. Step Cache Report tells what was compiled, what was not, and why."
             ),
+            search_aliases=["compile", "torch.compile", "torchcompile", "inductor"],
             inputs=[
                 io.Model.Input("model"),
                 io.Combo.Input(

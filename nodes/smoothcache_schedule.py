@@ -55,6 +55,7 @@ class SmoothCacheSchedule(MethodNode):
                 "model, sampler and number of steps, or by what SmoothCache Calibrate has "
                 "measured. For almost every model. Paper: arXiv 2411.10510."
             ),
+            search_aliases=["smooth cache"],
             inputs=[
                 io.Model.Input("model"),
                 io.Combo.Input(

@@ -49,6 +49,7 @@ class SpeedAudit(Node):
                 "beside it where the time goes, and says in at most five lines what would make it "
                 "faster on this machine, and by how much."
             ),
+            search_aliases=["profile", "benchmark", "bottleneck", "why slow", "optimize"],
             inputs=[
                 io.Model.Input(
                     "model", tooltip="As it goes into KSampler, with everything attached to it."

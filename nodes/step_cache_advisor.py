@@ -36,6 +36,7 @@ class StepCacheAdvisor(MethodNode):
                 "SmoothCache Calibrate has measured on this model. The text says what it chose, "
                 "why, and what the others would have done."
             ),
+            search_aliases=["recommend", "best settings", "auto"],
             inputs=[
                 io.Model.Input("model"),
                 io.Combo.Input(

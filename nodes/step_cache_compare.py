@@ -27,6 +27,7 @@ class StepCacheCompare(Node):
                 "are in numbers. Draw both with the same seed and settings; only the Step Cache "
                 "node may differ."
             ),
+            search_aliases=["compare", "before after", "difference", "side by side"],
             inputs=[
                 io.Image.Input(
                     "plain", tooltip="Drawn without a Step Cache node. A batch is compared whole."

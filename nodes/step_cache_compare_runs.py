@@ -35,6 +35,7 @@ class StepCacheCompareRuns(Node):
                 "them side by side and tells both times. Takes the place of KSampler while you "
                 "look for settings."
             ),
+            search_aliases=["compare", "before after", "a/b test", "benchmark"],
             inputs=[
                 io.Model.Input(
                     "model",

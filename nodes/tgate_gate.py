@@ -27,6 +27,7 @@ class TGateGate(MethodNode):
                 "the work. For models with separate attention to the prompt (UNets, PixArt, "
                 "Wan, LTX, Cosmos …), with CFG above 1. Paper: arXiv 2404.02747."
             ),
+            search_aliases=["tgate", "t-gate"],
             inputs=[
                 io.Model.Input("model"),
                 inputs.preset(TGATE_PRESETS),

@@ -16,10 +16,16 @@ from comfy_api.latest import io
 from stepcache.cache_core.errors import ConfigError, StepCacheError, UnsupportedModelError
 from stepcache.nodes.apply_fastercache import ApplyFasterCache
 from stepcache.nodes.apply_pab import ApplyPAB
+from stepcache.nodes.attention_backend import AttentionBackendNode
 from stepcache.nodes.deepcache_unet import DeepCacheUNet
+from stepcache.nodes.dynamic_int8 import DynamicInt8Node
 from stepcache.nodes.extension import NODES
+from stepcache.nodes.regional_compile import RegionalCompileNode
 from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
+from stepcache.nodes.speed_audit import SpeedAudit
 from stepcache.nodes.step_cache import StepCacheForecast
+from stepcache.nodes.step_cache_compare import StepCacheCompare
+from stepcache.nodes.step_cache_compare_runs import StepCacheCompareRuns
 from stepcache.nodes.step_cache_report import StepCacheReport
 from stepcache.nodes.tgate_gate import TGateGate
 
@@ -226,10 +232,23 @@ def test_step_cache_says_what_to_expect_before_the_run() -> None:
         assert strip.count("C") == int(computed) == max(round(int(steps) / 2.5), 3)
 
 
-@pytest.mark.parametrize("wanted", ["teacache", "easycache", "speed", "faster", "accelerate"])
-def test_step_cache_is_found_by_what_people_look_for(wanted: str) -> None:
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        *((wanted, {StepCacheForecast}) for wanted in (
+            "teacache", "easycache", "speed", "faster", "accelerate"
+        )),
+        ("compile", {RegionalCompileNode}),
+        ("compare", {StepCacheCompare, StepCacheCompareRuns}),
+        ("flash attention", {AttentionBackendNode}),
+        ("int8", {DynamicInt8Node}),
+        ("why slow", {SpeedAudit}),
+    ],
+)  # fmt: skip
+def test_nodes_are_found_by_what_people_look_for(wanted: str, found: set[type]) -> None:
     """In the host's answer, which the front end searches."""
-    assert wanted in StepCacheForecast.GET_NODE_INFO_V1()["search_aliases"]
+    aliases = {node: node.GET_NODE_INFO_V1()["search_aliases"] or () for node in NODES}
+    assert {node for node, words in aliases.items() if wanted in words} == found
 
 
 def test_the_report_node_shows_and_hands_on() -> None:
