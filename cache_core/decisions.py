@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 NOT_STORED = "nothing stored yet for this conditioning, size or window"
-NOT_SETTLED = "the step that this depends on was skipped by another node"
+NOT_SETTLED = "what this depends on was not stored in its step"
 TOO_OLD = "the step that should have computed it did not run"
 OTHER_WEIGHTS = "the weights have changed since, by the schedule of a LoRA hook"
 UNFIT = "what the layer returned cannot be divided among the prompts of the batch"

@@ -34,6 +34,8 @@ RUN = {
     "workflows", "calibrations",
 }  # fmt: skip
 """Folders that the pack reads when it runs, or that ComfyUI reads for it."""
+ENGLISH = "sources.json"
+"""What was translated: for whoever translates."""
 READ = {"docs"}
 """Folders for people."""
 PAPERS = ("LICENSE", "README.md", "ARCHITECTURE.md", "CHANGELOG.md")
@@ -188,7 +190,8 @@ def test_what_is_in_the_archive(archive: Path) -> None:
     assert {str(path) for path in paths if len(path.parts) == 1} == FILES
     assert {path.parts[0] for path in paths if len(path.parts) > 1} == RUN | READ
     tracked = subprocess.check_output(["git", "ls-files", "-z", *RUN], cwd=ROOT, text=True)
-    wanted = {name for name in tracked.split("\0") if name and not needs_the_demo(ROOT / name)}
+    of_run = (name for name in tracked.split("\0") if name and not name.endswith(ENGLISH))
+    wanted = {name for name in of_run if not needs_the_demo(ROOT / name)}
     assert {name for name in names if name.split("/")[0] in RUN} == wanted
     workflows = {path for path in paths if path.parts[0] == "workflows"}
     pictures = {path.with_suffix(".json") for path in workflows if path.suffix == ".jpg"}
