@@ -29,9 +29,9 @@ class Rule:
         is_required: whether the method makes no sense on a model without such sites.
         remedy: what to do about a model that lacks required sites; empty where Apply PAB is the
             answer.
-        whole_steps: steps in which no deep branch may be skipped, because this rule has to see
+        full_steps: steps in which no deep branch may be skipped, because this rule has to see
             every layer then.
-        rests_on: kind of which a value must have been stored by the step that this rule builds on;
+        requires: kind of which a value must have been stored by the step that this rule builds on;
             None where it stands alone.
     """
 

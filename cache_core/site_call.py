@@ -72,11 +72,15 @@ class SiteCall:
         return part
 
     def run(self, compute: Callable[[], Value]) -> Value:
-        """The stored approximation, or what `compute` returns, which is recorded.
+        """Decide, then the stored approximation, or what `compute` returns, which is recorded.
 
         Shapes: the first axis of every tensor is the batch, one equal chunk per stream.
         """
-        if self.reuses():
+        return self.resolve(self.reuses(), compute)
+
+    def resolve(self, is_reused: bool, compute: Callable[[], Value]) -> Value:
+        """As `run`, once it is decided."""
+        if is_reused:
             return self.recall()
         output = compute()
         self.record(output)

@@ -51,7 +51,7 @@ FIRST_BLOCK = (
     "object_to_patch", "residual_diff_threshold", "start", "end", "max_consecutive_cache_hits",
 )  # fmt: skip
 GATE = {"start_at": ("gate_share", 1.0)}
-GATED = ("gate_step 0", "self_interval 1", "frozen self-attention has no counterpart")
+GATED = ("gate_step 0", "self_interval 1", "self_attn_start_at has no counterpart")
 
 NODES: dict[str, Node] = {
     "EasyCache": Node("ComfyUI", STEP_CACHE, EASY, {}, SPEED),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Zero-order hold: what PAB, DeepCache, SmoothCache and T-GATE's self-attention do."""
+    """Zero-order hold: what PAB, DeepCache and SmoothCache do."""
 
     min_history: int = 1
     max_history: int = 1

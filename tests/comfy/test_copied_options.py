@@ -54,7 +54,7 @@ def _pickled(options: Any) -> Any:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("copying", [copy.deepcopy, _pickled], ids=["deepcopy", "pickle"])
 def test_a_copy_samples_as_the_original_before_and_after_a_run(copying: Any, method: str) -> None:
-    model = attach(toys.load("sd15"), METHODS[method], listener_of("StepCachePAB", "7"))
+    model = attach(toys.load("sd15"), METHODS[method], listener_of("StepCacheApplyPAB", "7"))
     before = _copied(model, copying)
     picture = _sample(model, "sd15")
     after = _copied(model, copying)

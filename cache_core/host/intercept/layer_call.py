@@ -178,11 +178,8 @@ class LayerCall(SiteCall):
         self, compute: Callable[..., Value], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Value:
         """The stored approximation, or what `compute` returns, which is recorded."""
-        if self.is_reused(*args, *kwargs.values()):
-            return self.recall()
-        value = self.compute(compute, *args, **kwargs)
-        self.record(value)
-        return value
+        is_reused = self.is_reused(*args, *kwargs.values())
+        return self.resolve(is_reused, lambda: self.compute(compute, *args, **kwargs))
 
 
 def _moved(value: Value, source: int, target: int) -> Value:
