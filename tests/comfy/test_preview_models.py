@@ -150,7 +150,7 @@ def test_nothing_is_read_but_what_loaders_offer(
     name: str, folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outside = _stored("flux_file", folders["checkpoints"].parent / "outside.safetensors")
-    monkeypatch.setattr(caches, "anatomy_of", lambda path: pytest.fail(f"reads {path}"))
+    monkeypatch.setattr(caches, "model_info_of", lambda path: pytest.fail(f"reads {path}"))
     for given in (name.format(outside), name.format(outside.name)):
         assert model_file.files_named([given]) == []
         assert ask(DEEP, given) == ask(DEEP)
@@ -161,7 +161,9 @@ def test_the_first_answer_does_not_wait_for_a_slow_look(monkeypatch: pytest.Monk
     file = model_file.ModelFile(Path("m.safetensors"), 0, 0)
     flux = ModelInfo.of(published("Flux dev")[0])
     monkeypatch.setattr(caches, "files_named", lambda names: [file])
-    monkeypatch.setattr(caches, "anatomy_of", lambda path: flux if may_go_on.wait(HANG) else None)
+    monkeypatch.setattr(
+        caches, "model_info_of", lambda path: flux if may_go_on.wait(HANG) else None
+    )
     cache = PreviewCache()
     asked = {"node": DEEP, "steps": STEPS, "files": [["m.safetensors"]]}
     first = preview(NODES, asked, cache)
