@@ -48,7 +48,7 @@ class PreviewCache:
         """
         return self.advisor(name).selector.calibration
 
-    def anatomy(self, loaders: Iterable[Sequence[str]]) -> tuple[ModelInfo | None, bool]:
+    def model_info(self, loaders: Iterable[Sequence[str]]) -> tuple[ModelInfo | None, bool]:
         """What the files of loaders say about the network that is to be sampled.
 
         Args:

@@ -42,12 +42,12 @@ def preview(
         BadRequest: the question cannot be read.
     """
     request = PreviewRequest.read(nodes, asked)
-    anatomy, is_pending = cache.anatomy(request.files)
-    return {**_planned(request, anatomy, cache), "is_pending": is_pending}
+    model_info, is_pending = cache.model_info(request.files)
+    return {**_planned(request, model_info, cache), "is_pending": is_pending}
 
 
 def _planned(
-    request: PreviewRequest, anatomy: ModelInfo | None, cache: PreviewCache
+    request: PreviewRequest, model_info: ModelInfo | None, cache: PreviewCache
 ) -> dict[str, Any]:
     try:
         method = request.node.previewed(cache, **request.inputs)
@@ -55,10 +55,10 @@ def _planned(
         return _answer(error=str(error))
     layers = request.layers
     # What a run has shown counts. Where that is another model, some node has exchanged it.
-    if anatomy is not None and layers in (None, anatomy.facts.layers):
-        layers = anatomy.facts.layers
+    if model_info is not None and layers in (None, model_info.facts.layers):
+        layers = model_info.facts.layers
         try:
-            anatomy.accept(method)
+            model_info.accept(method)
         except StepCacheError as error:
             return _answer(error=str(error))
     timeline = request.timeline or assumed_timeline(

@@ -59,9 +59,9 @@ def attach(model: Any, method: RuleSource, listener: Listener | None = None) -> 
             f"claim the same layers: remove one, or take the model from before the first"
         )
     with at_rest(model):
-        anatomy = ModelInfo.of(network)
-    family, notes = anatomy.accept(method)
-    sites = anatomy.sites
+        model_info = ModelInfo.of(network)
+    family, notes = model_info.accept(method)
+    sites = model_info.sites
     rules: Sequence[Rule] = [rule for each in methods for rule in each.rules()]
     assigned = assign(rules, sites)
     access = {site: way for site in assigned if (way := sites[site]) is not None}
@@ -71,7 +71,7 @@ def attach(model: Any, method: RuleSource, listener: Listener | None = None) -> 
         assigned=assigned,
         access=access,
         family=f"{family.name} ({type(model.model).__name__})",
-        facts=anatomy.facts,
+        facts=model_info.facts,
         notes=tuple(dict.fromkeys((*earlier, *notes, *_on_fused_layers(assigned, access)))),
         swaps_halves=family.swaps_halves,
         needs_proof=family.needs_proof,

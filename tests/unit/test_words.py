@@ -14,7 +14,8 @@ from setup.layout import CODE
 
 INSTEAD = {
     "Question": "SiteCall or PreviewRequest", "Desk": "PreviewCache", "desk": "cache",
-    "Answering": "PreviewExecutor", "Anatomy": "ModelInfo", "Neighbours": "Conflicts",
+    "Answering": "PreviewExecutor", "Anatomy": "ModelInfo",
+    "anatomy": "model_info", "Neighbour": "Conflict",
     "Hearing": "RunProbe", "Listening": "OpTracer", "Heard": "OpTrace", "Seeing": "OpCounter",
     "Trying": "AbTest", "Tried": "AbResult", "Letters": "Fonts",
     "Wish": "Target", "wish": "target", "Chooser": "Selector", "chooser": "selector",

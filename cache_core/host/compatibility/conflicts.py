@@ -19,7 +19,7 @@ EVERYTHING = frozenset(SiteKind)
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbour:
+class Conflict:
     """Another node's patch that some kinds of site would break.
 
     Args:
@@ -112,9 +112,9 @@ _HAS_MAGCACHE = _keys("magcache_thresh", "mag_ratios")
 _HAS_CACHEDIT = _keys("cache_dit_turbo", "cache_dit")
 _HAS_SPECTRUM = _either(_keys("spectrum"), _wrapped_by("SpectrumSDXL"))
 
-NEIGHBOURS = (
+CONFLICTS = (
     *(
-        Neighbour(name, EVALUATION, _ANSWERS, is_present)
+        Conflict(name, EVALUATION, _ANSWERS, is_present)
         for name, is_present in {
             "EasyCache": _has_easycache("EasyCache"), "LazyCache": _has_easycache("LazyCache"),
             "TeaCache": _HAS_TEACACHE, "MagCache": _HAS_MAGCACHE, "CacheDiT": _HAS_CACHEDIT,
@@ -122,21 +122,21 @@ NEIGHBOURS = (
         }.items()
     ),
     # They answer for the network branch by branch from what each said last.
-    Neighbour(
+    Conflict(
         "EasyCache", GUIDANCE, _MIXES.format("EasyCache"), _has_easycache("EasyCache"),
         lambda rule: rule.what.min_history > 0,
     ),
-    Neighbour(
+    Conflict(
         "TeaCache", GUIDANCE, _MIXES.format("TeaCache"), _HAS_TEACACHE,
         lambda rule: rule.what.min_history > 0,
     ),
     # They count calls, or keep what both branches answered in one batch.
-    Neighbour("MagCache", GUIDANCE, _COUNTS.format("MagCache"), _HAS_MAGCACHE),
-    Neighbour("CacheDiT", GUIDANCE, _COUNTS.format("CacheDiT"), _HAS_CACHEDIT),
-    Neighbour("Spectrum", GUIDANCE, _COUNTS.format("Spectrum"), _HAS_SPECTRUM),
+    Conflict("MagCache", GUIDANCE, _COUNTS.format("MagCache"), _HAS_MAGCACHE),
+    Conflict("CacheDiT", GUIDANCE, _COUNTS.format("CacheDiT"), _HAS_CACHEDIT),
+    Conflict("Spectrum", GUIDANCE, _COUNTS.format("Spectrum"), _HAS_SPECTRUM),
     # It lets the first block decide, whose change a reused layer hides, and exchanges the rows of
     # blocks for a module of its own while the model runs.
-    Neighbour(
+    Conflict(
         "Apply First Block Cache", EVERYTHING,
         "which decides by how much the output of the first block changes, and calls the blocks "
         "from a module of its own. Where layers are reused, that change is not seen: take one of "
@@ -144,7 +144,7 @@ NEIGHBOURS = (
         _wrapped_by("ApplyFBCacheOnModel"),
     ),
     # It numbers the rows of a batch anew, and freezes the same layers by itself.
-    Neighbour(
+    Conflict(
         "TGate Apply", EVERYTHING,
         "which freezes attention and ends guidance by itself, and hides from other nodes which "
         "branch is asked: what is kept of one would answer for the other. Take one of the two "
@@ -155,21 +155,21 @@ NEIGHBOURS = (
         ),
     ),
     # It runs the UNet by a copy of the host's code, so that nothing is asked of us.
-    Neighbour(
+    Conflict(
         "Deep Cache", EVERYTHING,
         "which runs the network by itself and asks no other node. Take one of the two nodes out; "
         "DeepCache UNet does the same, and works beside the other Step Cache nodes",
         _wrapped_by("DeepCache"),
     ),
     # It mixes both branches inside attention, and does nothing in a call that holds one of them.
-    Neighbour(
+    Conflict(
         "NAGuidance", GUIDANCE,
         "which needs both branches in every step, and this node leaves one out. Remove "
         "NAGuidance, or use Apply PAB or Apply FasterCache with guidance_interval 1 beside it",
         _has_nag,
     ),
     # It keeps keys and values of both branches in one batch, and cuts it to the rows of a call.
-    Neighbour(
+    Conflict(
         "FluxKVCache", GUIDANCE,
         "which keeps the references of both branches in one batch, and this node leaves one out. "
         "Remove FluxKVCache, or use Apply PAB or Apply FasterCache with guidance_interval 1 "
@@ -177,7 +177,7 @@ NEIGHBOURS = (
         _has_reference_cache,
     ),
     # It counts its adapters from the middle block on, which a step without deep branch leaves out.
-    Neighbour(
+    Conflict(
         "SUPIR", frozenset({SiteKind.DEEP_BRANCH}),
         "which follows the network block by block and would lose its place where this node leaves "
         "blocks out. Use Apply PAB beside SUPIR",
@@ -196,7 +196,7 @@ def refuse_neighbours(assigned: Mapping[Site, Rule], options: Options) -> None:
     Raises:
         ConfigError: another node's patch and one of our rules break each other.
     """
-    present = [neighbour for neighbour in NEIGHBOURS if neighbour.is_present(options)]
+    present = [neighbour for neighbour in CONFLICTS if neighbour.is_present(options)]
     for site, rule in assigned.items() if present else ():
         for neighbour in present:
             is_met = site.kind in neighbour.kinds and neighbour.clashes(rule)
