@@ -33,7 +33,7 @@ class Setting:
     """One row of a setting, and its place in recipes.
 
     Args:
-        kind: the class in `speed`.
+        kind: the class in `torch_settings`.
         arguments: of that class, as its node has them by default unless the name says otherwise.
         in_recipes: whether it stands before or behind the cache in recipes, or in none.
     """

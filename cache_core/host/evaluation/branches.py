@@ -2,7 +2,7 @@
 
 Such a cache keeps what the network said to all branches in one tensor. Where the next pass has
 another number of branches, it fails on shapes, or hands one branch the other's. Known ones are
-refused by `neighbours`; an unknown one shows itself: a pass is over, and no layer was asked.
+refused by `conflicts`; an unknown one shows itself: a pass is over, and no layer was asked.
 """
 
 from __future__ import annotations
