@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +14,10 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 HOST_FOLDERS = {"comfy", "commands", "contract", "web"}
+
+# For PyTorch in here and in all that tests start: processes that together have more threads than
+# there are cores wait for one another. Tests in the browser took three times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 sys.path.insert(0, str(TESTS / "support"))
 
