@@ -7,14 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from forecast_results import NEAREST_LAYERS, OURS, Results, models_of, title
-from plot_canvas import Canvas, Colour, Panel, Point, Shape
-
-WIDTH, HEIGHT = 1280, 690
-MARGIN, GAP = 76, 62
-TOP, BOTTOM = 122, 146
-INK, MUTED, GRID = (32, 34, 40), (110, 114, 124), (228, 230, 235)
-SPEEDS = (0.9, 4.2)
-LEGEND_SIZE, LEGEND_COLUMNS, LEGEND_LINE = 14, 4, 24
+from matplotlib.figure import Figure
+from plot_axes import Point, Shape, add_legend, mark, paper, prepare
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,64 +24,45 @@ class Line:
 
     name: str
     legend: str
-    colour: Colour
+    colour: str
     shape: Shape
 
 
 LINES = (
-    Line(OURS, "Step Cache", (200, 30, 60), "filled"),
-    Line("fewer steps", "fewer steps, Euler", (60, 64, 72), "filled"),
-    Line("fewer steps, DPM++ 2M", "fewer steps, DPM++ 2M", (140, 144, 156), "filled"),
-    Line(NEAREST_LAYERS, "our layer methods, the nearest", (110, 60, 160), "filled"),
-    Line("EasyCache", "ComfyUI EasyCache", (0, 114, 178), "hollow"),
-    Line("LazyCache", "ComfyUI LazyCache", (140, 46, 46), "hollow"),
-    Line("TaylorSeer, order 1", "TaylorSeer, order 1", (0, 138, 100), "small"),
-    Line("TaylorSeer, order 2", "TaylorSeer, order 2", (120, 170, 60), "small"),
-    Line("First Block Cache", "First Block Cache", (213, 94, 0), "small"),
-    Line("MagCache", "MagCache", (166, 118, 0), "small"),
-    Line("Spectrum", "Spectrum", (86, 160, 220), "small"),
+    Line(OURS, "Step Cache", "#c81e3c", "filled"),
+    Line("fewer steps", "fewer steps, Euler", "#3c4048", "filled"),
+    Line("fewer steps, DPM++ 2M", "fewer steps, DPM++ 2M", "#8c909c", "filled"),
+    Line(NEAREST_LAYERS, "our layer methods, the nearest", "#6e3ca0", "filled"),
+    Line("EasyCache", "ComfyUI EasyCache", "#0072b2", "hollow"),
+    Line("LazyCache", "ComfyUI LazyCache", "#8c2e2e", "hollow"),
+    Line("TaylorSeer, order 1", "TaylorSeer, order 1", "#008a64", "small"),
+    Line("TaylorSeer, order 2", "TaylorSeer, order 2", "#78aa3c", "small"),
+    Line("First Block Cache", "First Block Cache", "#d55e00", "small"),
+    Line("MagCache", "MagCache", "#a67600", "small"),
+    Line("Spectrum", "Spectrum", "#56a0dc", "small"),
 )
 
 
-def draw(found: Mapping[str, Any]) -> Canvas:
+def draw(found: Mapping[str, Any]) -> Figure:
     """The whole picture."""
-    canvas = Canvas(WIDTH, HEIGHT)
     every = {model: Results(found, model) for model in models_of(found)}
     counts = " and ".join(sorted({results.captions() for results in every.values()}))
-    canvas.text((MARGIN, 26), "How near to the plain picture, at which speed", 26, INK, bold=True)
-    width = (WIDTH - MARGIN - GAP * len(every)) / len(every)
-    for number, (model, results) in enumerate(every.items()):
-        left = MARGIN + number * (width + GAP)
-        canvas.text((left, TOP - 32), title(model), 17, INK, bold=True)
-        _draw_panel(canvas, (left, TOP, left + width, HEIGHT - BOTTOM), results)
-    there = [
-        line for line in LINES if any([*_places(results, line.name)] for results in every.values())
-    ]
-    words = f"Held-out captions ({counts} a row), 30 Euler steps, float32."
-    if any(line.shape == "small" for line in there):
-        words += " Rules of other packs and papers run in the benchmark's harness."
-    canvas.text((MARGIN, 62), words, 15, MUTED)
-    _draw_legend(canvas, there)
-    return canvas
-
-
-def _draw_panel(canvas: Canvas, box: tuple[float, float, float, float], results: Results) -> None:
-    places = {line: list(_places(results, line.name)) for line in LINES}
-    heights = [height for line in places.values() for _, height in line]
-    bottom, top = min(heights) // 5 * 5, max(heights) // 5 * 5 + 5
-    panel = Panel(canvas, box, SPEEDS, (bottom, top))
-    for value in range(int(bottom), int(top) + 1, 5):
-        panel.y_tick(value, f"{value} dB", GRID, MUTED)
-    for half in range(2, 9):
-        panel.x_tick(half / 2, f"{half / 2:g}x", GRID, MUTED)
-    words = "arithmetic of all steps / arithmetic computed"
-    canvas.text(((box[0] + box[2]) / 2, box[3] + 32), words, 14, MUTED, anchor="ma")
-    canvas.text((box[2], box[1] - 26), "PSNR to the plain picture", 14, MUTED, anchor="ra")
-    # What the picture is about is drawn last.
-    for line, points in reversed(places.items()):
-        panel.path(points, line.colour)
-        for point in points:
-            panel.marker(point, line.colour, line.shape)
+    figure = paper(6.9, "How near to the plain picture, at which speed")
+    panels = figure.subplots(1, len(every), squeeze=False)[0]
+    for axes, (model, results) in zip(panels, every.items(), strict=True):
+        words = "arithmetic of all steps / arithmetic computed"
+        prepare(axes, title(model), "PSNR to the plain picture", words, "dB")
+        for line in LINES:
+            points = list(_places(results, line.name))
+            if points:
+                mark(axes, points, line.colour, line.shape, line.legend, "-")
+    add_legend(
+        figure,
+        f"Held-out captions ({counts} a row), 30 Euler steps, float32. Small: rules of other packs "
+        "and papers, run in the benchmark's harness.",
+        4,
+    )
+    return figure
 
 
 def _places(results: Results, name: str) -> Iterator[Point]:
@@ -97,12 +72,3 @@ def _places(results: Results, name: str) -> Iterator[Point]:
         (1 / row["share"]["mean"], row["psnr"]) for row in rows if row and row["psnr"] is not None
     }
     yield from sorted(points)
-
-
-def _draw_legend(canvas: Canvas, lines: list[Line]) -> None:
-    width = (WIDTH - 2 * MARGIN) / LEGEND_COLUMNS
-    for number, line in enumerate(lines):
-        row, column = divmod(number, LEGEND_COLUMNS)
-        x, y = MARGIN + column * width, HEIGHT - 70 + row * LEGEND_LINE
-        canvas.dot((x + 7, y), line.colour, line.shape)
-        canvas.text((x + 20, y), line.legend, LEGEND_SIZE, INK, anchor="lm")

@@ -7,11 +7,11 @@ byte, as those of real files are, and where it is no larger than they are.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 MAX_BYTES = 8 * 2**20
 """Of a header. Real ones have less than one; what trainers and pictures add to them is a few."""
@@ -19,12 +19,6 @@ MAX_TENSORS = 2**14
 MAX_AXES = 8
 MAX_LAYERS = 512
 """Numbers in names of tensors: hosts count layers by looking all names through for each."""
-
-BYTES = {
-    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
-    "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1,
-}  # fmt: skip
-"""Of one number of a type. A file with other types is left to those who know them."""
 
 _METADATA = "__metadata__"
 
@@ -64,14 +58,17 @@ class Header:
             text = file.read(length)
         try:
             found = json.loads(text, object_pairs_hook=_without_twins)
-        except (ValueError, RecursionError) as error:
-            raise UnreadableHeader(f"no JSON: {error}") from error
-        if not isinstance(found, dict):
-            raise UnreadableHeader("no object")
-        metadata = found.pop(_METADATA, {})
-        if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-            raise UnreadableHeader("metadata that are no texts")
-        return cls(_tensors(found, size - 8 - length), metadata)
+            # Opening it checks that tensors are as large as their shapes, and fill the file without
+            # a gap. Asking it for shapes takes time that grows with the square of their number in
+            # safetensors 0.4.2, 26 s for 16,000; and of two equal names it tells the last.
+            with safe_open(path, "np"):
+                pass
+        except (ValueError, RecursionError, SafetensorError) as error:
+            raise UnreadableHeader(str(error)) from error
+        metadata = found.pop(_METADATA, None) or {}
+        if len(found) > MAX_TENSORS:
+            raise UnreadableHeader(f"{len(found)} tensors; expected at most {MAX_TENSORS}")
+        return cls({name: _tensor(name, entry) for name, entry in found.items()}, metadata)
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -81,39 +78,13 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _tensors(found: dict[str, Any], size: int) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Type and shape by name, where together they fill so many bytes without a gap."""
-    if len(found) > MAX_TENSORS:
-        raise UnreadableHeader(f"{len(found)} tensors; expected at most {MAX_TENSORS}")
-    tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
-    places: list[tuple[int, int]] = []
-    for name, entry in found.items():
-        if any(_is_beyond_layers(part) for part in name.split(".")):
-            raise UnreadableHeader(f"more than {MAX_LAYERS} layers: {name[:100]}")
-        try:
-            dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
-            one = BYTES[dtype]
-        except (TypeError, KeyError, ValueError) as error:
-            raise UnreadableHeader(f"{name[:100]} is no tensor that is known") from error
-        if not isinstance(shape, list) or len(shape) > MAX_AXES:
-            raise UnreadableHeader(f"{name[:100]} has no shape")
-        if not _are_whole((begin, end, *shape), size) or math.prod(shape) * one != end - begin:
-            raise UnreadableHeader(f"{name[:100]} is not as large as its shape")
-        tensors[name] = (dtype, tuple(shape))
-        places.append((begin, end))
-    at = 0
-    for begin, end in sorted(places):
-        if begin != at:
-            raise UnreadableHeader("tensors that overlap or leave gaps")
-        at = end
-    if at != size:
-        raise UnreadableHeader(f"tensors of {at} bytes in {size}")
-    return tensors
+def _tensor(name: str, entry: dict[str, Any]) -> tuple[str, tuple[int, ...]]:
+    if any(_is_beyond_layers(part) for part in name.split(".")):
+        raise UnreadableHeader(f"more than {MAX_LAYERS} layers: {name[:100]}")
+    if len(entry["shape"]) > MAX_AXES:
+        raise UnreadableHeader(f"{name[:100]} has {len(entry['shape'])} axes")
+    return entry["dtype"], tuple(entry["shape"])
 
 
 def _is_beyond_layers(part: str) -> bool:
     return part.isdecimal() and (len(part) > len(str(MAX_LAYERS)) or int(part) >= MAX_LAYERS)
-
-
-def _are_whole(numbers: Iterable[Any], most: int) -> bool:
-    return all(type(number) is int and 0 <= number <= most for number in numbers)

@@ -2,9 +2,9 @@
 
 from .approximator import Approximator, Reuse
 from .branch_mean import BranchMean
-from .extrapolate import Extrapolate, ExtrapolateFromCalls
+from .extrapolate import Extrapolate
 from .forecast import Carried, Forecast
-from .guidance import Branch, CopyBranch, FrequencyDelta, SpectralDelta
+from .guidance import Branch, CopyBranch, FrequencyDelta
 from .hold import Hold
 from .weights import Constant, Rising, Sloped, Weight
 
@@ -16,13 +16,11 @@ __all__ = [
     "Constant",
     "CopyBranch",
     "Extrapolate",
-    "ExtrapolateFromCalls",
     "Forecast",
     "FrequencyDelta",
     "Hold",
     "Reuse",
     "Rising",
     "Sloped",
-    "SpectralDelta",
     "Weight",
 ]

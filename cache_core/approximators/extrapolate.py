@@ -33,29 +33,8 @@ class Extrapolate:
         return (*history, output)[-2:]
 
     def predict(self, history: History, reuse: Reuse) -> tuple[Value, History]:
-        return self._continued(history, reuse), history
-
-    def _continued(self, history: History, reuse: Reuse) -> Value:
         weight = self.weight.at(reuse)
-        return combine(
+        value = combine(
             history[-1], history[-2], lambda last, before: last + (last - before) * weight
         )
-
-
-@dataclass(frozen=True, slots=True)
-class ExtrapolateFromCalls(Extrapolate):
-    """The same over the outputs of the last two *calls*, reused ones included.
-
-    Source: huggingface/diffusers 0.42.1, ``hooks/faster_cache.py``. Its history begins with the
-    first output twice. Kept to be compared with; the last two computed outputs are the published
-    rule.
-    """
-
-    min_history: int = 1
-
-    def update(self, history: History, output: Value) -> History:
-        return (history[-1], output) if history else (output, output)
-
-    def predict(self, history: History, reuse: Reuse) -> tuple[Value, History]:
-        value = self._continued(history, reuse)
-        return value, (history[-1], value)
+        return value, history

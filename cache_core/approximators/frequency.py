@@ -20,26 +20,11 @@ def low_pass(x: torch.Tensor) -> torch.Tensor:
     Shapes: … height width, frames and channels wherever they stand.
     """
     spectrum: torch.Tensor = FFT.fftshift(FFT.fft2(x.float()), dim=(-2, -1))
-    return _inverse(spectrum * _disc(x))
+    return FFT.ifft2(FFT.ifftshift(spectrum * low_band(x), dim=(-2, -1))).real
 
 
-def spectrum_bands(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The centred spectrum of `x` inside the low band, and outside it."""
-    spectrum: torch.Tensor = FFT.fftshift(FFT.fft2(x.float()), dim=(-2, -1))
-    disc = _disc(x)
-    return spectrum * disc, spectrum * ~disc
-
-
-def unband(low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-    """The picture whose centred spectrum has these two parts."""
-    return _inverse(low + high)
-
-
-def _inverse(spectrum: torch.Tensor) -> torch.Tensor:
-    return FFT.ifft2(FFT.ifftshift(spectrum, dim=(-2, -1))).real
-
-
-def _disc(x: torch.Tensor) -> torch.Tensor:
+def low_band(x: torch.Tensor) -> torch.Tensor:
+    """Where in the centred spectrum of `x` the low band is. Shape: (height, width)."""
     height, width = x.shape[-2:]
     down = torch.arange(height, device=x.device)[:, None] - height // 2
     across = torch.arange(width, device=x.device)[None, :] - width // 2

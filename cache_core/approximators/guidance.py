@@ -77,41 +77,12 @@ class FrequencyDelta:
         return ((low, difference - low),)
 
     def predict(self, history: History, reuse: Reuse) -> tuple[Value, History]:
-        low, high = self._weighted(history, reuse)
-        cond = _tensor(reuse.given)
-        value = (cond.float() + (low + high)).to(cond.dtype)
-        return value, ((low, high),) if self.compounds else history
-
-    def _weighted(self, history: History, reuse: Reuse) -> tuple[torch.Tensor, torch.Tensor]:
         low, high = _pair(history[-1])
         # The windows are predicates of the time like any schedule; here they say when to amplify.
-        low_gain = self.low_gain if self.low_window.may_reuse(reuse.clock) else 1.0
-        high_gain = self.high_gain if self.high_window.may_reuse(reuse.clock) else 1.0
-        return low * low_gain, high * high_gain
-
-
-@dataclass(frozen=True, slots=True)
-class SpectralDelta(FrequencyDelta):
-    """The same in the published form, which keeps spectra and transforms back at every reuse.
-
-    Equal to FrequencyDelta but for rounding, with twice the memory. Kept to be compared with.
-
-    Source: huggingface/diffusers 0.42.1, ``hooks/faster_cache.py``.
-    """
-
-    def update(self, history: History, output: Value) -> History:
-        from .frequency import spectrum_bands
-
-        cond, uncond = (spectrum_bands(branch) for branch in _pair(output))
-        return ((uncond[0] - cond[0], uncond[1] - cond[1]),)
-
-    def predict(self, history: History, reuse: Reuse) -> tuple[Value, History]:
-        from .frequency import spectrum_bands, unband
-
-        low, high = self._weighted(history, reuse)
+        low = low * (self.low_gain if self.low_window.may_reuse(reuse.clock) else 1.0)
+        high = high * (self.high_gain if self.high_window.may_reuse(reuse.clock) else 1.0)
         cond = _tensor(reuse.given)
-        cond_low, cond_high = spectrum_bands(cond)
-        value = unband(low + cond_low, high + cond_high).to(cond.dtype)
+        value = (cond.float() + (low + high)).to(cond.dtype)
         return value, ((low, high),) if self.compounds else history
 
 

@@ -3,7 +3,6 @@
 from .calibration import Average, Calibration, Costs, ModelFacts, Part, RunFacts
 from .choose import By, Parts, Selection, Selector, Target, choose
 from .prediction import Prediction, Predictor, predict
-from .scan import scan
 from .study import Study
 from .table import Branch, ErrorTable, Lags, Place
 
@@ -28,5 +27,4 @@ __all__ = [
     "Target",
     "choose",
     "predict",
-    "scan",
 ]

@@ -19,7 +19,7 @@ from .groups import LAYERS
 from .prediction import Prediction, Predictor, predict
 from .scan import scan
 from .search import Search
-from .table import ErrorTable, Lags, Place
+from .table import ErrorTable, Lags, Place, changes_of
 
 By = Literal["saved", "alpha", "speedup", "quality"]
 Parts = Literal["layers", "each layer", "blocks"]
@@ -134,7 +134,7 @@ class Selector:
                 f"save more",
             )
         predictor = search.predictor
-        rows = _rows(found.changes, predictor.table.steps, found.alpha, found.lookahead)
+        rows = _rows(found.changes, predictor.table, found.alpha, found.lookahead)
         prediction = predictor.predict(rules_of(rows))
         return Selection(rows, found.alpha, found.lookahead, prediction, notes)
 
@@ -158,13 +158,14 @@ def choose(calibration: Calibration, timeline: Timeline, target: Target) -> Sele
 def _by_alpha(calibration: Calibration, target: Target, lookahead: int) -> Rows:
     table = calibration.table
     changes = {place: table.rows[place] for place in _places(calibration, target)}
-    return _rows(changes, table.steps, target.value, lookahead)
+    return _rows(changes, table, target.value, lookahead)
 
 
-def _rows(changes: Mapping[Place, Lags], steps: int, alpha: float, lookahead: int) -> Rows:
+def _rows(changes: Mapping[Place, Lags], table: ErrorTable, alpha: float, lookahead: int) -> Rows:
+    errors = changes_of(changes.values(), table.steps, table.lookahead)
+    (compute,) = scan(errors, [alpha], lookahead).tolist()
     return tuple(
-        (place.kind, place.index, scan(lags, steps, alpha, lookahead))
-        for place, lags in changes.items()
+        (place.kind, place.index, tuple(row)) for place, row in zip(changes, compute, strict=True)
     )
 
 

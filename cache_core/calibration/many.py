@@ -1,5 +1,5 @@
-"""Hundreds of schedules at once, for a search that keeps one of them: what `scan` and
-`Predictor.predict` find of each, to the last bit. No torch."""
+"""Hundreds of schedules at once, for a search that keeps one of them: what `Predictor.predict`
+finds of each, to the last bit. No torch."""
 
 from __future__ import annotations
 
@@ -18,36 +18,9 @@ from .table import Place, changes_of
 
 Flags = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
-Counts = NDArray[np.intp]
 
 MAX_CELLS = 2**20
 """Flags that are judged at one time: of a very long run there are many."""
-
-
-def scans(errors: Numbers, alphas: Sequence[float], lookahead: int) -> Flags:
-    """As `scan`, of every row at every threshold.
-
-    Args:
-        errors: relative changes, as of `changes_of`; shape (rows, distances, steps).
-        alphas: thresholds, >= 0 and finite.
-        lookahead: most steps in a row that reuse, >= 1.
-
-    Returns:
-        True computes; shape (thresholds, rows, steps).
-    """
-    rows, farthest, steps = errors.shape
-    spend(steps * (2 + rows * len(alphas) * 0.03))
-    limits = np.array(alphas)
-    hops = np.zeros((steps, rows, len(limits)), np.intp)
-    for lag in range(1, min(lookahead + 1, farthest)):
-        np.copyto(hops, lag, where=np.transpose(errors[:, lag])[..., None] <= limits)
-    compute = np.empty(hops.shape, np.bool_)
-    due: Counts = np.zeros(hops.shape[1:], np.intp)
-    for step in range(steps):
-        compute[step] = due == step
-        due = np.where(compute[step], step + 1 + hops[step], due)
-    compute[-1] = True
-    return np.transpose(compute)
 
 
 def judged(

@@ -1,15 +1,16 @@
-"""From errors to a schedule: which steps compute, for one threshold."""
+"""From errors to schedules: which steps compute, at each of many thresholds. No torch."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..effort import spend
-from ..errors import ConfigError
-from .table import Lags
 
 
-def scan(lags: Lags, steps: int, alpha: float, lookahead: int) -> tuple[bool, ...]:
+def scan(errors: NDArray[np.float64], alphas: Sequence[float], lookahead: int) -> NDArray[np.bool_]:
     """Reuse each computed output for as many steps as stays within the threshold.
 
     From a computed step the longest hop is taken whose end has not changed by more than alpha;
@@ -17,40 +18,27 @@ def scan(lags: Lags, steps: int, alpha: float, lookahead: int) -> tuple[bool, ..
     the last step compute.
 
     Args:
-        lags: relative changes over 1, 2, … steps, by source step.
-        steps: steps of the run.
-        alpha: greatest relative change that counts as none, >= 0 and finite: what is not known is
+        errors: relative changes, as of `changes_of`; shape (rows, distances, steps).
+        alphas: greatest relative changes that count as none, >= 0 and finite: what is not known is
             infinite, and never reused.
         lookahead: most steps in a row that reuse, >= 1.
 
     Returns:
-        One flag per step, True computes.
-
-    Raises:
-        ConfigError: a negative or infinite threshold, or a lookahead below 1.
+        True computes; shape (thresholds, rows, steps).
 
     Source: arXiv 2411.10510, section 3.2; Roblox/SmoothCache edeb4ed,
     ``SmoothCache/calibration/calibration_helper.py``, which compares with <= too.
     """
-    if not 0 <= alpha < math.inf:
-        raise ConfigError(f"alpha is {alpha:g}; expected 0 or more (0.1: changes of up to 10 %)")
-    if lookahead < 1:
-        raise ConfigError(f"lookahead is {lookahead}; expected 1 or more steps that reuse in a row")
-    spend(steps)
-    compute = [True] * steps
-    step = 0
-    while step < steps:
-        hop = _hop(lags[:lookahead], step, alpha)
-        for reused in range(step + 1, min(step + hop + 1, steps)):
-            compute[reused] = False
-        step += hop + 1
-    compute[0] = compute[-1] = True
-    return tuple(compute)
-
-
-def _hop(lags: Lags, step: int, alpha: float) -> int:
-    for lag in range(len(lags), 0, -1):
-        row = lags[lag - 1]
-        if step < len(row) and row[step] <= alpha:
-            return lag
-    return 0
+    rows, farthest, steps = errors.shape
+    spend(steps * (2 + rows * len(alphas) * 0.03))
+    limits = np.array(alphas)
+    hops = np.zeros((steps, rows, len(limits)), np.intp)
+    for lag in range(1, min(lookahead + 1, farthest)):
+        np.copyto(hops, lag, where=np.transpose(errors[:, lag])[..., None] <= limits)
+    compute = np.empty(hops.shape, np.bool_)
+    due = np.zeros(hops.shape[1:], np.intp)
+    for step in range(steps):
+        compute[step] = due == step
+        due = np.where(compute[step], step + 1 + hops[step], due)
+    compute[-1] = True
+    return np.transpose(compute)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .many import judged, scans
+from .many import judged
 from .prediction import Predictor
+from .scan import scan
 from .table import Lags, Place, changes_of
 
 SEARCHED_ROWS = 20_000
@@ -63,7 +64,7 @@ class Search:
             whose = [numbers[each] for each in lags.values()]
             for hop in hops:
                 alphas = _thresholds(lags, hop, max(most_rows // (2 * len(hops)), 1))
-                every = scans(errors, alphas, hop)[:, whose]
+                every = scan(errors, alphas, hop)[:, whose]
                 for alpha, compute in zip(alphas, every, strict=True):
                     made.setdefault(compute.tobytes(), (alpha, hop, lags))
         compute = np.reshape(np.frombuffer(b"".join(made), np.bool_), (len(made), *shape))

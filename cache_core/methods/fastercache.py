@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from ..approximators import (
-    Extrapolate,
-    ExtrapolateFromCalls,
-    FrequencyDelta,
-    Rising,
-    SpectralDelta,
-    Weight,
-)
+from ..approximators import Extrapolate, FrequencyDelta, Rising, Weight
 from ..errors import ConfigError
 from ..rules import Rule
-from ..schedules import Interval, PercentRange, Schedule, Window
+from ..schedules import Interval, PercentRange, Window
 from ..sites import SiteKind, SiteSelector
 from .method import CUSTOM, Method, Preset
 
@@ -41,15 +34,12 @@ class FasterCache(Method):
         low_window: when the low band is amplified.
         high_window: when the rest is amplified.
         compounds: amplify again at every reuse, as the released scripts do.
-        rule: "published", or "diffusers" for that library's reading: attention is reused only in
-            steps of one branch and extrapolated from reused outputs too, and spectra are kept.
         preset: name of published settings, if they are.
 
     Raises:
         ConfigError: a parameter is outside its range.
 
-    Source: arXiv 2410.19355, sections 3.2-3.3; Vchitect/FasterCache 02d05ef, ``scripts/``;
-    huggingface/diffusers 0.42.1, ``hooks/faster_cache.py``.
+    Source: arXiv 2410.19355, sections 3.2-3.3; Vchitect/FasterCache 02d05ef, ``scripts/``.
     """
 
     name: ClassVar[str] = "Apply FasterCache"
@@ -69,7 +59,6 @@ class FasterCache(Method):
     low_window: Window = field(default=PercentRange(0.0, 0.7))
     high_window: Window = field(default=PercentRange(0.7, 1.0))
     compounds: bool = False
-    rule: Literal["published", "diffusers"] = "published"
     preset: Preset = CUSTOM
 
     def __post_init__(self) -> None:
@@ -87,24 +76,24 @@ class FasterCache(Method):
                 )
 
     def rules(self) -> tuple[Rule, ...]:
-        guidance: Schedule = Interval(self.guidance_interval, self.guidance_phase)
-        guidance = guidance & self.guidance_window
-        attention = [self._attention_rule(kind, n, guidance) for kind, n in self._ranges().items()]
-        one_branch = Rule(SiteSelector(SiteKind.GUIDANCE), guidance, self._delta(), self.name)
-        return self.preset.bind([*attention, one_branch])
-
-    def _attention_rule(self, kind: SiteKind, interval: int, guidance: Schedule) -> Rule:
-        when: Schedule = Interval(interval, self.attention_phase) & self.attention_window
-        if self.rule == "published":
-            return Rule(SiteSelector(kind), when, Extrapolate(self.weight), self.name)
-        what = ExtrapolateFromCalls(self.weight)
-        return Rule(SiteSelector(kind), when & guidance, what, self.name)
-
-    def _delta(self) -> FrequencyDelta:
-        form = FrequencyDelta if self.rule == "published" else SpectralDelta
-        return form(
-            self.low_gain, self.high_gain, self.low_window, self.high_window, self.compounds
+        attention = [
+            Rule(
+                SiteSelector(kind),
+                Interval(n, self.attention_phase) & self.attention_window,
+                Extrapolate(self.weight),
+                self.name,
+            )
+            for kind, n in self._ranges().items()
+        ]
+        one_branch = Rule(
+            SiteSelector(SiteKind.GUIDANCE),
+            Interval(self.guidance_interval, self.guidance_phase) & self.guidance_window,
+            FrequencyDelta(
+                self.low_gain, self.high_gain, self.low_window, self.high_window, self.compounds
+            ),
+            self.name,
         )
+        return self.preset.bind([*attention, one_branch])
 
     def _ranges(self) -> dict[SiteKind, int]:
         return {

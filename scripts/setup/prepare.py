@@ -21,7 +21,14 @@ TORCH = Stage("torch", "PyTorch", (("torch",),), 3_000_000_000)
 TORCH_PACKAGES = ("torch", "torchvision", "torchaudio")
 TOOLS = ("pytest", "pytest-xdist", "ruff", "basedpyright")
 DEMO_PACKAGES = ("numpy", "scipy", "pillow", "safetensors", "aiohttp", "psutil")
-FAST_TESTS = Stage("fast-tests", "test tools", ((*TOOLS, *DEMO_PACKAGES),), 600_000_000)
+PLOT_PACKAGES = (
+    "matplotlib==3.10.8", "contourpy", "cycler", "fonttools", "kiwisolver", "pyparsing",
+    "python-dateutil", "six",
+)  # fmt: skip
+"""For the benchmarks' pictures, with what they need beside DEMO_PACKAGES."""
+FAST_TESTS = Stage(
+    "fast-tests", "test tools", ((*TOOLS, *DEMO_PACKAGES, *PLOT_PACKAGES),), 650_000_000
+)
 BROWSER = Stage("browser", "browser tests", (("playwright",),), 300_000_000)
 AUTHORS_PACKAGES = ("diffusers==0.42.1", "DeepCache==0.1.1")
 ALONE = ("--no-deps", "tgate==1.0.0", "dit-smoothcache==0.1.1", "lpips==0.1.4")
@@ -159,7 +166,7 @@ def _ensure_tools_beside(python: Path) -> Path:
         **FAST_TESTS.content,
         "python": str(python),
         "tools": " ".join(TOOLS),
-        "authors": " ".join((*AUTHORS_PACKAGES, *ALONE, FIRST_TGATE)),
+        "authors": " ".join((*AUTHORS_PACKAGES, *ALONE, FIRST_TGATE, *PLOT_PACKAGES)),
     }
     if is_stamped(stamp, content):
         return folder
@@ -170,7 +177,7 @@ def _ensure_tools_beside(python: Path) -> Path:
         target = Path(scratch) / "tools"
         into = ("--target", str(target))
         pip_install(python, line, FAST_TESTS.title, (*into, *TOOLS))
-        packages = (*ALONE, *AUTHORS_PACKAGES, "importlib_metadata", "zipp")
+        packages = (*ALONE, *AUTHORS_PACKAGES, *PLOT_PACKAGES, "importlib_metadata", "zipp")
         for arguments in ((*into, *packages), _first_tgate(target)):
             pip_install(python, line, REFERENCE.title, arguments)
         target.replace(folder)

@@ -25,7 +25,7 @@ GUIDANCE: Mapping[str, Any] = {
     "guidance_interval": 4, "guidance_window": TimestepRange(-1, 965),
     "low_gain": 1.1, "low_window": TimestepRange(500, 1001),
     "high_gain": 1.2, "high_window": TimestepRange(-1, 700),
-    "compounds": True, "rule": "diffusers",
+    "compounds": True,
 }  # fmt: skip
 GUIDANCE_CONFIG: Mapping[str, Any] = {
     "unconditional_batch_skip_range": 4,

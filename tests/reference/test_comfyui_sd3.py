@@ -8,9 +8,9 @@ import authors
 import comfyui
 import tiny
 import twins
+from diffusers_fastercache import DiffusersFasterCache
 from parity import Table
 from stepcache.cache_core.approximators import Constant
-from stepcache.cache_core.methods import FasterCache
 
 
 def _asking(predict: tiny.Predict) -> comfyui.Ask:
@@ -24,7 +24,7 @@ def _asking(predict: tiny.Predict) -> comfyui.Ask:
 def test_fastercache_equals_the_hook_of_the_whole_model(table: Table) -> None:
     """Joint attention is not reused here, so that the hook leaves it alone too."""
     model, reference = twins.sd3_twins()
-    method = FasterCache(**comfyui.GUIDANCE, self_attention=1, weight=Constant())
+    method = DiffusersFasterCache(**comfyui.GUIDANCE, self_attention=1, weight=Constant())
     run = comfyui.sample(model, "sd3", 12, method)
     timesteps = [float(call.timestep[0]) for call in run.record.calls]
     switch_on = partial(

@@ -11,9 +11,10 @@ import tgate.tgate_utils as tgate
 import tiny
 import torch
 import twins
+from diffusers_fastercache import DiffusersFasterCache
 from parity import Table
 from stepcache.cache_core.approximators import Constant
-from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, TGate
+from stepcache.cache_core.methods import PAB, DeepCache, SmoothCache, TGate
 from stepcache.cache_core.schedules import TimestepRange
 
 each_layout = pytest.mark.parametrize("layout", twins.LAYOUTS)
@@ -101,7 +102,7 @@ def test_tgate_equals_the_attention_of_the_loader(
 def test_fastercache_equals_the_hook_of_the_whole_model(table: Table) -> None:
     """Of a UNet's layers diffusers hooks none: only the branches of guidance are compared."""
     model, reference = twins.unet_twins(LAYOUT)
-    method = FasterCache(**comfyui.GUIDANCE, self_attention=1, weight=Constant())
+    method = DiffusersFasterCache(**comfyui.GUIDANCE, self_attention=1, weight=Constant())
     run = comfyui.sample(model, "sd15", 12, method)
     timesteps = [float(call.timestep[0]) for call in run.record.calls]
     switch_on = partial(

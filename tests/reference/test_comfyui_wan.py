@@ -10,9 +10,10 @@ import pytest
 import tiny
 import twins
 from diffusers.models.transformers.transformer_wan import WanTransformerBlock
+from diffusers_fastercache import DiffusersFasterCache
 from parity import Table
 from stepcache.cache_core.approximators import Constant
-from stepcache.cache_core.methods import PAB, FasterCache, SmoothCache
+from stepcache.cache_core.methods import PAB, SmoothCache
 from stepcache.cache_core.schedules import TimestepRange
 
 ON = "ComfyUI's Wan, float32"
@@ -59,7 +60,7 @@ def test_smoothcache_equals_the_general_helper(table: Table) -> None:
 def test_fastercache_equals_the_hooks(spatial: int, table: Table) -> None:
     model, reference = twins.wan_twins()
     window = (-1, 990)
-    method = FasterCache(
+    method = DiffusersFasterCache(
         **comfyui.GUIDANCE, self_attention=spatial, attention_window=TimestepRange(*window),
         weight=Constant(0.3),
     )  # fmt: skip

@@ -12,16 +12,16 @@ import pytest
 import tiny
 import torch
 from diffusers import FluxTransformer2DModel
+from diffusers_fastercache import DiffusersFasterCache
 from diffusers_host import COND, DiffusersHost
 from parity import Table, assert_identical
 from stepcache.cache_core.approximators import Constant, Sloped, Weight
-from stepcache.cache_core.methods import FasterCache
 from stepcache.cache_core.schedules import TimestepRange
 
 TIMESTEPS = tiny.ddim_timesteps(20)
 WHAT = ("FasterCache", authors.NAMES["diffusers"], "diffusers modules, float64")
 ALWAYS = (-1, 1001)
-DIFFUSERS: dict[str, Any] = {"rule": "diffusers", "compounds": True, "cross_attention": 1}
+DIFFUSERS: dict[str, Any] = {"compounds": True, "cross_attention": 1}
 
 SETTINGS = [
     *((m, n, 1, every, (-1, 681), (-1, 781))
@@ -83,7 +83,7 @@ def _assert_parity(
         low_frequency_weight_update_timestep_range=low,
         high_frequency_weight_update_timestep_range=high,
     )
-    ours = FasterCache(
+    ours = DiffusersFasterCache(
         self_attention=spatial, temporal_attention=temporal,
         attention_window=TimestepRange(*attention_window), weight=weight,
         guidance_interval=guidance, guidance_window=TimestepRange(*guidance_window),
@@ -110,7 +110,7 @@ def test_a_distilled_model_reuses_the_whole_batch(spatial: int, table: Table) ->
         spatial_attention_timestep_skip_range=(-1, 681),
     )
     # One branch from the first step on, and no other branch that would ever come back.
-    ours = FasterCache(
+    ours = DiffusersFasterCache(
         self_attention=spatial, attention_window=TimestepRange(-1, 681), weight=Constant(0.3),
         guidance_interval=len(TIMESTEPS), guidance_window=TimestepRange(*ALWAYS), **DIFFUSERS,
     )  # fmt: skip

@@ -12,10 +12,11 @@ import tgate
 import tiny
 import torch
 from diffusers import HeunDiscreteScheduler
+from diffusers_fastercache import DiffusersFasterCache
 from diffusers_host import COND, UNCOND, DiffusersHost
 from parity import MIN_EFFECT, greatest_difference
 from stepcache.cache_core.approximators import Constant
-from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, SmoothCache, TGate
+from stepcache.cache_core.methods import PAB, DeepCache, SmoothCache, TGate
 from stepcache.cache_core.schedules import TimestepRange
 
 WHOLE = (-1, 1001)
@@ -87,7 +88,7 @@ def test_fastercache_of_diffusers_fails_on_one_branch_per_call() -> None:
     with pytest.raises(IndexError):
         for t in (500, 499):
             reference(t, **tiny.WAN.inputs(x, t, text))
-    ours = FasterCache(guidance_window=TimestepRange(*WHOLE), rule="diffusers")
+    ours = DiffusersFasterCache(guidance_window=TimestepRange(*WHOLE))
     with DiffusersHost(
         tiny.shared(tiny.WAN), [ours], (500, 499), tiny.WAN.layers, branches=[COND]
     ) as host:
@@ -103,7 +104,7 @@ def test_fastercache_of_diffusers_fails_where_a_distilled_run_begins_inside_the_
     )  # fmt: skip
     with pytest.raises(TypeError):
         reference(t, **tiny.WAN.inputs(x, t, text))
-    ours = FasterCache(attention_window=TimestepRange(*WHOLE), rule="diffusers")
+    ours = DiffusersFasterCache(attention_window=TimestepRange(*WHOLE))
     with DiffusersHost(
         tiny.shared(tiny.WAN), [ours], (t,), tiny.WAN.layers, branches=[COND]
     ) as host:

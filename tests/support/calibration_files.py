@@ -18,6 +18,8 @@ from stepcache.cache_core.calibration import (
     RunFacts,
 )
 from stepcache.cache_core.calibration.noise import NoiseChanges
+from stepcache.cache_core.calibration.scan import scan
+from stepcache.cache_core.calibration.table import changes_of
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.sites import SiteKind
 
@@ -106,3 +108,8 @@ def refusal_of(read: Callable[[Path], object], path: Path, what: str) -> str:
     assert "; " in message, f"it says what to do: {message}"
     assert len(message) < 400, message
     return message
+
+
+def scanned(lags: Lags, steps: int, alpha: float, lookahead: int) -> tuple[bool, ...]:
+    """The schedule of one row at one threshold."""
+    return tuple(scan(changes_of([lags], steps, len(lags)), [alpha], lookahead)[0, 0].tolist())

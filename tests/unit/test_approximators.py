@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from diffusers_fastercache import ExtrapolateFromCalls, SpectralDelta
 from stepcache.cache_core.approximators import (
     BranchMean,
     Constant,
     CopyBranch,
     Extrapolate,
-    ExtrapolateFromCalls,
     FrequencyDelta,
     Hold,
     Reuse,
     Rising,
     Sloped,
-    SpectralDelta,
 )
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.plan import Plan

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from calibration_files import scanned
 from stepcache.cache_core.calibration import (
     Calibration,
     Costs,
@@ -22,11 +23,10 @@ from stepcache.cache_core.calibration import (
     Target,
     choose,
     predict,
-    scan,
     search,
 )
 from stepcache.cache_core.calibration.choose import rules_of
-from stepcache.cache_core.calibration.many import scans
+from stepcache.cache_core.calibration.scan import scan
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.schedule_file import Rows
@@ -98,7 +98,7 @@ def every_choice(steps: int, parts: Any) -> list[Selection]:
     ]
     for alpha in (0.0, *filter(math.isfinite, (e for row in mean for e in row))):
         for lookahead in (1, 2, 3):
-            compute = scan(mean, steps, alpha, lookahead)
+            compute = scanned(mean, steps, alpha, lookahead)
             rows = tuple((place.kind, place.index, compute) for place in places)
             found.append(Selection(rows, alpha, lookahead, predict(SHORT, rules_of(rows), line)))
     return found
@@ -115,7 +115,8 @@ def test_by_alpha_every_kind_is_scanned_with_it(alpha: float) -> None:
     assert found.alpha == alpha and not found.notes
     rows = calibration.table.rows
     assert found.rows == tuple(
-        (kind, None, scan(rows[Place(kind)], 20, alpha, 2)) for kind in (CROSS, FEED_FORWARD, SELF)
+        (kind, None, scanned(rows[Place(kind)], 20, alpha, 2))
+        for kind in (CROSS, FEED_FORWARD, SELF)
     )
     assert found.prediction == predict(calibration, rules_of(found.rows), Timeline.even(20))
 
@@ -219,12 +220,12 @@ def test_a_search_through_thousands_of_layers_leaves_thresholds_out_but_never_th
     line, made = Timeline.even(10), [0]
 
     def counted(*args: Any) -> Any:
-        compute = scans(*args)
+        compute = scan(*args)
         made[0] += compute.shape[0] * compute.shape[1]
         return compute
 
     monkeypatch.setattr(search, "SEARCHED_ROWS", 180)
-    monkeypatch.setattr(search, "scans", counted)
+    monkeypatch.setattr(search, "scan", counted)
     found = choose(SHORT, line, Target("speedup", 50.0, 3, "each layer"))
     # Six layers, alone and in step; for each of three lookaheads alpha 0 comes to the thresholds.
     assert 90 <= made[0] <= 180 + 2 * 3 * 6
@@ -281,7 +282,7 @@ def test_saved_for_other_noise_levels_is_made_anew_for_the_same_parts(place: Pla
     table = calibration.table.at(Timeline.even(25).sigmas)
     assert found.alpha == 0.3
     assert found.rows == (
-        (place.kind, place.index, scan(table.rows[place], 25, 0.3, calibration.lookahead)),
+        (place.kind, place.index, scanned(table.rows[place], 25, 0.3, calibration.lookahead)),
     )
     assert found.notes == (
         "this run has other noise levels than the calibration (25 steps, there 20): its errors "

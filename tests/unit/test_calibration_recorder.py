@@ -10,6 +10,7 @@ from itertools import cycle
 import numpy as np
 import pytest
 import torch
+from calibration_files import scanned
 from recorded import (
     BOTH_STREAMS,
     FROZEN,
@@ -24,7 +25,7 @@ from recorded import (
     site_of,
 )
 from session_bench import COND, NEXT_SITE, SITE
-from stepcache.cache_core.calibration import Place, scan
+from stepcache.cache_core.calibration import Place
 from stepcache.cache_core.calibration.recorder import Recorder
 from stepcache.cache_core.calibration.thinning import ELEMENTS
 from stepcache.cache_core.sites import Site, SiteKind
@@ -104,7 +105,7 @@ def test_and_every_schedule_is_that_of_the_authors() -> None:
     for setting, expected in FROZEN["schedules"].items():
         alpha, lookahead = setting.split()
         for component, kind in KINDS.items():
-            found = scan(rows[Place(kind)], STEPS, float(alpha), int(lookahead))
+            found = scanned(rows[Place(kind)], STEPS, float(alpha), int(lookahead))
             strip = "".join("1" if flag else "0" for flag in found)
             assert strip == expected[component], (setting, component)
 

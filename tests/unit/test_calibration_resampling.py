@@ -9,7 +9,8 @@ from dataclasses import replace
 from statistics import median
 
 import pytest
-from stepcache.cache_core.calibration import ErrorTable, Lags, Place, scan
+from calibration_files import scanned
+from stepcache.cache_core.calibration import ErrorTable, Lags, Place
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.sites import SiteKind
 
@@ -129,7 +130,7 @@ def test_what_is_too_far_apart_is_not_known_and_never_reused(measured: Sigmas, r
         for source, error in enumerate(row):
             distance = position(run[source + lag]) - position(run[source])
             assert math.isfinite(error) == (distance <= 5 + 1e-6), (source, lag)
-    compute = scan(found.rows[SELF], found.steps, 1000.0, 5)
+    compute = scanned(found.rows[SELF], found.steps, 1000.0, 5)
     source = 0
     for step in range(1, found.steps):
         if compute[step]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from calibration_files import BLOCK, CROSS, FEED_FORWARD, SELF
+from calibration_files import BLOCK, CROSS, FEED_FORWARD, SELF, scanned
 from stepcache.cache_core.calibration import (
     Calibration,
     Costs,
@@ -25,11 +25,11 @@ from stepcache.cache_core.calibration import (
     Selection,
     Selector,
     Target,
-    scan,
 )
 from stepcache.cache_core.calibration.choose import rules_of
 from stepcache.cache_core.calibration.file import read
-from stepcache.cache_core.calibration.many import MAX_CELLS, judged, scans
+from stepcache.cache_core.calibration.many import MAX_CELLS, judged
+from stepcache.cache_core.calibration.scan import scan
 from stepcache.cache_core.calibration.search import Found, Search
 from stepcache.cache_core.calibration.table import changes_of
 from stepcache.cache_core.clock import Timeline
@@ -93,7 +93,7 @@ def plain(calibration: Calibration, line: Timeline, places: list[Place], look: i
         errors = {error for each in lags.values() for row in each[:hop] for error in row}
         for alpha in (0.0, *sorted(filter(math.isfinite, errors))):
             rows = tuple(
-                (place.kind, place.index, scan(each, table.steps, alpha, hop))
+                (place.kind, place.index, scanned(each, table.steps, alpha, hop))
                 for place, each in lags.items()
             )
             if rows not in found:
@@ -193,24 +193,11 @@ def test_where_all_layers_together_take_more_than_the_whole() -> None:
     check(calibration, calibration.timeline, "layers", 3)
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_every_row_is_scanned_at_every_threshold(seed: int) -> None:
-    chance = random.Random(seed)
-    steps, lookahead = chance.randint(2, 20), chance.randint(1, 6)
-    rows = [random_lags(chance, steps, lookahead, 0.1) for _ in range(chance.randint(1, 4))]
-    alphas = [0.0, 0.001, *(chance.random() for _ in range(10)), 99.0]
-    most = chance.randint(1, lookahead + 2)
-    made = scans(changes_of(rows, steps, lookahead), alphas, most)
-    assert made.tolist() == [
-        [list(scan(lags, steps, alpha, most)) for lags in rows] for alpha in alphas
-    ]
-
-
 def test_more_schedules_than_fit_into_memory_at_one_time_are_judged_in_order() -> None:
     calibration = random_calibration(5)
     table, predictor = calibration.table, Predictor(calibration, calibration.timeline)
     places = places_of(calibration, "layers")
-    some = scans(
+    some = scan(
         changes_of([table.rows[place] for place in places], table.steps, table.lookahead),
         [0.0, 0.05, 0.1, 0.2, 0.5], table.lookahead,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers_fastercache import DiffusersFasterCache
 from safetensors import safe_open
 from session_bench import COND, UNCOND
 from stepcache.cache_core.approximators import Constant
@@ -20,7 +21,6 @@ from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.methods import (
     PAB,
     DeepCache,
-    FasterCache,
     Method,
     SmoothCache,
     TGate,
@@ -36,13 +36,15 @@ FIXTURES = Path(__file__).parents[1] / "reference" / "fixtures"
 GUIDANCE = Site(SiteKind.GUIDANCE, 0)
 
 
-def _fastercache(every: int, guidance: int, attention: Any, one_branch: Any) -> FasterCache:
-    return FasterCache(
+def _fastercache(
+    every: int, guidance: int, attention: Any, one_branch: Any
+) -> DiffusersFasterCache:
+    return DiffusersFasterCache(
         self_attention=every, temporal_attention=1, cross_attention=1,
         attention_window=TimestepRange(*attention), weight=Constant(0.3),
         guidance_interval=guidance, guidance_window=TimestepRange(*one_branch),
         low_gain=1.1, low_window=TimestepRange(99, 641),
-        high_gain=1.1, high_window=TimestepRange(-1, 301), compounds=True, rule="diffusers",
+        high_gain=1.1, high_window=TimestepRange(-1, 301), compounds=True,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
 from typing import Any
 
 import pytest
+from diffusers_fastercache import DiffusersFasterCache
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.methods import (
@@ -242,7 +243,7 @@ def test_fastercache_computes_attention_where_the_second_branch_comes_back() -> 
 
 
 def test_fastercache_as_in_diffusers_reuses_attention_in_steps_of_one_branch_only() -> None:
-    planned = strips(FasterCache(rule="diffusers"), 20)
+    planned = strips(DiffusersFasterCache(), 20)
     pairs = set(zip(planned["self_attention"], planned["guidance"], strict=True))
     assert ("R", "R") in pairs
     assert ("R", "C") not in pairs

@@ -38,7 +38,7 @@ def _put(name: str, key: str, value: Any) -> Change:
         _put("a.weight", "shape", [1] * 9 + [6]),
         _put("a.weight", "shape", "23"),
         _put("a.weight", "shape", [math.inf]),
-        _put("a.weight", "dtype", "F4"),
+        _put("a.weight", "dtype", "F3"),
         _put("a.weight", "dtype", ["F16"]),
         _put("a.weight", "data_offsets", [0]),
         _put("a.weight", "data_offsets", [12, 0]),
