@@ -14,20 +14,21 @@ import stepcache
 import toys
 from comfy_api.latest import io
 from stepcache.cache_core.errors import ConfigError, StepCacheError, UnsupportedModelError
-from stepcache.nodes.apply_fastercache import ApplyFasterCache
-from stepcache.nodes.apply_pab import ApplyPAB
 from stepcache.nodes.attention_backend import AttentionBackendNode
-from stepcache.nodes.deepcache_unet import DeepCacheUNet
+from stepcache.nodes.deepcache import DeepCacheUNet
 from stepcache.nodes.dynamic_int8 import DynamicInt8Node
 from stepcache.nodes.extension import NODES
+from stepcache.nodes.fastercache import ApplyFasterCache
+from stepcache.nodes.method_nodes import METHOD_NODES
+from stepcache.nodes.pab import ApplyPAB
 from stepcache.nodes.regional_compile import RegionalCompileNode
-from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
+from stepcache.nodes.smoothcache import SmoothCacheSchedule
 from stepcache.nodes.speed_audit import SpeedAudit
 from stepcache.nodes.step_cache import StepCacheForecast
 from stepcache.nodes.step_cache_compare import StepCacheCompare
 from stepcache.nodes.step_cache_compare_runs import StepCacheCompareRuns
 from stepcache.nodes.step_cache_report import StepCacheReport
-from stepcache.nodes.tgate_gate import TGateGate
+from stepcache.nodes.tgate import TGateGate
 
 PROMISED = {
     "StepCacheForecast": {
@@ -200,17 +201,7 @@ def test_deepcache_on_a_transformer_names_model_and_remedy() -> None:
         _run(DeepCacheUNet, model=toys.load("wan"))
 
 
-METHODS = (
-    StepCacheForecast,
-    DeepCacheUNet,
-    ApplyPAB,
-    ApplyFasterCache,
-    TGateGate,
-    SmoothCacheSchedule,
-)
-
-
-@pytest.mark.parametrize("node", METHODS, ids=lambda node: node.__name__)
+@pytest.mark.parametrize("node", METHOD_NODES.values(), ids=lambda node: node.__name__)
 def test_defaults_act(node: Any) -> None:
     patched = _run(node, model=toys.load("sd15")).result[0]
     latent = {"samples": toys.sample(patched, "sd15", steps=20)}
