@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,10 @@ TGATE, SMOOTHCACHE, EASYCACHE, LAZYCACHE = (
 )  # fmt: skip
 
 
+SPARE: tuple[Colour, ...] = ((96, 125, 36), (20, 150, 170), (120, 90, 70))
+"""Of methods that have no colour of their own."""
+
+
 def _setting(row: Row) -> str:
     # The font that comes with Pillow lacks the sign of multiplication.
     return row["label"].replace("×", "x")
@@ -106,6 +110,14 @@ CALIBRATION = Figure(
         "whole blocks": Series((110, 60, 160), "uniform blocks", "small"),
     },
 )
+
+
+def with_others(figure: Figure, rows: list[Row]) -> Figure:
+    """With every other method whose default setting was scored."""
+    scored = dict.fromkeys(row["method"] for row in rows if row["label"] == "default")
+    names = [name for name in scored if name not in figure.series]
+    others = {n: Series(SPARE[i % len(SPARE)], n, label=_setting) for i, n in enumerate(names)}
+    return replace(figure, series={**figure.series, **others})
 
 
 def draw(figure: Figure, rows: list[Row]) -> Canvas:
@@ -211,7 +223,7 @@ def main() -> None:
     # The host's caches are compared at the speeds of each figure; plain runs are the same.
     by_hand = [row for row in quality if row["method"] in CALIBRATION.series.keys() - HOSTS]
     for name, figure, rows in (
-        ("quality", QUALITY, quality),
+        ("quality", with_others(QUALITY, quality), quality),
         ("calibration", CALIBRATION, [*calibration, *by_hand]),
     ):
         path = DOCS / f"{name}.png"

@@ -30,8 +30,8 @@ SUGGESTED = {
 def suggestions() -> list[audit.Suggestion]:
     """What may be recommended: methods as their nodes come, and whole blocks, which suit models
     whose attention is fused with other layers."""
-    as_they_come = [audit.Suggestion(node.method(**node.defaults())) for node in SUGGESTED.values()]
-    blocks = ApplyPAB.method(**{**ApplyPAB.defaults(), "block": 2})
+    as_they_come = [audit.Suggestion(node.as_it_comes()) for node in SUGGESTED.values()]
+    blocks = ApplyPAB.as_it_comes(block=2)
     return [*as_they_come, audit.Suggestion(blocks, "block 2")]
 
 

@@ -27,7 +27,7 @@ from stepcache.nodes.method_nodes import METHOD_NODES  # noqa: E402
 from stepcache.pictures.series import in_words  # noqa: E402
 
 METHODS: dict[str, Method] = {
-    method.title: node.method(**node.defaults()) for method, node in METHOD_NODES.items()
+    method.title: node.as_it_comes() for method, node in METHOD_NODES.items()
 }
 """As their nodes come."""
 BLOCKS = "whole blocks"
