@@ -29,19 +29,15 @@ import observe  # noqa: E402
 import torch  # noqa: E402
 import toys  # noqa: E402
 from quality_records import read_json, write_json  # noqa: E402
-from quality_settings import SETTINGS  # noqa: E402
 from stepcache.cache_core.errors import StepCacheError  # noqa: E402
 from stepcache.cache_core.host import attach  # noqa: E402
-from stepcache.cache_core.methods import StepCache  # noqa: E402
+from stepcache.nodes.method_nodes import METHOD_NODES  # noqa: E402
 
 MODELS = {"sdxl": (models.sdxl, 20), "flux": (models.flux, 20), "wan_14b": (models.wan_14b, 10)}
 """Every model, and its sampler steps unless asked otherwise."""
 
 TOYS = {"sdxl": "sdxl", "flux": "flux", "wan_14b": "wan"}
-METHODS = {
-    StepCache.name: StepCache,
-    **{one.name: one.make for one in reversed(SETTINGS) if one.label == "default"},
-}
+METHODS = {method.title: node.as_it_comes for method, node in METHOD_NODES.items()}
 RESULT = HERE / "results" / "gpu.json"
 TINY_RESULT = HERE.parent / "output" / "gpu_tiny.json"
 

@@ -13,10 +13,9 @@ import torch
 from quality import HERE, machine
 from quality_records import rows_of, write_json
 from quality_runs import STEPS, Patch, Subject, score
-from quality_settings import NODE_WINDOW
 from stepcache import torch_settings
 from stepcache.cache_core.host import attach
-from stepcache.cache_core.methods import PAB
+from stepcache.nodes.pab import ApplyPAB
 from stepcache.torch_settings.int8 import ANYWAY
 
 RESULT = HERE / "results" / "int8.json"
@@ -28,7 +27,7 @@ METHOD = (
     "are too narrow to gain by it, so the rows are about pictures, not about speed."
 )
 INT8 = torch_settings.DynamicInt8(MIN_WIDTH, ANYWAY)
-BROADCAST = PAB(2, 4, 6, NODE_WINDOW)
+BROADCAST = ApplyPAB.as_it_comes()
 PATCHES: dict[str, tuple[str, Patch]] = {
     "Dynamic Int8": (str(INT8), lambda model: torch_settings.apply(model, INT8)),
     "PAB": (BROADCAST.describe(), lambda model: attach(model, BROADCAST)),

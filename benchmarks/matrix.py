@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -53,8 +53,22 @@ SETTINGS: dict[str, Setting] = {
 }
 """By the name of the row: one line a setting."""
 
-ON_UNETS = ("DeepCache", "PAB", "FasterCache", "T-GATE", "SmoothCache")
-ON_TRANSFORMERS = ("PAB", "FasterCache", "T-GATE", "SmoothCache")
+
+@dataclass(frozen=True)
+class Every:
+    """All methods that act inside the network, but for some."""
+
+    but: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[str]:
+        # Here, because a table of results needs Python alone.
+        from .methods import INSIDE
+
+        return (title for title in INSIDE if title not in self.but)
+
+
+ON_UNETS = Every()
+ON_TRANSFORMERS = Every(but=("DeepCache",))
 
 
 @dataclass(frozen=True)
@@ -75,7 +89,7 @@ class Model:
     make: str
     points: tuple[tuple[Size, int], ...]
     steps: int
-    methods: tuple[str, ...]
+    methods: Iterable[str]
     recipe: tuple[str, ...]
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
 

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from stepcache import torch_settings
+from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.host import attach
-from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, Method, TGate
-from stepcache.cache_core.methods.presets import fora
-from stepcache.cache_core.schedules import PercentRange
+from stepcache.cache_core.methods import Method
+from stepcache.nodes.fastercache import ApplyFasterCache
+from stepcache.nodes.method_nodes import METHOD_NODES
+from stepcache.nodes.pab import ApplyPAB
 
 from .matrix import SETTINGS
 
-NODE_WINDOW = PercentRange(0.15, 0.9)
-GATED = 0.6
-"""Where the gate's default lies in a run of 30 steps."""
-
-METHODS: dict[str, Callable[[int], Method]] = {
-    "DeepCache": lambda _: DeepCache(),
-    "PAB": lambda _: PAB(2, 4, 6, NODE_WINDOW),
-    "PAB, whole blocks": lambda _: PAB(window=NODE_WINDOW, block=2),
-    "FasterCache": lambda _: FasterCache(),
-    "FasterCache, guidance": lambda _: FasterCache(1, 1, 1),
-    "T-GATE": lambda steps: TGate(round(GATED * steps)),
-    "SmoothCache": lambda steps: fora("FORA: every 2nd step", steps),
+METHODS: dict[str, Callable[[], Method]] = {
+    **{method.title: node.as_it_comes for method, node in METHOD_NODES.items()},
+    "PAB, whole blocks": partial(ApplyPAB.as_it_comes, block=2),
+    "FasterCache, guidance": partial(
+        ApplyFasterCache.as_it_comes, self_attention=1, temporal_attention=1, cross_attention=1
+    ),
 }
-"""By name: settings for a run of so many steps."""
+"""By name."""
 
 
 def part(name: str, steps: int) -> Method | torch_settings.Setting:
@@ -37,7 +34,7 @@ def part(name: str, steps: int) -> Method | torch_settings.Setting:
         steps: of the run.
     """
     if name in METHODS:
-        return METHODS[name](steps)
+        return METHODS[name]().fitted(Timeline.even(steps))
     setting = SETTINGS[name]
     return getattr(torch_settings, setting.kind)(**setting.arguments)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,10 @@ PAB, DEEPCACHE, FASTERCACHE = "#0072b2", "#d55e00", "#008a64"
 TGATE, SMOOTHCACHE, EASYCACHE, LAZYCACHE = "#aa4499", "#a67600", "#3c4048", "#8c2e2e"
 
 
+SPARE = ("#607d24", "#1496aa", "#785a46")
+"""Of methods that have no colour of their own."""
+
+
 QUALITY = Comparison(
     "What a cache gains, and what it changes",
     "{captions} held-out captions, 30 steps. Lines: mild, default and bold settings, from left to "
@@ -93,6 +97,14 @@ CALIBRATION = Comparison(
     },
     has_labels=True,
 )
+
+
+def with_others(comparison: Comparison, rows: list[Row]) -> Comparison:
+    """With every other method whose default setting was scored."""
+    scored = dict.fromkeys(row["method"] for row in rows if row["label"] == "default")
+    names = [name for name in scored if name not in comparison.series]
+    others = {name: Series(SPARE[i % len(SPARE)], name) for i, name in enumerate(names)}
+    return replace(comparison, series={**comparison.series, **others})
 
 
 def draw(comparison: Comparison, rows: list[Row]) -> Figure:
@@ -143,7 +155,7 @@ def main() -> None:
     # The host's caches are compared at the speeds of each figure; plain runs are the same.
     by_hand = [row for row in quality if row["method"] in CALIBRATION.series.keys() - HOSTS]
     for name, comparison, rows in (
-        ("quality", QUALITY, quality),
+        ("quality", with_others(QUALITY, quality), quality),
         ("calibration", CALIBRATION, [*calibration, *by_hand]),
     ):
         path = DOCS / f"{name}.png"

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
-from stepcache.cache_core.methods import (
-    PAB,
-    DeepCache,
-    FasterCache,
-    Method,
-    TGate,
-)
-from stepcache.cache_core.methods.presets import FORA_SCHEDULES, fora
-from stepcache.cache_core.schedules import PercentRange
+from quality_runs import STEPS
+from stepcache.cache_core.clock import Timeline
+from stepcache.cache_core.methods import Method, SmoothCache
+from stepcache.cache_core.methods.presets import fora
 from stepcache.cache_core.sites import SiteKind
+from stepcache.nodes.method_node import MethodNode
+from stepcache.nodes.method_nodes import METHOD_NODES
 
-LABELS = ("mild", "default", "bold")
-NODE_WINDOW = PercentRange(0.15, 0.9)
-"""The node's defaults; PAB's own window is the published one in timesteps."""
-NEARLY_WHOLE_RUN = PercentRange(0.05, 0.98)
-FROM_EARLY_ON = PercentRange(0.1, 1.0)
+LACKS = {"dit": frozenset({SiteKind.DEEP_BRANCH}), "unet": frozenset[SiteKind]()}
+"""The reference models, and the kinds of sites that they lack."""
 
 
 @dataclass(frozen=True)
@@ -40,56 +36,35 @@ class Setting:
     make: Callable[[], Method]
 
 
-def _pab(
-    self_attention: int, cross_attention: int, window: PercentRange = NODE_WINDOW
-) -> Callable[[], Method]:
-    return lambda: PAB(self_attention, 4, cross_attention, window)
+def _made(node: type[MethodNode], inputs: dict[str, Any]) -> Method:
+    return node.as_it_comes(**inputs).fitted(Timeline.even(STEPS))
 
 
-def _fora(interval: int, *kinds: SiteKind) -> Callable[[], Method]:
-    """The node's schedule for the 30 steps that all runs here have, for some kinds of layers."""
-    schedule = fora(list(FORA_SCHEDULES)[interval - 2], 30)
-    rows = tuple(row for row in schedule.rows if row[0] in kinds)
-    return lambda: replace(schedule, rows=rows)
+def _attention_alone() -> Method:
+    """The schedule that SmoothCache's node comes with, for attention alone, which the node does
+    not offer."""
+    schedule = fora("FORA: every 2nd step", STEPS)
+    rows = tuple(row for row in schedule.rows if row[0] is SiteKind.SELF_ATTENTION)
+    return replace(schedule, rows=rows)
 
 
-ATTENTION, FEED_FORWARD = SiteKind.SELF_ATTENTION, SiteKind.FEED_FORWARD
+BESIDE_NODES: dict[tuple[type[Method], str], Callable[[], Method]] = {
+    (SmoothCache, "mild"): _attention_alone,
+}
+"""Settings that no inputs of a node mean."""
 
-Makers = tuple[Callable[[], Method], Callable[[], Method], Callable[[], Method]]
 
-TABLE: tuple[tuple[str, tuple[str, ...], Makers], ...] = (
-    ("PAB", ("dit", "unet"), (_pab(2, 2), _pab(2, 6), _pab(4, 12, NEARLY_WHOLE_RUN))),
-    ("DeepCache", ("unet",), (lambda: DeepCache(2), DeepCache, lambda: DeepCache(5))),
-    (
-        "FasterCache",
-        ("dit", "unet"),
-        (
-            lambda: FasterCache(guidance_interval=2),
-            FasterCache,
-            lambda: FasterCache(
-                3,
-                guidance_interval=10,
-                attention_window=FROM_EARLY_ON,
-                guidance_window=FROM_EARLY_ON,
-            ),
-        ),
-    ),
-    ("TGate", ("dit", "unet"), (lambda: TGate(22), TGate, lambda: TGate(10))),
-    (
-        "SmoothCache",
-        ("dit", "unet"),
-        (
-            _fora(2, ATTENTION),
-            _fora(2, ATTENTION, FEED_FORWARD),
-            _fora(3, ATTENTION, FEED_FORWARD),
-        ),
-    ),
-)
-"""Method, the models it works on, and its mild, default and bold settings: one line a method."""
+def _settings() -> Iterator[Setting]:
+    """The mild, default and bold settings of every method that names some."""
+    for method, node in METHOD_NODES.items():
+        graded = {"mild": node.mild, "default": {}, "bold": node.bold}
+        if not node.bold:
+            continue
+        required = {rule.where.kind for rule in node.as_it_comes().rules() if rule.is_required}
+        for model in (model for model, lacks in LACKS.items() if not required & lacks):
+            for label, inputs in graded.items():
+                make = BESIDE_NODES.get((method, label)) or partial(_made, node, dict(inputs))
+                yield Setting(model, method.__name__, label, make)
 
-SETTINGS = tuple(
-    Setting(model, name, label, make)
-    for name, models, makers in TABLE
-    for model in models
-    for label, make in zip(LABELS, makers, strict=True)
-)
+
+SETTINGS = tuple(_settings())

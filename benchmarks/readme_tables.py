@@ -62,6 +62,7 @@ DEFAULTS = {
     "TGate": "T-GATE gate 18, self 5",
     "SmoothCache": "SmoothCache, every 2nd step",
 }
+"""What the README calls default settings, in its order; others have the name of their method."""
 CHOSEN = {
     "SmoothCache Schedule": "SmoothCache, layers",
     "SmoothCache Schedule on whole blocks": "SmoothCache, whole blocks",
@@ -132,12 +133,14 @@ def defaults(results: Path) -> str:
             return [""] * 3
         return [shown.speed(each), shown.percent(each["fully_correct"]), shown.likeness(each)]
 
+    scored = (row["method"] for row in found["rows"] if row["label"] == "default")
+    others = {method: method for method in scored if method not in DEFAULTS}
     head = ["default settings"]
     for model, title in shown.MODELS.items():
         head += [f"{title}: speedup", plain(model), "PSNR"]
     return markdown(head, [
         [words, *numbers("dit", method), *numbers("unet", method)]
-        for method, words in DEFAULTS.items()
+        for method, words in (DEFAULTS | others).items()
     ])  # fmt: skip
 
 
@@ -154,7 +157,8 @@ def advised(results: Path) -> str:
                 row = shown.row_of(found, model, method, (label,))
                 if row is None:
                     raise LookupError(f"{method} {label} on {model}")
-                chosen = CHOSEN[advice["reason"][0].partition(":")[0]]
+                chosen = advice["reason"][0].partition(":")[0]
+                chosen = CHOSEN.get(chosen, chosen)
                 if chosen == "DeepCache":
                     told = (shown.parameter(row["parameters"], n) for n in ("interval", "branch"))
                     chosen = f"{chosen} {', '.join(told)}"

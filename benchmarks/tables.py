@@ -133,12 +133,10 @@ TABLES: dict[str, Callable[[Path], str]] = {
 
 
 def _firsts() -> Iterator[matrix.Cell]:
-    """A cell of each model of the reference matrix, at its first size."""
-    seen: set[str] = set()
-    for cell in matrix.cells("reference"):
-        if cell.name not in seen:
-            seen.add(cell.name)
-            yield cell
+    """A cell of each model of the reference matrix, plain and at its first size."""
+    for name, model in matrix.REFERENCE.items():
+        size, batch = model.points[0]
+        yield matrix.Cell(name, model, size, batch, ())
 
 
 def _key(cell: matrix.Cell, parts: tuple[str, ...]) -> str:

@@ -5,34 +5,24 @@ from __future__ import annotations
 from comfy_api.latest import ComfyExtension, io
 
 from ..previews import routes
-from .apply_fastercache import ApplyFasterCache
-from .apply_pab import ApplyPAB
 from .attention_backend import AttentionBackendNode
-from .deepcache_unet import DeepCacheUNet
 from .dynamic_int8 import DynamicInt8Node
 from .fused_projections import FusedProjectionsNode
 from .method_node import MethodNode
+from .method_nodes import METHOD_NODES
 from .precision import PrecisionNode
 from .regional_compile import RegionalCompileNode
 from .smoothcache_calibrate import SmoothCacheCalibrate
 from .smoothcache_curves import SmoothCacheCurves
 from .smoothcache_export import SmoothCacheExport
-from .smoothcache_schedule import SmoothCacheSchedule
 from .speed_audit import SpeedAudit
-from .step_cache import StepCacheForecast
 from .step_cache_advisor import StepCacheAdvisor
 from .step_cache_compare import StepCacheCompare
 from .step_cache_compare_runs import StepCacheCompareRuns
 from .step_cache_report import StepCacheReport
-from .tgate_gate import TGateGate
 
 NODES: tuple[type[io.ComfyNode], ...] = (
-    StepCacheForecast,
-    DeepCacheUNet,
-    ApplyPAB,
-    ApplyFasterCache,
-    TGateGate,
-    SmoothCacheSchedule,
+    *METHOD_NODES.values(),
     SmoothCacheCalibrate,
     SmoothCacheCurves,
     SmoothCacheExport,

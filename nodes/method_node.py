@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from comfy_api.latest import io
 
@@ -13,6 +14,8 @@ from ..previews.live import listener_of
 from ..previews.request import default_of
 from .node import Node
 
+Inputs = Mapping[str, Any]
+
 
 class MethodNode(Node):
     """A node that attaches one method to a model.
@@ -20,6 +23,11 @@ class MethodNode(Node):
     Its schema asks for the hidden unique_id and is not idempotent: otherwise ComfyUI hands what one
     node made to any other with equal inputs, and its run would be told to the wrong strip.
     """
+
+    mild: ClassVar[Inputs] = {}
+    bold: ClassVar[Inputs] = {}
+    """Inputs of a milder and a bolder setting than the node comes with, for runs of 30 steps; what
+    is named here is scored by benchmarks/quality.py."""
 
     @classmethod
     def method(cls, *args: Any, **inputs: Any) -> Method:
@@ -41,6 +49,11 @@ class MethodNode(Node):
         return {
             item.id: default_of(item) for item in cls.define_schema().inputs if item.id != "model"
         }
+
+    @classmethod
+    def as_it_comes(cls, **others: Any) -> Method:
+        """The method that the node comes with, but for other values of some inputs."""
+        return cls.method(**{**cls.defaults(), **others})
 
     @classmethod
     def execute(cls, model: io.Model.Type, *args: Any, **inputs: Any) -> io.NodeOutput:

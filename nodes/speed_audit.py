@@ -9,29 +9,29 @@ from comfy_api.latest import io, ui
 import nodes as host_nodes
 
 from .. import audit, pictures
+from ..cache_core.methods import SmoothCache, StepCache
 from . import inputs
-from .apply_fastercache import ApplyFasterCache
-from .apply_pab import ApplyPAB
-from .deepcache_unet import DeepCacheUNet
-from .method_node import MethodNode
+from .method_nodes import METHOD_NODES
 from .node import Node
-from .tgate_gate import TGateGate
+from .pab import ApplyPAB
 
 NAME = "Speed Audit"
 
 Latent = dict[str, Any]
 
-SUGGESTED: dict[str, type[MethodNode]] = {
-    str(node.define_schema().display_name): node
-    for node in (DeepCacheUNet, ApplyPAB, ApplyFasterCache, TGateGate)
+NOT_SUGGESTED = (StepCache, SmoothCache)
+"""What seconds of layers cannot choose: one leaves out whole evaluations, the other follows a
+schedule that was made beforehand."""
+SUGGESTED = {
+    method.name: node for method, node in METHOD_NODES.items() if method not in NOT_SUGGESTED
 }
 
 
 def suggestions() -> list[audit.Suggestion]:
     """What may be recommended: methods as their nodes come, and whole blocks, which suit models
     whose attention is fused with other layers."""
-    as_they_come = [audit.Suggestion(node.method(**node.defaults())) for node in SUGGESTED.values()]
-    blocks = ApplyPAB.method(**{**ApplyPAB.defaults(), "block": 2})
+    as_they_come = [audit.Suggestion(node.as_it_comes()) for node in SUGGESTED.values()]
+    blocks = ApplyPAB.as_it_comes(block=2)
     return [*as_they_come, audit.Suggestion(blocks, "block 2")]
 
 

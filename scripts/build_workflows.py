@@ -13,14 +13,13 @@ from workflow_checkpoints import graph_of
 from workflow_graph import Graph
 from workflow_methods import (
     ADVISOR,
-    ADVISOR_OF_YOURS,
     CALIBRATE,
-    CALIBRATE_YOURS,
     CALIBRATED,
     DEEPCACHE,
     FASTERCACHE,
     GUIDANCE_ONLY,
     MODEL,
+    OF_CHECKPOINTS,
     PAB,
     SMOOTHCACHE,
     STEP_CACHE,
@@ -144,14 +143,7 @@ def build() -> dict[str, str]:
         "compare_dit": _compare_shapes(PAB),
         "compare_checkpoint": _compare_checkpoint(PAB),
         "checkpoint_plain": _checkpoint(),
-        "checkpoint_stepcache": _checkpoint(STEP_CACHE),
-        "checkpoint_deepcache": _checkpoint(DEEPCACHE),
-        "checkpoint_pab": _checkpoint(PAB),
-        "checkpoint_fastercache": _checkpoint(FASTERCACHE),
-        "checkpoint_tgate": _checkpoint(TGATE),
-        "checkpoint_smoothcache": _checkpoint(SMOOTHCACHE),
-        "checkpoint_calibrate": _checkpoint(CALIBRATE_YOURS),
-        "checkpoint_advisor": _checkpoint(ADVISOR_OF_YOURS),
+        **{f"checkpoint_{name}": _checkpoint(method) for name, method in OF_CHECKPOINTS.items()},
         **{name: graph_of(model) for name, model in PUBLISHED.items()},
     }
     return {name: graph.to_json() for name, graph in graphs.items()}

@@ -22,6 +22,7 @@ import numpy as np  # noqa: E402
 import quality_calibrated as calibrated  # noqa: E402
 import torch  # noqa: E402
 from help_results import (  # noqa: E402
+    MODELS,
     SETTINGS,
     SPEEDS,
     STEP_CACHE,
@@ -49,8 +50,17 @@ THREADS = 1
 JPEG_QUALITY = 85
 MAX_BYTES = 60 * 1024
 
-MODEL = {node: "dit" for node in (*SPEEDS, *SETTINGS)} | {"StepCacheDeepCacheUNet": "unet"}
-"""Which model a page shows: the one on which its method gains more."""
+
+def _shown(setting: Setting) -> str:
+    """Which model a page shows: the DiT, unless its method is for UNets alone."""
+    results = read(setting.source)
+    return next(m for m in MODELS if row_of(results, m, setting.method, setting.labels))
+
+
+MODEL = {
+    **dict.fromkeys(SPEEDS, next(iter(MODELS))),
+    **{node: _shown(first) for node, (first, *_) in SETTINGS.items()},
+}
 SMOOTHCACHE = ("FORA: every 2nd step", "FORA: every 3rd step", "whole blocks: every 3rd step")
 """Of the settings on its page, those that need no calibration."""
 

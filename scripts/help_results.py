@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS, DOCS = ROOT / "benchmarks" / "results", ROOT / "web" / "docs"
 MODELS = {"dit": "DiT", "unet": "UNet"}
 """The reference models, and what they are called."""
 
@@ -49,14 +50,15 @@ def _graded(method: str, *told: str) -> tuple[Setting, ...]:
     return tuple(Setting("quality", method, (label,), name, told) for label, name in names.items())
 
 
-SETTINGS: dict[str, tuple[Setting, ...]] = {
-    "StepCacheDeepCacheUNet": _graded("DeepCache", "interval", "branch"),
-    "StepCacheApplyPAB": _graded("PAB", "self_attention", "cross_attention", "window"),
-    "StepCacheApplyFasterCache": _graded(
-        "FasterCache", "self_attention", "guidance_interval", "attention_window", "guidance_window"
-    ),
-    "StepCacheTGate": _graded("TGate", "gate_step", "self_interval"),
-    "StepCacheSmoothCache": (
+TOLD: dict[str, tuple[str, ...]] = {
+    "DeepCache": ("interval", "branch"),
+    "PAB": ("self_attention", "cross_attention", "window"),
+    "FasterCache": ("self_attention", "guidance_interval", "attention_window", "guidance_window"),
+    "TGate": ("gate_step", "self_interval"),
+}
+"""Parameters that say what was set, by method; of others the name of a setting says enough."""
+OWN: dict[str, tuple[Setting, ...]] = {
+    "SmoothCache": (
         Setting("quality", "SmoothCache", ("default",), "FORA: every 2nd step"),
         Setting("quality", "SmoothCache", ("bold",), "FORA: every 3rd step"),
         *(
@@ -71,7 +73,28 @@ SETTINGS: dict[str, tuple[Setting, ...]] = {
         ),
     ),
 }
-"""By node id, in the order of the tables."""
+"""Settings of methods that have others than careful, default and bold ones."""
+
+
+def node_ids() -> dict[str, str]:
+    """Ids of nodes by their names, which are the titles of their pages."""
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")}
+    return {text.partition("\n")[0].removeprefix("# "): node for node, text in pages.items()}
+
+
+def _settings() -> dict[str, tuple[Setting, ...]]:
+    """Of every method whose default setting was scored."""
+    ids = node_ids()
+    scored = {
+        row["method"]: ids[row["parameters"].partition(" (")[0]]
+        for row in read("quality")["rows"]
+        if row["label"] == "default"
+    }
+    return {
+        node: OWN.get(method) or _graded(method, *TOLD.get(method, ()))
+        for method, node in scored.items()
+    }
+
 
 STEP_CACHE, ADVISOR = "StepCacheForecast", "StepCacheAdvisor"
 SPEEDS = {STEP_CACHE: (2.0, 3.0, 4.0), ADVISOR: (1.5, 2.0, 3.0)}
@@ -81,6 +104,10 @@ SPEEDS = {STEP_CACHE: (2.0, 3.0, 4.0), ADVISOR: (1.5, 2.0, 3.0)}
 def read(source: Source) -> dict[str, Any]:
     """A file of results."""
     return json.loads((RESULTS / f"{source}.json").read_text(encoding="utf-8"))
+
+
+SETTINGS = _settings()
+"""By node id."""
 
 
 def row_of(

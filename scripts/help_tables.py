@@ -14,7 +14,6 @@ sys.path.append(str(Path(__file__).resolve().parent))
 
 import help_results as results
 
-DOCS = Path(__file__).resolve().parents[1] / "web" / "docs"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
@@ -129,7 +128,7 @@ def _plain(model: str) -> dict[str, Any]:
 def main() -> None:
     """Write the tables of all pages that have one."""
     for node in nodes():
-        path = DOCS / f"{node}.md"
+        path = results.DOCS / f"{node}.md"
         path.write_text(page(node, path.read_text(encoding="utf-8")), encoding="utf-8")
         print(f"wrote {path.name}")
 

@@ -2,7 +2,8 @@
 
 Beside every `locales/<language>/nodeDefs.json` stands `sources.json`, with the same keys and the
 English words that were translated. Where a node says something else today, a test names the places;
-translate those, then run this.
+translate those, then run this. A node that is in no nodeDefs.json shows its English words; this
+says which those are.
 """
 
 from __future__ import annotations
@@ -48,6 +49,12 @@ def _words(port: Any) -> dict[str, str]:
     return {"name": name, **({"tooltip": port.tooltip} if port.tooltip else {})}
 
 
+def translated(language: str) -> set[str]:
+    """Nodes that have words of that language."""
+    path = ROOT / "locales" / language / "nodeDefs.json"
+    return set(json.loads(path.read_text(encoding="utf-8")))
+
+
 def path_of(language: str) -> Path:
     """Where the English of a language stands."""
     return ROOT / "locales" / language / "sources.json"
@@ -57,9 +64,14 @@ def main() -> None:
     """Write the files of the languages that are named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("languages", nargs="+", choices=LANGUAGES, help="those that are translated")
-    text = json.dumps(english(), ensure_ascii=False, indent=2) + "\n"
+    words = english()
     for language in parser.parse_args().languages:
+        known = translated(language)
+        found = {node: said for node, said in words.items() if node in known}
+        text = json.dumps(found, ensure_ascii=False, indent=2) + "\n"
         path_of(language).write_text(text, encoding="utf-8")
+        if missing := ", ".join(words.keys() - known):
+            print(f"{language}: not translated, shown in English: {missing}")
 
 
 if __name__ == "__main__":

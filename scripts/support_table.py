@@ -21,26 +21,15 @@ host.boot(cpu=True)
 from stepcache.cache_core.errors import UnsupportedModelError  # noqa: E402
 from stepcache.cache_core.host.compatibility.method_fit import check  # noqa: E402
 from stepcache.cache_core.host.families import FAMILIES, Family  # noqa: E402
-from stepcache.cache_core.methods import (  # noqa: E402
-    PAB,
-    DeepCache,
-    FasterCache,
-    Method,
-    StepCache,
-    TGate,
-)
-from stepcache.cache_core.methods.presets import fora  # noqa: E402
+from stepcache.cache_core.methods import Method  # noqa: E402
 from stepcache.cache_core.sites import SiteKind  # noqa: E402
+from stepcache.nodes.method_nodes import METHOD_NODES  # noqa: E402
 from stepcache.pictures.series import in_words  # noqa: E402
 
 METHODS: dict[str, Method] = {
-    "Step Cache": StepCache(),
-    "DeepCache": DeepCache(),
-    "PAB": PAB(),
-    "FasterCache": FasterCache(),
-    "T-GATE": TGate(),
-    "SmoothCache": fora("FORA: every 2nd step", 20),
+    method.title: node.as_it_comes() for method, node in METHOD_NODES.items()
 }
+"""As their nodes come."""
 BLOCKS = "whole blocks"
 MANY = 10_000
 """Sites of a kind: more than any setting counts."""

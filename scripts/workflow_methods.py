@@ -226,3 +226,15 @@ CALIBRATE_YOURS = _calibrate(
     "\n- set sampler, scheduler and steps as you will use them"
     "\n- then open checkpoint_advisor, and choose your file there (press R to see it)",
 )
+
+OF_CHECKPOINTS: dict[str, Method] = {
+    "stepcache": STEP_CACHE,
+    "deepcache": DEEPCACHE,
+    "pab": PAB,
+    "fastercache": FASTERCACHE,
+    "tgate": TGATE,
+    "smoothcache": SMOOTHCACHE,
+    "calibrate": CALIBRATE_YOURS,
+    "advisor": ADVISOR_OF_YOURS,
+}
+"""What has a workflow for any checkpoint, by the end of its name: every method, and more."""

@@ -22,9 +22,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(TESTS / "support"))
 
 import pack  # noqa: E402
-from cells import Cells, cell_of  # noqa: E402
 
 pack.load()
+
+from cells import Cells, cell_of  # noqa: E402
+
 CELLS = Cells()
 SECONDS: Counter[str] = Counter()
 """What the tests of each folder took, in all processes together."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import ClassVar
 
 from ..approximators import Hold
+from ..calibration import Calibration, Place
+from ..calibration.groups import branch_of
 from ..errors import ConfigError
 from ..non_uniform import NonUniform
 from ..rules import Rule
@@ -37,6 +41,7 @@ class DeepCache(Method):
     """
 
     name: ClassVar[str] = "DeepCache UNet"
+    title: ClassVar[str] = "DeepCache"
     paper: ClassVar[str] = "arXiv 2312.00858"
 
     interval: int = 3
@@ -52,6 +57,15 @@ class DeepCache(Method):
         if self.branch < 0:
             raise ConfigError(f"branch is {self.branch}; expected 0 or more (0 skips the most)")
         self.rules()
+
+    @classmethod
+    def proposals(cls, calibration: Calibration) -> Iterator[DeepCache]:
+        # Only branches whose influence on the picture was measured.
+        rows = calibration.table.rows
+        found = (branch_of(group) for group in calibration.influence)
+        branches = [b for b in found if b is not None and Place(SiteKind.DEEP_BRANCH, b) in rows]
+        for branch, interval in product(branches, range(2, 9)):
+            yield cls(interval, branch)
 
     def rules(self) -> tuple[Rule, ...]:
         full_steps = (

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from typing import ClassVar
 
-from ..approximators import Extrapolate, FrequencyDelta, Rising, Weight
+from ..approximators import Constant, Extrapolate, FrequencyDelta, Rising, Weight
+from ..calibration import Calibration
 from ..errors import ConfigError
 from ..rules import Rule
 from ..schedules import Interval, PercentRange, Window
@@ -43,6 +46,7 @@ class FasterCache(Method):
     """
 
     name: ClassVar[str] = "Apply FasterCache"
+    title: ClassVar[str] = "FasterCache"
     paper: ClassVar[str] = "arXiv 2410.19355"
 
     self_attention: int = 2
@@ -74,6 +78,21 @@ class FasterCache(Method):
                 raise ConfigError(
                     f"{name} is {gain:g}; expected more than 0, up to 10 (published: 1.05-1.25)"
                 )
+
+    @classmethod
+    def proposals(cls, calibration: Calibration) -> Iterator[FasterCache]:
+        if SiteKind.GUIDANCE not in calibration.kinds:
+            return
+        weights = tuple(Constant(value) for value in (0.0, 0.25, 0.5, 0.75, 1.0))
+        for start, interval in product((0.15, 0.25, 1 / 3, 0.5), (2, 3, 4, 5, 8)):
+            window = PercentRange(start, 1.0)
+            for attention in (1, 2, 3):
+                for weight in weights if attention > 1 else weights[:1]:
+                    yield cls(
+                        attention, attention, 1,
+                        attention_window=window, weight=weight,
+                        guidance_interval=interval, guidance_window=window,
+                    )  # fmt: skip
 
     def rules(self) -> tuple[Rule, ...]:
         attention = [

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
-from ..calibration import ModelFacts, Prediction, Study
+from ..calibration import Calibration, ModelFacts, Prediction, Study
 from ..clock import Timeline
 from ..rules import Rule
 from ..sites import SiteKind
@@ -16,12 +16,16 @@ from ..sites import SiteKind
 class Method(ABC):
     """A published method: validated parameters, and the rules they mean.
 
-    Subclasses are frozen dataclasses whose `__post_init__` refuses illegal parameters.
+    Subclasses are frozen dataclasses whose `__post_init__` refuses illegal parameters. Those in
+    `METHODS` have a title, and a node in the file of `nodes` that is named as theirs.
     """
 
     __slots__ = ()
 
     name: ClassVar[str]
+    """Of its node."""
+    title: ClassVar[str]
+    """What pages and tables call it."""
     paper: ClassVar[str]
 
     study: Study | None = None
@@ -35,6 +39,11 @@ class Method(ABC):
 
     prediction: Prediction | None = None
     """What the method will save and lose, where a calibration tells."""
+
+    @classmethod
+    def proposals(cls, calibration: Calibration) -> Iterator[Method]:
+        """Settings that an advisor compares; none of a method that it asks in another way."""
+        return iter(())
 
     def fitted(self, timeline: Timeline) -> Method:
         """The method for one run. Most fit any.

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from typing import ClassVar
 
 from ..approximators import Hold
+from ..calibration import Calibration
 from ..errors import ConfigError
 from ..rules import Rule
-from ..schedules import Broadcast, Interval, TimestepRange, Window
+from ..schedules import Broadcast, Interval, PercentRange, TimestepRange, Window
 from ..sites import SiteKind, SiteSelector
 from .method import CUSTOM, Method, Preset
 
+WINDOWS = tuple(
+    PercentRange(start, end) for start, end in product((0.0, 0.1, 0.2, 0.3), (0.9, 1.0))
+)
 _NO_BLOCKS = "Set the range of whole blocks to 1 and reuse attention"
 
 
@@ -44,6 +50,7 @@ class PAB(Method):
     """
 
     name: ClassVar[str] = "Apply PAB"
+    title: ClassVar[str] = "PAB"
     paper: ClassVar[str] = "arXiv 2408.12588"
 
     self_attention: int = 2
@@ -76,6 +83,16 @@ class PAB(Method):
         if self.block > 1:
             return frozenset({*feed_forward, *map(str, self._ranges())})
         return frozenset({"block"} if self.feed_forward_blocks else {"block", *feed_forward})
+
+    @classmethod
+    def proposals(cls, calibration: Calibration) -> Iterator[PAB]:
+        known = calibration.kinds
+        others = (2, 3, 4, 6, 8) if SiteKind.CROSS_ATTENTION in known else (1,)
+        over_time = (2, 4) if SiteKind.TEMPORAL_ATTENTION in known else (1,)
+        for own, time, cross, window in product((1, 2, 3, 4), over_time, others, WINDOWS):
+            yield cls(own, time, cross, window)
+        for block, window in product((2, 3, 4, 5), WINDOWS):
+            yield cls(block=block, window=window)
 
     def rules(self) -> tuple[Rule, ...]:
         attention = [

@@ -40,6 +40,7 @@ class SmoothCache(Method):
     """
 
     name: ClassVar[str] = "SmoothCache Schedule"
+    title: ClassVar[str] = "SmoothCache"
     paper: ClassVar[str] = "arXiv 2411.10510"
 
     rows: Rows

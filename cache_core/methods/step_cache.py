@@ -83,6 +83,7 @@ class StepCache(Method):
     """
 
     name: ClassVar[str] = "Step Cache"
+    title: ClassVar[str] = "Step Cache"
     paper: ClassVar[str] = ""
 
     speed: float = 2.0

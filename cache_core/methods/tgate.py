@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import ClassVar
 
 from ..approximators import Branch, BranchMean, CopyBranch
+from ..calibration import Calibration
 from ..clock import Timeline
 from ..errors import ConfigError
 from ..rules import Rule
@@ -46,6 +49,7 @@ class TGate(Method):
     """
 
     name: ClassVar[str] = "TGATE Gate"
+    title: ClassVar[str] = "T-GATE"
     paper: ClassVar[str] = "arXiv 2404.02747"
 
     gate_step: int = 18
@@ -88,6 +92,15 @@ class TGate(Method):
     @property
     def idle(self) -> frozenset[str]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return frozenset({"notes", "gate_share" if self.gate_step else "gate_step"})
+
+    @classmethod
+    def proposals(cls, calibration: Calibration) -> Iterator[TGate]:
+        if SiteKind.CROSS_ATTENTION not in calibration.kinds:
+            return
+        for share, interval in product((0.4, 0.5, 0.6, 0.7, 0.8), (1, 2, 3, 5)):
+            gate = round(share * calibration.table.steps)
+            if gate > 2:
+                yield cls(gate, 2, interval)
 
     def rules(self) -> tuple[Rule, ...]:
         gate = self._gate_in(ASSUMED_STEPS)

@@ -28,7 +28,7 @@ from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.host import last_report
 from stepcache.cache_core.sites import SiteKind
 from stepcache.nodes.extension import NODES
-from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
+from stepcache.nodes.smoothcache import SmoothCacheSchedule
 from stepcache.nodes.step_cache_advisor import StepCacheAdvisor
 
 import nodes

@@ -25,8 +25,8 @@ from calibrating import (
 from stepcache.cache_core.calibration.file import read, write
 from stepcache.cache_core.errors import ConfigError, RuleConflictError, StepCacheError
 from stepcache.cache_core.host import last_report
+from stepcache.nodes.smoothcache import SmoothCacheSchedule
 from stepcache.nodes.smoothcache_curves import SmoothCacheCurves
-from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
 from stepcache.nodes.step_cache import StepCacheForecast
 
 

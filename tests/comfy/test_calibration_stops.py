@@ -21,7 +21,7 @@ from stepcache.cache_core.host import attach, last_calibration, last_report
 from stepcache.cache_core.host.installation import KEY
 from stepcache.cache_core.host.run import RUN_KEY
 from stepcache.cache_core.methods import PAB, Calibrate
-from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
+from stepcache.nodes.smoothcache import SmoothCacheSchedule
 from stepcache.nodes.step_cache_advisor import StepCacheAdvisor
 
 STEPS = 6

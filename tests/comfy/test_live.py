@@ -11,8 +11,8 @@ import toys
 from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.methods import PAB, StepCache, TGate
 from stepcache.cache_core.schedules import PercentRange
-from stepcache.nodes.apply_pab import ApplyPAB
 from stepcache.nodes.extension import with_strips
+from stepcache.nodes.pab import ApplyPAB
 from stepcache.previews.live import EVENT, listener_of, state_of
 
 METHOD = PAB(2, 3, 3, PercentRange(0.0, 1.0))

@@ -13,51 +13,26 @@ import pytest
 import stepcache
 import toys
 from comfy_api.latest import io
+from promises import PROMISES
 from stepcache.cache_core.errors import ConfigError, StepCacheError, UnsupportedModelError
-from stepcache.nodes.apply_fastercache import ApplyFasterCache
-from stepcache.nodes.apply_pab import ApplyPAB
 from stepcache.nodes.attention_backend import AttentionBackendNode
-from stepcache.nodes.deepcache_unet import DeepCacheUNet
+from stepcache.nodes.deepcache import DeepCacheUNet
 from stepcache.nodes.dynamic_int8 import DynamicInt8Node
 from stepcache.nodes.extension import NODES
+from stepcache.nodes.fastercache import ApplyFasterCache
+from stepcache.nodes.method_nodes import METHOD_NODES
+from stepcache.nodes.pab import ApplyPAB
 from stepcache.nodes.regional_compile import RegionalCompileNode
-from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
+from stepcache.nodes.smoothcache import SmoothCacheSchedule
 from stepcache.nodes.speed_audit import SpeedAudit
 from stepcache.nodes.step_cache import StepCacheForecast
 from stepcache.nodes.step_cache_compare import StepCacheCompare
 from stepcache.nodes.step_cache_compare_runs import StepCacheCompareRuns
 from stepcache.nodes.step_cache_report import StepCacheReport
-from stepcache.nodes.tgate_gate import TGateGate
+from stepcache.nodes.tgate import TGateGate
 
 PROMISED = {
-    "StepCacheForecast": {
-        "model": None, "speed": 2.0, "start_percent": 0.0, "end_percent": 1.0, "carried": "auto",
-        "calibration": "none",
-    },
-    "StepCacheDeepCacheUNet": {
-        "model": None, "interval": 3, "branch": 0, "schedule": "uniform", "center": 15,
-        "power": 1.4, "start_percent": 0.0, "end_percent": 1.0, "preset": "custom",
-    },
-    "StepCacheApplyPAB": {
-        "model": None, "self_attention": 2, "temporal_attention": 4, "cross_attention": 6,
-        "start_percent": 0.15, "end_percent": 0.9, "feed_forward_start": 0.3,
-        "feed_forward_count": 0, "feed_forward_blocks": 5, "preset": "custom", "block": 1,
-    },
-    "StepCacheApplyFasterCache": {
-        "model": None, "preset": "custom", "self_attention": 2, "temporal_attention": 2,
-        "cross_attention": 1, "attention_start_percent": 0.3, "attention_end_percent": 1.0,
-        "guidance_interval": 5, "guidance_start_percent": 0.33, "guidance_end_percent": 1.0,
-        "low_gain": 1.2, "high_gain": 1.2, "switch_percent": 0.7,
-    },
-    "StepCacheTGate": {
-        "model": None, "preset": "custom", "gate_step": 0, "warm_up": 2, "self_interval": 5,
-        "gated_interval": 1, "after_gate": "uncond (as published)", "gate_share": 0.6,
-    },
-    "StepCacheSmoothCache": {
-        "model": None, "schedule": "FORA: every 2nd step", "steps": 0,
-        "choose_by": "the file's schedule", "threshold": 0.15, "speedup": 1.5, "quality": 0.98,
-        "lookahead": 3, "parts": "kinds of layers",
-    },
+    **{promise.node: promise.inputs for promise in PROMISES.values()},
     "StepCacheCalibrate": {
         "model": None, "name": "my calibration", "existing_file": "add to it", "lookahead": 4,
         "each_layer": False, "average": "per sample", "memory": 1024,
@@ -200,17 +175,7 @@ def test_deepcache_on_a_transformer_names_model_and_remedy() -> None:
         _run(DeepCacheUNet, model=toys.load("wan"))
 
 
-METHODS = (
-    StepCacheForecast,
-    DeepCacheUNet,
-    ApplyPAB,
-    ApplyFasterCache,
-    TGateGate,
-    SmoothCacheSchedule,
-)
-
-
-@pytest.mark.parametrize("node", METHODS, ids=lambda node: node.__name__)
+@pytest.mark.parametrize("node", METHOD_NODES.values(), ids=lambda node: node.__name__)
 def test_defaults_act(node: Any) -> None:
     patched = _run(node, model=toys.load("sd15")).result[0]
     latent = {"samples": toys.sample(patched, "sd15", steps=20)}

@@ -17,10 +17,10 @@ from stepcache.cache_core.methods.presets import (
     TGATE_PRESETS,
 )
 from stepcache.cache_core.sites import SiteKind
-from stepcache.nodes.apply_fastercache import ApplyFasterCache
-from stepcache.nodes.apply_pab import ApplyPAB
-from stepcache.nodes.deepcache_unet import DeepCacheUNet
-from stepcache.nodes.tgate_gate import TGateGate
+from stepcache.nodes.deepcache import DeepCacheUNet
+from stepcache.nodes.fastercache import ApplyFasterCache
+from stepcache.nodes.pab import ApplyPAB
+from stepcache.nodes.tgate import TGateGate
 
 PRESETS = [
     (node, preset, published)

@@ -14,7 +14,7 @@ from stepcache.cache_core.errors import ConfigError, StepCacheError
 from stepcache.cache_core.host import last_report
 from stepcache.cache_core.methods.dit_xl import DIT_XL_SCHEDULES
 from stepcache.cache_core.methods.presets import FORA_SCHEDULES
-from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
+from stepcache.nodes.smoothcache import SmoothCacheSchedule
 
 
 @pytest.fixture

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import cases
 import pack
 import pytest
 import toys
+import zoo
+from promises import PROMISES
 from stepcache.cache_core.errors import UnsupportedModelError
 from stepcache.cache_core.host import attach
+from stepcache.cache_core.host.compatibility.model_info import ModelInfo
 from stepcache.cache_core.host.families import FAMILIES
-from stepcache.cache_core.sites import SiteKind
-
-LABELS = {"TGate": "T-GATE"}
-
 
 TABLE: Any = pack.script("support_table")
 FAMILY = {family.name: family for family in FAMILIES}
@@ -33,27 +31,27 @@ def test_at_least_36_families_take_two_methods() -> None:
     assert sum(count >= 2 for count in works) >= 36
 
 
-@pytest.mark.parametrize("name", toys.zoo.TOYS)
+@pytest.mark.parametrize("name", [*zoo.TOYS, *zoo.UNETS])
 def test_a_tiny_model_does_what_the_table_says(name: str) -> None:
+    """And accepts a method exactly where it has a kind of sites that the method is promised to act
+    on."""
     toy, model = toys.TOYS[name], toys.load(name)
     family = FAMILY[toy.family]
-    sites = family.sites(model.model.diffusion_model)
-    layers = {site.kind for site in sites} - {SiteKind.GUIDANCE, SiteKind.DEEP_BRANCH}
-    assert layers == toy.kinds
-    assert layers <= family.kinds
-    for label, method in cases.METHODS.items():
-        if label == "SmoothCache":
-            method = TABLE.METHODS[label]
-        promised = TABLE.refusal_of(method, family)
+    sites = {site.kind for site in ModelInfo.of(model.model.diffusion_model).sites}
+    assert sites == toy.sites
+    assert sites <= TABLE.kinds_in(family)
+    for method, promise in PROMISES.items():
+        made = TABLE.METHODS[method.title]
+        told = TABLE.refusal_of(made, family)
         try:
-            attach(model, method)
+            attach(model, made)
         except UnsupportedModelError as refusal:
-            assert promised is not None, label
-            assert str(refusal).partition(")")[2] == promised.partition(")")[2]
-            assert label not in toy.methods
+            assert told is not None, method
+            assert str(refusal).partition(")")[2] == told.partition(")")[2]
+            assert not promise.acts_on & toy.sites, method
         else:
-            assert promised is None, label
-            assert label in toy.methods
+            assert told is None, method
+            assert promise.acts_on & toy.sites, method
 
 
 def test_every_family_but_detectors_has_a_tiny_model() -> None:

@@ -11,8 +11,8 @@ import templates
 import torch
 import toys
 from stepcache.cache_core.host import attach, last_report
-from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
-from stepcache.nodes.tgate_gate import TGateGate
+from stepcache.nodes.smoothcache import SmoothCacheSchedule
+from stepcache.nodes.tgate import TGateGate
 
 SETTINGS = templates.settings()
 LENGTHS = sorted({setting["end"] - setting["start"] for setting in SETTINGS})

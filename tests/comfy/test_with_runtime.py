@@ -22,23 +22,10 @@ from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.host.remarks import OTHER_NETWORK
 
 BUILDERS = cases.MORE_BUILDERS
-FITTING = {
-    "sd15": frozenset(BUILDERS),
-    "sdxl": frozenset(BUILDERS),
-    "svd": frozenset(BUILDERS),
-    "wan": frozenset(BUILDERS) - {"DeepCache"},
-}
-"""Methods by model; for the zoo its toys say so."""
-
 SETUPS: list[Setup] = [
     *runtime_controls.SETUPS, *runtime_patches.SETUPS, *runtime_sampling.SETUPS,
     *runtime_weights.SETUPS,
 ]  # fmt: skip
-
-
-def _fits(name: str, method: str) -> bool:
-    always = {"PAB blocks", "FasterCache attention", "StepCache"}
-    return method in FITTING.get(name, toys.TOYS[name].methods | always)
 
 
 def _cells(*, held: bool = False) -> Any:
@@ -47,7 +34,7 @@ def _cells(*, held: bool = False) -> Any:
         for setup in SETUPS
         for name in setup.models
         for method in (*setup.methods, *(("StepCache",) if name == setup.models[0] else ()))
-        if _fits(name, method)
+        if cases.fits(method, name)
         if not held or (setup.asks_alike and BUILDERS[method](name).keeps_answers)
     ]
     return pytest.mark.parametrize(("setup", "name", "method"), cells)

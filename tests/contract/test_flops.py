@@ -22,7 +22,7 @@ from stepcache.cache_core.sites import SiteKind
 ATTENTION = PAB(2, 2, 2, cases.WHOLE_RUN)
 BLOCKS = PAB(block=2, window=cases.WHOLE_RUN)
 SETTINGS = [
-    *((ATTENTION, name) for name, toy in zoo.TOYS.items() if "PAB" in toy.methods),
+    *((ATTENTION, name) for name in zoo.TOYS if cases.fits("PAB", name)),
     *((BLOCKS, name) for name, toy in zoo.TOYS.items() if SiteKind.BLOCK in toy.kinds),
     *((method, name) for name in ("sd15", "svd", "wan") for method in (ATTENTION, BLOCKS)),
 ]

@@ -21,8 +21,8 @@ from stepcache.cache_core.calibration.recorder import Recorder
 from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods import Calibrate
 from stepcache.cache_core.report import Report
+from stepcache.nodes.smoothcache import SmoothCacheSchedule
 from stepcache.nodes.smoothcache_calibrate import SmoothCacheCalibrate
-from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
 from stepcache.nodes.step_cache_advisor import StepCacheAdvisor
 from stepcache.previews import library
 

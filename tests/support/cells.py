@@ -6,12 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-METHODS = ("StepCache", "PAB", "FasterCache", "DeepCache", "TGate", "SmoothCache", "blocks")
-OF_NODE = {
-    "Step Cache": "StepCache",
-    "Apply PAB": "PAB", "Apply FasterCache": "FasterCache", "DeepCache UNet": "DeepCache",
-    "TGATE Gate": "TGate", "SmoothCache Schedule": "SmoothCache",
-}  # fmt: skip
+from stepcache.cache_core.methods import METHODS
+
+BLOCKS = "blocks"
+COLUMNS = (*(method.__name__ for method in METHODS), BLOCKS)
+OF_NODE = {method.name: method.__name__ for method in METHODS}
 OF_TOY = {"shapes_unet": "UNet", "shapes_dit": "Wan", "wan": "Wan"}
 
 
@@ -26,11 +25,11 @@ def cell_of(parameters: Mapping[str, Any]) -> list[tuple[str, object]]:
     """
     case = parameters.get("case")
     if case is not None:
-        column = "blocks" if case.method.endswith("blocks") else case.method.split()[0]
+        column = BLOCKS if case.method.endswith(BLOCKS) else case.method.split()[0]
         return [(PROPERTY, (_family(case.model), column, "pass"))]
     if {"method", "name"} <= parameters.keys():
         method = parameters["method"]
-        column = "blocks" if getattr(method, "block", 1) > 1 else OF_NODE[method.name]
+        column = BLOCKS if getattr(method, "block", 1) > 1 else OF_NODE[method.name]
         return [(PROPERTY, (_family(parameters["name"]), column, "refused"))]
     return []
 
@@ -61,12 +60,12 @@ class Cells:
         if not families:
             return []
         width = max(map(len, families))
-        rows = ["".join((" " * width, *(f"  {method:>11}" for method in METHODS)))]
+        rows = ["".join((" " * width, *(f"  {column:>11}" for column in COLUMNS)))]
         for family in families:
-            row = "".join(f"  {self._cell(family, method):>11}" for method in METHODS)
+            row = "".join(f"  {self._cell(family, column):>11}" for column in COLUMNS)
             rows.append(f"{family:{width}}{row}")
         return rows
 
-    def _cell(self, family: str, method: str) -> str:
-        outcomes = self._outcomes.get((family, method), set())
+    def _cell(self, family: str, column: str) -> str:
+        outcomes = self._outcomes.get((family, column), set())
         return "FAIL" if "FAIL" in outcomes else "/".join(sorted(outcomes)) or "."

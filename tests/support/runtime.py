@@ -12,12 +12,15 @@ from typing import Any
 
 import torch
 import toys
+from stepcache.cache_core.methods import METHODS, StepCache
 
 Conds = tuple[list, list]
 Run = Callable[[Any, str, Conds], torch.Tensor]
 
 
 STEPS = 5
+EVERY = (*(method.__name__ for method in METHODS if method is not StepCache), "PAB blocks")
+"""Methods inside the network."""
 
 
 def sample(model: Any, name: str, conds: Conds, **options: Any) -> torch.Tensor:

@@ -19,12 +19,11 @@ import host
 import torch
 import toys
 from comfy_extras import nodes_model_patch
-from runtime import Conds, Setup
+from runtime import EVERY, Conds, Setup
 from zoo import double_stream, joint
 
 import nodes
 
-EVERY = ("PAB", "FasterCache", "TGate", "SmoothCache", "DeepCache", "PAB blocks")
 JOINT = ("PAB", "FasterCache", "PAB blocks")
 OPTIONS: dict[str, Any] = {
     "dtype": torch.float32, "device": toys.CPU, "operations": comfy.ops.disable_weight_init,

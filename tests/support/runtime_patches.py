@@ -11,12 +11,11 @@ import torch
 from comfy.ldm.modules.attention import optimized_attention
 from comfy.ldm.wan.model_multitalk import MultiTalkGetAttnMapPatch
 from host import applied
-from runtime import Conds, Setup, sample
+from runtime import EVERY, Conds, Setup, sample
 from stepcache.cache_core.decisions import NOT_STORED, TOO_OLD
 from stepcache.cache_core.host.intercept.layer_call import FOLLOWED
 
 ATTENTION = ("PAB", "FasterCache", "SmoothCache")
-EVERY = ("PAB", "FasterCache", "TGate", "SmoothCache", "DeepCache", "PAB blocks")
 
 
 def _extra(like: torch.Tensor, tokens: int = 3) -> torch.Tensor:

@@ -12,13 +12,11 @@ import pack
 import toys
 from stepcache.cache_core.errors import StepCacheError, UnsupportedModelError
 from stepcache.cache_core.host import attach, last_report
-from stepcache.nodes.apply_fastercache import ApplyFasterCache
-from stepcache.nodes.apply_pab import ApplyPAB
-from stepcache.nodes.deepcache_unet import DeepCacheUNet
-from stepcache.nodes.smoothcache_schedule import SmoothCacheSchedule
-from stepcache.nodes.tgate_gate import TGateGate
+from stepcache.cache_core.methods import StepCache
+from stepcache.nodes.method_nodes import METHOD_NODES
 
-NODES = (ApplyPAB, ApplyFasterCache, DeepCacheUNet, SmoothCacheSchedule, TGateGate)
+NODES = tuple(node for method, node in METHOD_NODES.items() if method is not StepCache)
+"""Those of methods inside the network."""
 ACTS, REFUSES, NOTHING = "reuses", "refuses the model", "reuses nothing"
 
 FILE = Path(pack.ROOT, "tests", "support", "template_settings.json")

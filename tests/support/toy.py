@@ -27,8 +27,8 @@ class Toy:
         pooled: width of the pooled conditioning, 0 without.
         extra: further conditioning entries, the same for both branches.
         family: name of the family that should recognise it.
-        kinds: kinds of layers that the family should find in it.
-        methods: names of the methods that should accept it; every other one refuses in words.
+        kinds: kinds of layers, and deep branches, that the family should find in it.
+        lacks: what every other model has, and this one does not.
         options: arguments of every run, such as the guidance scale.
         also: shapes of what is sampled together with it, in a nested latent, such as sound.
         grows: axes of the latent that another size changes; otherwise the last two, or the last
@@ -44,12 +44,17 @@ class Toy:
     extra: tuple[tuple[str, Any], ...] = ()
     family: str = ""
     kinds: frozenset[SiteKind] = frozenset()
-    methods: frozenset[str] = frozenset()
+    lacks: frozenset[SiteKind] = frozenset()
     options: tuple[tuple[str, Any], ...] = ()
     also: tuple[tuple[int, ...], ...] = ()
     grows: tuple[int, ...] | None = None
     has_batches: bool = True
     negative: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def sites(self) -> frozenset[SiteKind]:
+        """All kinds of sites; which methods accept it follows from them."""
+        return (self.kinds | {SiteKind.GUIDANCE, SiteKind.EVALUATION}) - self.lacks
 
     def empty(self, batch: int = 1, size: int | None = None) -> Any:
         """The empty latent of a run, nested where the model samples several things at once."""

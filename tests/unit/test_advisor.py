@@ -19,6 +19,7 @@ from stepcache.cache_core.calibration import (
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.errors import ConfigError
 from stepcache.cache_core.methods import (
+    METHODS,
     PAB,
     CalibratedSmoothCache,
     DeepCache,
@@ -102,16 +103,21 @@ def test_what_is_out_of_reach_is_said_and_the_fastest_is_taken() -> None:
 
 
 def test_the_text_says_what_each_method_would_do() -> None:
-    advice = advised(calibration(), 1.5)
+    made = calibration()
+    advice = advised(made, 1.5)
     first, second, third, *rest, why = advice.reason.splitlines()
     assert why == "Not Step Cache: dpm_adaptive chooses its own steps."
     assert str(advice.prediction) in first
     assert second == "That is the least error predicted for 1.50×. Settings:"
     assert advice.method.describe() == f"{third}, chosen by Step Cache Advisor"
     named = {line.removeprefix("Instead, ").partition(": ")[0] for line in rest}
-    assert len(rest) == len(named) == 6
+    assert len(rest) == len(named)
     assert first.partition(": ")[0] not in named
-    assert {"Apply PAB on whole blocks", "TGATE Gate"} <= {*named, first.partition(": ")[0]}
+    proposed = {each.name for each in METHODS if any(True for _ in each.proposals(made))}
+    assert {*named, first.partition(": ")[0]} == {
+        SmoothCache.name, *proposed, *(f"{each.name} on whole blocks" for each in (SmoothCache, PAB))
+    }  # fmt: skip
+    assert {"Apply FasterCache", "DeepCache UNet", "TGATE Gate"} < proposed
 
 
 def test_only_what_was_measured_is_advised() -> None:

@@ -44,7 +44,7 @@ def _arithmetic(name: str) -> checks.Prepare:
 def _measured(found: Mapping[str, Any]) -> bool:
     """A row for each method; Step Cache, which acts on every model, is measured."""
     rows = {row["method"]: row for row in found["rows"]}
-    return len(rows) == len(found["rows"]) == len(METHODS) and "speedup" in rows[StepCache.name]
+    return len(rows) == len(found["rows"]) == len(METHODS) and "speedup" in rows[StepCache.title]
 
 
 def _gpu(command: str, more: str) -> Walk:

@@ -22,7 +22,6 @@ CROSSED = frozenset(
         SiteKind.BLOCK,
     }
 )
-CROSSED_METHODS = frozenset({"PAB", "FasterCache", "TGate", "SmoothCache"})
 WIDTH = 24
 TOKENS = 7
 
@@ -136,8 +135,7 @@ def kandinsky5_image_config() -> Any:
 def crossed(config: Any, family: str, latent: tuple[int, ...], **over: Any) -> Toy:
     return Toy(
         random_weights(config, over.pop("adjust", None)), latent,
-        over.pop("context", (TOKENS, WIDTH)), family=family, kinds=CROSSED,
-        methods=CROSSED_METHODS, **over,
+        over.pop("context", (TOKENS, WIDTH)), family=family, kinds=CROSSED, **over,
     )  # fmt: skip
 
 

@@ -15,7 +15,6 @@ from toy import Toy, accepted, random_weights
 
 JOINT = frozenset({SiteKind.JOINT_ATTENTION, SiteKind.FEED_FORWARD, SiteKind.BLOCK})
 REFINED = JOINT | {SiteKind.SELF_ATTENTION}
-JOINT_METHODS = frozenset({"PAB", "FasterCache", "SmoothCache"})
 
 BODY = {
     "hidden_size": 32, "num_heads": 2, "mlp_ratio": 4.0, "depth": 2, "depth_single_blocks": 2,
@@ -170,7 +169,7 @@ def joint_toy(
 ) -> Toy:
     return Toy(
         random_weights(make, adjust), latent, (7, 24), pooled=pooled, extra=tuple(extra.items()),
-        family=family, kinds=kinds, methods=JOINT_METHODS,
+        family=family, kinds=kinds,
     )  # fmt: skip
 
 

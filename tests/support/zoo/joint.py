@@ -13,8 +13,6 @@ JOINT = frozenset({SiteKind.JOINT_ATTENTION, SiteKind.FEED_FORWARD, SiteKind.BLO
 REFINED = JOINT | {SiteKind.SELF_ATTENTION}
 """With refiner blocks, where the picture attends to itself."""
 
-METHODS = frozenset({"PAB", "FasterCache", "SmoothCache"})
-
 
 def _random(*shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
@@ -180,68 +178,68 @@ def _o1_prompt(*tokens: int) -> tuple[tuple[str, Any]]:
 TOYS: dict[str, Toy] = {
     "auraflow": Toy(
         random_weights(auraflow_config), (1, 4, 8, 8), TEXT,
-        family="AuraFlow", kinds=JOINT, methods=METHODS,
+        family="AuraFlow", kinds=JOINT,
     ),
     "hidream": Toy(
         random_weights(hidream_config), LATENT, TEXT, pooled=24,
         extra=(("conditioning_llama3", _random(1, 3, 5, 20)),),
-        family="HiDream I1", kinds=JOINT, methods=METHODS,
+        family="HiDream I1", kinds=JOINT,
     ),
     "hidream_o1": Toy(
         random_weights(hidream_o1_config), (1, 3, 64, 64), TEXT,
         extra=_o1_prompt(5, 6, 7, 8, 9), negative=_o1_prompt(5, 6, 4),
-        family="HiDream O1", methods=frozenset({"FasterCache"}),
+        family="HiDream O1",
     ),
     "qwen": Toy(
         random_weights(qwen_config), VIDEO, TEXT,
-        family="Qwen-Image", kinds=JOINT, methods=METHODS,
+        family="Qwen-Image", kinds=JOINT,
     ),
     "qwen_edit": Toy(
         random_weights(qwen_edit_config), VIDEO, TEXT, extra=(REFERENCE_VIDEO,),
-        family="Qwen-Image", kinds=JOINT, methods=METHODS,
+        family="Qwen-Image", kinds=JOINT,
     ),
     "mage_flow": Toy(
         random_weights(mage_config), FLUX2, TEXT,
-        family="Mage-Flow", kinds=JOINT, methods=METHODS,
+        family="Mage-Flow", kinds=JOINT,
     ),
     "lens": Toy(
         random_weights(lens_config), FLUX2, TEXT,
-        family="Lens", kinds=JOINT, methods=METHODS,
+        family="Lens", kinds=JOINT,
     ),
     "joyimage": Toy(
         random_weights(joyimage_config), VIDEO, TEXT, extra=(REFERENCE_VIDEO,),
-        family="JoyImage", kinds=JOINT, methods=METHODS,
+        family="JoyImage", kinds=JOINT,
     ),
     "omnigen2": Toy(
         random_weights(omnigen2_config), LATENT, TEXT, extra=(MASK, REFERENCE),
-        family="OmniGen2", kinds=REFINED, methods=METHODS,
+        family="OmniGen2", kinds=REFINED,
     ),
     "boogu": Toy(
         random_weights(boogu_config), LATENT, TEXT, extra=(MASK,),
-        family="Boogu", kinds=REFINED, methods=METHODS,
+        family="Boogu", kinds=REFINED,
     ),
     "lumina2": Toy(
         random_weights(lumina2_config), LATENT, TEXT,
-        family="Lumina 2 / Z-Image", kinds=REFINED, methods=METHODS,
+        family="Lumina 2 / Z-Image", kinds=REFINED,
     ),
     "zimage": Toy(
         random_weights(zimage_config), LATENT, TEXT,
-        family="Lumina 2 / Z-Image", kinds=REFINED, methods=METHODS,
+        family="Lumina 2 / Z-Image", kinds=REFINED,
     ),
     "zimage_pixel": Toy(
         random_weights(zimage_pixel_config), (1, 3, 16, 16), TEXT,
-        family="Lumina 2 / Z-Image", kinds=REFINED, methods=METHODS,
+        family="Lumina 2 / Z-Image", kinds=REFINED,
     ),
     "ernie": Toy(
         random_weights(ernie_config), FLUX2, TEXT,
-        family="Ernie-Image", kinds=JOINT, methods=METHODS,
+        family="Ernie-Image", kinds=JOINT,
     ),
     "ideogram4": Toy(
         random_weights(ideogram4_config), FLUX2, TEXT,
-        family="Ideogram 4", kinds=JOINT, methods=METHODS,
+        family="Ideogram 4", kinds=JOINT,
     ),
     "krea2": Toy(
         random_weights(krea2_config), VIDEO, (7, 32), extra=(REFERENCE_VIDEO,),
-        family="Krea 2", kinds=JOINT, methods=METHODS,
+        family="Krea 2", kinds=JOINT,
     ),
 }  # fmt: skip

@@ -22,8 +22,6 @@ SELF, CROSS, JOINT = (
     SiteKind.SELF_ATTENTION, SiteKind.CROSS_ATTENTION, SiteKind.JOINT_ATTENTION,
 )  # fmt: skip
 REST = frozenset({SiteKind.FEED_FORWARD, SiteKind.BLOCK})
-CROSSED = frozenset({"PAB", "FasterCache", "TGate", "SmoothCache"})
-JOINED = CROSSED - {"TGate"}
 
 
 def _from_file(network: str, **settings: Any) -> Callable[[], Any]:
@@ -69,8 +67,8 @@ TOYS: dict[str, Toy] = {
             use_spatial_transformer=True, use_linear_in_transformer=False, legacy=False,
             num_heads=8, num_head_channels=-1, adm_in_channels=None,
         ),
-        (1, 4, 8, 8), (7, 768), family="UNet", kinds=REST | {SELF, CROSS},
-        methods=CROSSED | {"DeepCache"},
+        (1, 4, 8, 8), (7, 768), family="UNet",
+        kinds=REST | {SELF, CROSS, SiteKind.DEEP_BRANCH},
     ),
     "pixart_file": Toy(
         _from_file(
@@ -78,7 +76,7 @@ TOYS: dict[str, Toy] = {
             input_size=64, patch_size=2, in_channels=4, hidden_size=1152,
             depth=1, num_heads=16, model_max_length=120, micro_condition=True,
         ),
-        (1, 4, 34, 34), (7, 4096), family="PixArt", kinds=REST | {SELF, CROSS}, methods=CROSSED,
+        (1, 4, 34, 34), (7, 4096), family="PixArt", kinds=REST | {SELF, CROSS},
     ),
     "sd3_file": Toy(
         _from_file(
@@ -90,14 +88,14 @@ TOYS: dict[str, Toy] = {
                 "target": "torch.nn.Linear", "params": {"in_features": 24, "out_features": 128},
             },
         ),
-        (1, 16, 8, 8), (7, 24), pooled=24, family="SD3", kinds=REST | {JOINT}, methods=JOINED,
+        (1, 16, 8, 8), (7, 24), pooled=24, family="SD3", kinds=REST | {JOINT},
     ),
     "flux_file": Toy(
         _from_file(
             "comfy.ldm.flux.model.Flux",
             **DOUBLE_STREAM, vec_in_dim=24, theta=10000, patch_size=2, txt_ids_dims=[]
         ),
-        (1, 16, 8, 8), (7, 24), pooled=24, family="Flux", kinds=REST | {JOINT}, methods=JOINED,
+        (1, 16, 8, 8), (7, 24), pooled=24, family="Flux", kinds=REST | {JOINT},
     ),
     "hunyuan_video_file": Toy(
         _from_file(
@@ -107,7 +105,7 @@ TOYS: dict[str, Toy] = {
             vision_in_dim=None, meanflow_sum=False,
         ),
         (1, 16, 2, 8, 8), (7, 24), pooled=768, family="HunyuanVideo",
-        kinds=REST | {JOINT, SELF}, methods=JOINED,
+        kinds=REST | {JOINT, SELF},
     ),
     "wan_file": Toy(
         _from_file(
@@ -115,7 +113,7 @@ TOYS: dict[str, Toy] = {
             model_type="t2v", patch_size=(1, 2, 2), in_dim=16, dim=128, ffn_dim=256,
             freq_dim=256, text_dim=4096, out_dim=16, num_heads=1, num_layers=2,
         ),
-        (1, 16, 2, 8, 8), (7, 4096), family="Wan", kinds=REST | {SELF, CROSS}, methods=CROSSED,
+        (1, 16, 2, 8, 8), (7, 4096), family="Wan", kinds=REST | {SELF, CROSS},
     ),
     "ltxv_file": Toy(
         _from_file(
@@ -124,7 +122,7 @@ TOYS: dict[str, Toy] = {
             num_attention_heads=32, caption_channels=4096, num_layers=2,
         ),
         (1, 128, 2, 4, 4), (7, 4096), extra=(("attention_mask", torch.ones(1, 7).long()),),
-        family="LTX-Video", kinds=REST | {SELF, CROSS}, methods=CROSSED,
+        family="LTX-Video", kinds=REST | {SELF, CROSS},
     ),
     "cosmos_predict2_file": Toy(
         _from_file(
@@ -138,7 +136,6 @@ TOYS: dict[str, Toy] = {
             extra_per_block_abs_pos_emb=False, rope_enable_fps_modulation=False,
         ),
         (1, 16, 1, 8, 8), (7, 1024), family="Cosmos Predict2", kinds=REST | {SELF, CROSS},
-        methods=CROSSED,
     ),
     "cogvideox_file": Toy(
         _from_file(
@@ -147,6 +144,6 @@ TOYS: dict[str, Toy] = {
             in_channels=16, out_channels=16, time_embed_dim=64, text_embed_dim=24, num_layers=2,
             use_rotary_positional_embeddings=True, use_learned_positional_embeddings=False,
         ),
-        (1, 16, 2, 8, 8), (7, 24), family="CogVideoX", kinds=REST | {JOINT}, methods=JOINED,
+        (1, 16, 2, 8, 8), (7, 24), family="CogVideoX", kinds=REST | {JOINT},
     ),
 }  # fmt: skip

@@ -19,8 +19,6 @@ BLOCK, FEED_FORWARD = SiteKind.BLOCK, SiteKind.FEED_FORWARD
 SELF, CROSS, JOINT = (
     SiteKind.SELF_ATTENTION, SiteKind.CROSS_ATTENTION, SiteKind.JOINT_ATTENTION,
 )  # fmt: skip
-JOINT_METHODS = frozenset({"PAB", "FasterCache", "SmoothCache"})
-CROSS_METHODS = JOINT_METHODS | {"TGate"}
 
 
 def stage_c_config() -> Any:
@@ -194,65 +192,58 @@ def _random(*shape: int) -> torch.Tensor:
 TOYS: dict[str, Toy] = {
     "cascade_c": Toy(
         random_weights(stage_c_config), (1, 16, 6, 6), (7, 24), pooled=24,
-        family="Stable Cascade", kinds=frozenset({JOINT, FEED_FORWARD}), methods=JOINT_METHODS,
+        family="Stable Cascade", kinds=frozenset({JOINT, FEED_FORWARD}),
     ),
     "cascade_b": Toy(
         random_weights(stage_b_config), (1, 4, 16, 16), (7, 24), pooled=24,
-        family="Stable Cascade", kinds=frozenset({JOINT, FEED_FORWARD}), methods=JOINT_METHODS,
+        family="Stable Cascade", kinds=frozenset({JOINT, FEED_FORWARD}),
     ),
     "mochi": Toy(
         random_weights(mochi_config), (1, 12, 2, 4, 4), (7, 24),
         extra=(("attention_mask", torch.tensor([[1, 1, 1, 1, 1, 0, 0]])),),
-        family="Mochi", kinds=frozenset({JOINT, FEED_FORWARD, BLOCK}), methods=JOINT_METHODS,
+        family="Mochi", kinds=frozenset({JOINT, FEED_FORWARD, BLOCK}),
     ),
     "pixeldit": Toy(
         random_weights(pixeldit_config), (1, 3, 16, 16), (7, 24),
         family="PixelDiT", kinds=frozenset({JOINT, SELF, FEED_FORWARD, BLOCK}),
-        methods=JOINT_METHODS,
     ),
     "pid": Toy(
         random_weights(pid_config), (1, 3, 16, 16), (7, 24),
         extra=(("lq_latent", _random(1, 4, 4, 4)), ("degrade_sigma", torch.tensor([0.3]))),
         family="PixelDiT", kinds=frozenset({JOINT, SELF, FEED_FORWARD, BLOCK}),
-        methods=JOINT_METHODS,
     ),
     "seedvr2": Toy(
         # One frame is one window: with several of them the host mixes up the texts of a batch.
         random_weights(seedvr2_config), (1, 16, 1, 8, 8), (7, 24), grows=(),
         extra=(("condition", _random(1, 17, 1, 8, 8)),),
-        family="SeedVR2", kinds=frozenset({JOINT, BLOCK}), methods=JOINT_METHODS,
+        family="SeedVR2", kinds=frozenset({JOINT, BLOCK}),
     ),
     "minimax": Toy(
         random_weights(minimax_config, _set_minimax), (1, 24, 2, 4, 4), (7, 24),
         also=((1, 32, 2, 3),), has_batches=False,
-        family="MiniMax H3", kinds=frozenset({JOINT, FEED_FORWARD, BLOCK}), methods=JOINT_METHODS,
+        family="MiniMax H3", kinds=frozenset({JOINT, FEED_FORWARD, BLOCK}),
     ),
     "triposplat": Toy(
         random_weights(triposplat_config), (1, 12, 16), (7, 24), also=((1, 1, 5),), grows=(),
         extra=(("reference_latents", [_random(1, 8, 2, 2)]),),
         family="TripoSplat", kinds=frozenset({SELF, JOINT, FEED_FORWARD, BLOCK}),
-        methods=JOINT_METHODS,
     ),
     "ace_step": Toy(
         random_weights(ace_step_config, _narrow_lyrics), (1, 8, 16, 12), (7, 24), grows=(-1,),
         extra=(("conditioning_lyrics", torch.tensor([[3, 1, 4, 1, 5]])),),
         family="ACE-Step", kinds=frozenset({SELF, CROSS, FEED_FORWARD, BLOCK}),
-        methods=CROSS_METHODS,
     ),
     "ace_step_15": Toy(
         random_weights(ace_step_15_config, _separate_timbres), (1, 64, 20), (7, 24),
         extra=(("conditioning_lyrics", _random(1, 5, 24)),),
         family="ACE-Step 1.5", kinds=frozenset({SELF, CROSS, FEED_FORWARD, BLOCK}),
-        methods=CROSS_METHODS,
     ),
     "stable_audio": Toy(
         random_weights(stable_audio_config, _set_stable_audio), (1, 8, 24), (7, 768),
         family="Stable Audio", kinds=frozenset({SELF, CROSS, FEED_FORWARD, BLOCK}),
-        methods=CROSS_METHODS,
     ),
     "stable_audio_3": Toy(
         random_weights(stable_audio_3_config, _set_stable_audio), (1, 8, 24), (7, 768),
         family="Stable Audio", kinds=frozenset({SELF, CROSS, FEED_FORWARD, BLOCK}),
-        methods=CROSS_METHODS,
     ),
 }  # fmt: skip

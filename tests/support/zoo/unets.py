@@ -12,8 +12,8 @@ from toy import Toy, random_weights
 
 KINDS = frozenset({
     SiteKind.SELF_ATTENTION, SiteKind.CROSS_ATTENTION, SiteKind.FEED_FORWARD, SiteKind.BLOCK,
+    SiteKind.DEEP_BRANCH,
 })  # fmt: skip
-METHODS = frozenset({"PAB", "FasterCache", "SmoothCache", "TGate", "DeepCache"})
 
 SDXL = {
     "use_linear_in_transformer": True, "adm_in_channels": 2816, "num_classes": "sequential",
@@ -124,7 +124,7 @@ def _unet(config: Callable[[], Any], **over: Any) -> Toy:
     """A toy that everything works on, with 8 × 8 latents and 7 tokens unless said otherwise."""
     settings: dict[str, Any] = {
         "latent": (1, 4, 8, 8), "context": (7, 24), "family": "UNet", "kinds": KINDS,
-        "methods": METHODS, **over,
+        **over,
     }  # fmt: skip
     return Toy(random_weights(config), **settings)
 

@@ -21,7 +21,6 @@ KINDS = frozenset(
         SiteKind.BLOCK,
     }
 )
-METHODS = frozenset({"PAB", "FasterCache", "TGate", "SmoothCache"})
 DIM, FRAMES, WIDTH = 48, 2, 24
 LATENT = (1, 16, FRAMES, 8, 8)
 
@@ -77,7 +76,7 @@ def _small_face(network: Any) -> None:
 def toy(config: Any, *extra: tuple[str, Any], adjust: Any = None, **over: Any) -> Toy:
     return Toy(
         random_weights(config, adjust), over.get("latent", LATENT), (7, WIDTH), extra=extra,
-        family="Wan", kinds=KINDS, methods=METHODS,
+        family="Wan", kinds=KINDS,
     )  # fmt: skip
 
 
@@ -131,6 +130,6 @@ TOYS: dict[str, Toy] = {
     ),
     "wan_causal": Toy(
         random_weights(wan("WAN21_CausalAR_T2V")), LATENT, (7, WIDTH),
-        family="Causal Wan",
+        family="Causal Wan", lacks=frozenset({SiteKind.GUIDANCE, SiteKind.EVALUATION}),
     ),
 }  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, ClassVar
 
 from comfy_api.latest import io
 
@@ -19,7 +19,7 @@ from ..cache_core.schedule_file import read_bytes, read_schedule
 from ..previews import library
 from ..previews.cache import PreviewCache
 from . import inputs
-from .method_node import MethodNode
+from .method_node import Inputs, MethodNode
 
 BUILT_IN = (*FORA_SCHEDULES, *DIT_XL_SCHEDULES)
 
@@ -43,6 +43,8 @@ Scheduled = SmoothCache | UniformSmoothCache | CalibratedSmoothCache
 
 class SmoothCacheSchedule(MethodNode):
     """Attaches a SmoothCache schedule to a model."""
+
+    bold: ClassVar[Inputs] = {"schedule": "FORA: every 3rd step"}
 
     @classmethod
     def define_schema(cls) -> io.Schema:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from comfy_api.latest import io
 
 from ..cache_core.methods import FasterCache
 from ..cache_core.methods.presets import FASTERCACHE_PRESETS
 from . import inputs
-from .method_node import MethodNode
+from .method_node import Inputs, MethodNode
 
 
 class ApplyFasterCache(MethodNode):
     """Attaches FasterCache to a model."""
+
+    mild: ClassVar[Inputs] = {"guidance_interval": 2}
+    bold: ClassVar[Inputs] = {
+        "self_attention": 3,
+        "attention_start_percent": 0.1,
+        "guidance_interval": 10,
+        "guidance_start_percent": 0.1,
+    }
 
     @classmethod
     def define_schema(cls) -> io.Schema:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from comfy_api.latest import io
 
 from ..cache_core.methods import TGate
 from ..cache_core.methods.presets import TGATE_PRESETS
 from . import inputs
-from .method_node import MethodNode
+from .method_node import Inputs, MethodNode
 
 UNCOND = "uncond (as published)"
 COND = "cond"
@@ -15,6 +17,9 @@ COND = "cond"
 
 class TGateGate(MethodNode):
     """Attaches T-GATE to a model."""
+
+    mild: ClassVar[Inputs] = {"gate_step": 22}
+    bold: ClassVar[Inputs] = {"gate_step": 10}
 
     @classmethod
     def define_schema(cls) -> io.Schema:

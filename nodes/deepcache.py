@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from comfy_api.latest import io
 
 from ..cache_core.methods import CUSTOM, DeepCache
 from ..cache_core.methods.presets import DEEPCACHE_PRESETS
 from . import inputs
-from .method_node import MethodNode
+from .method_node import Inputs, MethodNode
 
 UNIFORM = "uniform"
 NON_UNIFORM = "non-uniform"
@@ -15,6 +17,9 @@ NON_UNIFORM = "non-uniform"
 
 class DeepCacheUNet(MethodNode):
     """Attaches DeepCache to a UNet."""
+
+    mild: ClassVar[Inputs] = {"interval": 2}
+    bold: ClassVar[Inputs] = {"interval": 5}
 
     @classmethod
     def define_schema(cls) -> io.Schema:

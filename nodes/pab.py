@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from comfy_api.latest import io
 
 from ..cache_core.methods import CUSTOM, PAB
 from ..cache_core.methods.presets import PAB_PRESETS
 from . import inputs
-from .method_node import MethodNode
+from .method_node import Inputs, MethodNode
 
 
 class ApplyPAB(MethodNode):
     """Attaches Pyramid Attention Broadcast to a model."""
+
+    mild: ClassVar[Inputs] = {"cross_attention": 2}
+    bold: ClassVar[Inputs] = {
+        "self_attention": 4,
+        "cross_attention": 12,
+        "start_percent": 0.05,
+        "end_percent": 0.98,
+    }
 
     @classmethod
     def define_schema(cls) -> io.Schema:
