@@ -9,15 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pack
 import pytest
+from cells import Cells, cell_of
 
 TESTS = Path(__file__).resolve().parent
 HOST_FOLDERS = {"comfy", "commands", "contract", "web"}
-
-sys.path.insert(0, str(TESTS / "support"))
-
-import pack  # noqa: E402
-from cells import Cells, cell_of  # noqa: E402
 
 pack.load()
 CELLS = Cells()

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import locale_sources
 import pack
 import pytest
 from comfy_api.latest import io
@@ -71,7 +72,7 @@ def test_every_node_input_and_output_has_a_name(language: str) -> None:
 def test_what_was_translated_is_what_nodes_say_today(language: str) -> None:
     path = pack.ROOT / "locales" / language / "sources.json"
     translated = dict(leaves_of(json.loads(path.read_text(encoding="utf-8"))))
-    today = dict(leaves_of(pack.script("locale_sources").english()))
+    today = dict(leaves_of(locale_sources.english()))
     places = sorted(set(translated.items()) ^ set(today.items()))
     changed = ", ".join(dict.fromkeys(place for place, _ in places))
     run = f"python scripts/locale_sources.py {language}"
