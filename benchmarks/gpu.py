@@ -5,34 +5,25 @@ from __future__ import annotations
 import argparse
 import gc
 import platform
-import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "support")]
-sys.path.append(str(HERE.parent / "scripts"))
+import booted_on_device
 
-import host  # noqa: E402
-import pack  # noqa: E402
+import comfy.model_management
+import observe
+import torch
+import toys
+from pack import ROOT
+from stepcache.cache_core.errors import StepCacheError
+from stepcache.cache_core.host import attach
+from stepcache.cache_core.methods import StepCache
 
-pack.load()
-host.boot(cpu=False)
-
-import comfy.model_management  # noqa: E402
-import gpu_checks  # noqa: E402
-import measure  # noqa: E402
-import models  # noqa: E402
-import observe  # noqa: E402
-import torch  # noqa: E402
-import toys  # noqa: E402
-from quality_records import read_json, write_json  # noqa: E402
-from quality_settings import SETTINGS  # noqa: E402
-from stepcache.cache_core.errors import StepCacheError  # noqa: E402
-from stepcache.cache_core.host import attach  # noqa: E402
-from stepcache.cache_core.methods import StepCache  # noqa: E402
+from . import RESULTS, gpu_checks, measure, models
+from .quality_records import read_json, write_json
+from .quality_settings import SETTINGS
 
 MODELS = {"sdxl": (models.sdxl, 20), "flux": (models.flux, 20), "wan_14b": (models.wan_14b, 10)}
 """Every model, and its sampler steps unless asked otherwise."""
@@ -42,8 +33,8 @@ METHODS = {
     StepCache.name: StepCache,
     **{one.name: one.make for one in reversed(SETTINGS) if one.label == "default"},
 }
-RESULT = HERE / "results" / "gpu.json"
-TINY_RESULT = HERE.parent / "output" / "gpu_tiny.json"
+RESULT = RESULTS / "gpu.json"
+TINY_RESULT = ROOT / "output" / "gpu_tiny.json"
 
 
 @dataclass(frozen=True)
@@ -183,8 +174,8 @@ def show(rows: list[dict[str, Any]]) -> None:
         print(f"{start}{bound:6.2f} {speed:6.2f} {waits!s:>6} {again!s:>6} {memory:>13}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(given: list[str]) -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks gpu", description=__doc__)
     parser.add_argument("models", nargs="*", metavar="model", help=", ".join(MODELS))
     parser.add_argument("--steps", type=int, help="sampler steps, instead of the model's own")
     parser.add_argument("--pairs", type=int, default=3, help="timed pairs per row")
@@ -192,10 +183,10 @@ def main() -> None:
     parser.add_argument("--result", type=Path)
     parser.add_argument("--fresh", action="store_true", help="forget the rows of the result file")
     parser.add_argument("--tiny", action="store_true", help="try the code on tiny models, on a CPU")
-    given = parser.parse_args()
-    given.models = given.models or list(MODELS)
-    given.result = given.result or (TINY_RESULT if given.tiny else RESULT)
-    arguments = Options(**vars(given))
+    parsed = parser.parse_args(given)
+    parsed.models = parsed.models or list(MODELS)
+    parsed.result = parsed.result or (TINY_RESULT if parsed.tiny else RESULT)
+    arguments = Options(**vars(parsed))
     unknown = [name for name in arguments.models if name not in MODELS]
     if unknown:
         parser.error(f"unknown model {', '.join(unknown)}; expected {', '.join(MODELS)}")
@@ -204,7 +195,3 @@ def main() -> None:
         return
     show(run(arguments))
     print(f"wrote {arguments.result}")
-
-
-if __name__ == "__main__":
-    main()

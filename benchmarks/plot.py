@@ -6,14 +6,14 @@ import argparse
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import plot_forecast
-from plot_canvas import Canvas, Colour, Panel, Shape
+from pack import ROOT
 
-HERE = Path(__file__).resolve().parent
-RESULTS, DOCS = HERE / "results", HERE.parent / "docs"
+from . import RESULTS, plot_forecast
+from .plot_canvas import Canvas, Colour, Panel, Shape
+
+DOCS = ROOT / "docs"
 
 WIDTH, HEIGHT = 1280, 1120
 MARGIN, GAP = 76, 152
@@ -202,8 +202,8 @@ def _draw_legend(canvas: Canvas, series: list[Series]) -> None:
         x += 18 + canvas.width_of(one.legend, size) + (28 if size == 16 else 15)
 
 
-def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+def main(given: list[str]) -> None:
+    argparse.ArgumentParser("python -m benchmarks plot", description=__doc__).parse_args(given)
     quality, calibration = (
         json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["rows"]
         for name in ("quality", "calibration")
@@ -221,7 +221,3 @@ def main() -> None:
     path = DOCS / "forecast.png"
     plot_forecast.draw(forecast).save(path)
     print(f"wrote {path}")
-
-
-if __name__ == "__main__":
-    main()

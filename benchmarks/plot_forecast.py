@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from forecast_results import NEAREST_LAYERS, OURS, Results, models_of, title
-from plot_canvas import Canvas, Colour, Panel, Point, Shape
+from .forecast_results import NEAREST_LAYERS, OURS, Results, models_of, title
+from .plot_canvas import Canvas, Colour, Panel, Point, Shape
 
 WIDTH, HEIGHT = 1280, 690
 MARGIN, GAP = 76, 62

@@ -17,8 +17,8 @@ def load() -> None:
     The repository's root must not be on ``sys.path``: its ``nodes`` folder would hide ComfyUI's own
     ``nodes`` module. Folders of modules come last: ``test.py`` must not hide what has that name.
     """
-    others = [each for each in sys.path if Path(each or ".").resolve() != ROOT]
-    sys.path[:] = [*others, *(folder for folder in MODULES if folder not in others)]
+    others = (each for each in sys.path if Path(each or ".").resolve() != ROOT)
+    sys.path[:] = dict.fromkeys([*others, *MODULES])
     folders = {"stepcache": ROOT} | {name: ROOT / name for name in ("demo", "benchmarks")}
     for name, folder in folders.items():
         if name not in sys.modules:
