@@ -1,7 +1,12 @@
-"""What is timed: `python -m benchmarks` from the project's root. See README.md beside this file."""
+"""What is timed or scored: `python -m benchmarks` from the project's root. See README.md here."""
+
+from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-# Last: scripts/test.py and scripts/demo.py must not hide what has the same name.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "scripts"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+
+import pack
+
+RESULTS = pack.ROOT / "benchmarks" / "results"

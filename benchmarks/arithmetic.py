@@ -1,21 +1,26 @@
-"""Full width against the arithmetic that is saved: `python -m benchmarks arithmetic`."""
+"""Full width against the arithmetic that is saved."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
-from pathlib import Path
+from dataclasses import dataclass
+
+import booted_on_device
+from pack import ROOT
 
 import torch
 from setup.stamps import write_atomically
 
+from . import RESULTS
 from . import arithmetic_bounds as bounds
 from . import arithmetic_costs as costs
 from .arithmetic_scale import FULL, TINY
 from .record import BenchmarkError
+from .run import count
 
-RESULTS = Path(__file__).resolve().parent / "results"
-TINY_RESULTS = RESULTS.parents[1] / "output" / "arithmetic_tiny"
+TINY_RESULTS = ROOT / "output" / "arithmetic_tiny"
 
 BENCHMARKS = {
     "overhead": (costs.overhead, 15),
@@ -30,6 +35,24 @@ BENCHMARKS = {
     "int8_speed": (costs.int8, 5),
 }
 """What is timed, and in how many pairs unless asked otherwise."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    names: list[str]
+    pairs: int | None
+    tiny: bool
+
+
+def main(given: list[str]) -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks arithmetic", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}")
+    parser.add_argument("--pairs", type=count, help="timed pairs a row")
+    parser.add_argument("--tiny", action="store_true", help="try the code on tiny networks")
+    arguments = Options(**vars(parser.parse_args(given)))
+    run(arguments.names or list(BENCHMARKS), arguments.pairs, arguments.tiny)
 
 
 def run(names: list[str], pairs: int | None, is_tiny: bool) -> None:

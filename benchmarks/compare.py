@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
 from .page import NONE, markdown
 from .record import Record, Row, differences
 
 HEAD = ("cell", "first", "second", "second ÷ first", "range", "verdict")
 SAME = "within the spread"
 UNKNOWN = "a single pair has no spread"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    first: Path
+    second: Path
+
+
+def main(given: list[str]) -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks compare", description=__doc__)
+    parser.add_argument("first", type=Path)
+    parser.add_argument("second", type=Path)
+    arguments = Options(**vars(parser.parse_args(given)))
+    print(text_of(Record.read(arguments.first), Record.read(arguments.second)))
 
 
 def text_of(first: Record, second: Record) -> str:

@@ -4,7 +4,7 @@ Every variant compiles in a process of its own, with an empty folder for what is
 first run is what a person waits for after ComfyUI was started anew. Attention is PyTorch's for all
 of them, as it is on GPUs: the host's own for processors cannot be compiled.
 
-    python benchmarks/compiling.py [--layers 30] [--width 256] [--pairs 15]
+    .venv/bin/python -m benchmarks compiling [--layers 30] [--width 256] [--pairs 15]
 """
 
 from __future__ import annotations
@@ -19,29 +19,26 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-RESULT = HERE / "results" / "compiling.json"
+from . import RESULTS
+
+RESULT = RESULTS / "compiling.json"
 VARIANTS = ("TorchCompileModel", "Regional Compile")
 STEPS = 2
 
 
 def measured(variant: str, layers: int, width: int, pairs: int) -> dict[str, Any]:
     """One variant, in this process: a first run, and later ones beside plain ones."""
-    sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "support")]
-    import host
-    import pack
+    import booted_on_device
 
-    pack.load()
-    host.boot(cpu=False)
+    import host
     from comfy.cli_args import args
 
     args.use_pytorch_cross_attention = True
-    import measure
-    import models
     from stepcache.torch_settings import RegionalCompile, apply, told_by
+
+    from . import measure, models
 
     bench = models.wan_of(layers, width)
     run: Callable[[Any], Any] = lambda model: bench.sample(model, STEPS)  # noqa: E731
@@ -81,7 +78,7 @@ def _in_own_process(variant: str, options: list[str]) -> dict[str, Any]:
         # One compiler at a time, called by the process itself, so that its work can be added up.
         own = {"TORCHINDUCTOR_CACHE_DIR": folder, "TORCHINDUCTOR_COMPILE_THREADS": "1"}
         environment = {**os.environ, **own}
-        command = [sys.executable, __file__, "--variant", variant, *options]
+        command = [sys.executable, "-m", "benchmarks", "compiling", "--variant", variant, *options]
         answer = subprocess.run(
             command, env=environment, check=True, stdout=subprocess.PIPE, text=True
         )
@@ -98,25 +95,25 @@ class Options:
     variant: str | None
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(given: list[str]) -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks compiling", description=__doc__)
     parser.add_argument("--layers", type=int, default=30)
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--pairs", type=int, default=15)
     parser.add_argument("--variant", choices=VARIANTS)
-    given = Options(**vars(parser.parse_args()))
-    if given.variant:
-        row = measured(given.variant, given.layers, given.width, given.pairs)
+    arguments = Options(**vars(parser.parse_args(given)))
+    if arguments.variant:
+        row = measured(arguments.variant, arguments.layers, arguments.width, arguments.pairs)
         print(json.dumps(row))
         return
-    sizes = {"layers": given.layers, "width": given.width, "pairs": given.pairs}
+    sizes = {"layers": arguments.layers, "width": arguments.width, "pairs": arguments.pairs}
     options = [word for name, n in sizes.items() for word in (f"--{name}", str(n))]
     rows = [_in_own_process(variant, options) for variant in VARIANTS]
     costs = {row["variant"]: row["cost_of_first_run_seconds"] for row in rows}
     speeds = {row["variant"]: row["speed"]["median"] for row in rows}
     result = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "model": f"Wan-type DiT, {given.layers} layers, width {given.width}",
+        "model": f"Wan-type DiT, {arguments.layers} layers, width {arguments.width}",
         "steps": STEPS,
         "rows": rows,
         "first_run_cost_lower_by": round(costs[VARIANTS[0]] / costs[VARIANTS[1]], 2),
@@ -126,7 +123,3 @@ def main() -> None:
     results = [*(each for each in earlier if each["model"] != result["model"]), result]
     RESULT.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=1))
-
-
-if __name__ == "__main__":
-    main()

@@ -6,32 +6,30 @@ See README.md beside this file.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "support")]
-sys.path.append(str(HERE.parent / "scripts"))
+import booted_on_device
+from pack import ROOT
 
-import host  # noqa: E402
-import pack  # noqa: E402
+import torch
 
-pack.load()
-host.boot(cpu=False)
+from demo import evaluate
 
-import torch  # noqa: E402
-from forecast_patches import metered  # noqa: E402
-from forecast_records import chosen_of, rows_of, timed_path  # noqa: E402
-from forecast_rows import SPEEDS, Bench, Contender  # noqa: E402
-from forecast_table import ROWS, TIMED  # noqa: E402
-from forecast_training import Training  # noqa: E402
-from quality import machine  # noqa: E402
-from quality_records import Record, read_json, write_json  # noqa: E402
-from quality_runs import (  # noqa: E402
+from . import RESULTS
+from . import forecast_combined_page as combined
+from .forecast_page import page_of
+from .forecast_patches import metered
+from .forecast_records import chosen_of, rows_of, timed_path
+from .forecast_rows import SPEEDS, Bench, Contender
+from .forecast_table import ROWS, TIMED
+from .forecast_training import Training
+from .quality import machine
+from .quality_records import Record, read_json, write_json
+from .quality_runs import (
     SEED,
     STEPS,
     Subject,
@@ -39,13 +37,9 @@ from quality_runs import (  # noqa: E402
     timed_pair,
 )
 
-from benchmarks import forecast_combined_page as combined  # noqa: E402
-from benchmarks.forecast_page import page_of  # noqa: E402
-from demo import evaluate  # noqa: E402
-
-RESULT = HERE / "results" / "forecast.json"
+RESULT = RESULTS / "forecast.json"
 PAGE = RESULT.with_suffix(".md")
-PAIRS = HERE / "results" / "forecast_combined.json"
+PAIRS = RESULTS / "forecast_combined.json"
 """Of Step Cache with another method inside it."""
 TIMED_PICTURES = 4
 METHOD = (
@@ -174,8 +168,8 @@ def merge(work: Path) -> None:
         print(f"wrote {PAIRS.name}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(given: list[str]) -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks forecast", description=__doc__)
     parser.add_argument("--count", type=int, default=500, help="captions per row and speed")
     parser.add_argument(
         "--only", nargs="+", default=["*"], metavar="MODEL/ROW", help='such as "dit/Taylor*"'
@@ -187,16 +181,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=STEPS, help="of the sampler")
     parser.add_argument("--pairs", type=int, default=5, help="timed pairs, where time is compared")
     parser.add_argument("--threads", type=int, help="of the processor; otherwise all")
-    parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "forecast")
+    parser.add_argument("--work", type=Path, default=ROOT / "output" / "forecast")
     parser.add_argument("--merge-only", action="store_true", help="only write the table")
-    arguments = Options(**vars(parser.parse_args()))
+    arguments = Options(**vars(parser.parse_args(given)))
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     for model in evaluate.DEFAULTS if not arguments.merge_only else ():
         for seed in arguments.seeds:
             run(model, seed, arguments)
     merge(arguments.work)
-
-
-if __name__ == "__main__":
-    main()

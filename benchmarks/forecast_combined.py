@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import Any
 
-from forecast_layers import WINDOWS
-from forecast_rows import Bench, Contender
-from quality_runs import Patch
 from stepcache.cache_core.errors import StepCacheError
 from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, Method, TGate
 from stepcache.cache_core.methods.step_cache import StepCache
 from stepcache.cache_core.s_curve import count_for
 from stepcache.cache_core.schedules import PercentRange
+
+from .forecast_layers import WINDOWS
+from .forecast_rows import Bench, Contender
+from .quality_runs import Patch
 
 OUTER = (1.25, 1.5, 1.75, 2.0, 2.5, 2.75)
 """Speeds of the forecast around the other method."""

@@ -33,7 +33,7 @@ def page_of(found: Mapping[str, Any]) -> str:
     """The whole page."""
     parts = [
         "# Step Cache with another method inside it",
-        "Written by `benchmarks/forecast.py` from the JSON file beside it.",
+        "Written by `python -m benchmarks forecast` from the JSON file beside it.",
         found["method"],
         "\n".join(f"* {sentence}" for sentence in verdicts(found)),
     ]

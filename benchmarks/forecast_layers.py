@@ -8,7 +8,7 @@ from itertools import product
 from typing import Literal
 
 import pack
-from forecast_rows import Bench, Contender, ours
+
 from stepcache.cache_core.calibration import Calibration, Selector, Target
 from stepcache.cache_core.calibration import file as calibration_file
 from stepcache.cache_core.errors import StepCacheError
@@ -27,6 +27,8 @@ from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.sites import SiteKind
 
 from demo import calibrate
+
+from .forecast_rows import Bench, Contender, ours
 
 WINDOWS = (PercentRange(0.0, 1.0), PercentRange(0.05, 0.98), PercentRange(0.15, 0.9))
 WISHES = tuple(1 + number / 10 for number in range(1, 51))

@@ -151,7 +151,7 @@ def page_of(found: Found) -> str:
     """The whole page."""
     parts = [
         "# Step Cache beside what else there is",
-        "Written by `benchmarks/forecast.py` from the JSON file beside it.",
+        "Written by `python -m benchmarks forecast` from the JSON file beside it.",
         found["method"],
         "Bold: nearest to the plain picture among rows that compute no more than wanted. In "
         "brackets: the share of a row that computes another one than wanted.",

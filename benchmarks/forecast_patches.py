@@ -8,7 +8,8 @@ from typing import Any
 import comfy.samplers
 import observe
 from comfy.patcher_extension import WrappersMP
-from quality_hosts import END_PERCENT, NODES, START_PERCENT
+
+from .quality_hosts import END_PERCENT, NODES, START_PERCENT
 
 SCHEDULER = "simple"
 

@@ -7,37 +7,32 @@ beside this file.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+import booted_on_cpu
+from pack import ROOT
 
-import host
-import pack
+import torch
+from scipy.stats import spearmanr
+from stepcache.cache_core.calibration import Calibration, Study
+from stepcache.cache_core.calibration.file import read, write
+from stepcache.cache_core.calibration.planning import STARTS, Planner
+from stepcache.cache_core.clock import Timeline
+from stepcache.cache_core.errors import ConfigError
+from stepcache.cache_core.host import attach, timeline_of
+from stepcache.cache_core.methods import Calibrate, StepCache
+from stepcache.cache_core.s_curve import SCurve
+from stepcache.cache_core.schedules import Mask
 
-pack.load()
-host.boot(cpu=True)
+from demo import calibrate, evaluate
 
-import torch  # noqa: E402
-from quality_records import read_json, write_json  # noqa: E402
-from scipy.stats import spearmanr  # noqa: E402
-from stepcache.cache_core.calibration import Calibration, Study  # noqa: E402
-from stepcache.cache_core.calibration.file import read, write  # noqa: E402
-from stepcache.cache_core.calibration.planning import STARTS, Planner  # noqa: E402
-from stepcache.cache_core.clock import Timeline  # noqa: E402
-from stepcache.cache_core.errors import ConfigError  # noqa: E402
-from stepcache.cache_core.host import attach, timeline_of  # noqa: E402
-from stepcache.cache_core.methods import Calibrate, StepCache  # noqa: E402
-from stepcache.cache_core.s_curve import SCurve  # noqa: E402
-from stepcache.cache_core.schedules import Mask  # noqa: E402
+from . import RESULTS
+from .quality_records import read_json, write_json
 
-from demo import calibrate, evaluate  # noqa: E402
-
-HERE = Path(__file__).resolve().parent
-RESULT = HERE / "results" / "forecast_predicted.json"
+RESULT = RESULTS / "forecast_predicted.json"
 STEPS = 30
 SPEEDS = (1.5, 2.0, 2.5, 3.0, 3.75)
 CARRIED_SPEEDS = (2.0, 3.0)
@@ -117,13 +112,13 @@ class Options:
     out: Path
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(given: list[str]) -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks forecast_predicted", description=__doc__)
     parser.add_argument("--models", nargs="+", choices=evaluate.DEFAULTS, default=evaluate.DEFAULTS)
     parser.add_argument("--speeds", nargs="+", type=float, default=SPEEDS)
-    parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "forecast")
+    parser.add_argument("--work", type=Path, default=ROOT / "output" / "forecast")
     parser.add_argument("--out", type=Path, default=RESULT)
-    arguments = Options(**vars(parser.parse_args()))
+    arguments = Options(**vars(parser.parse_args(given)))
     rows: dict[str, Row] = (read_json(arguments.out) or {}).get("rows", {})
     for name in arguments.models:
         model = evaluate.load_model(evaluate.sampling_of(name, STEPS))
@@ -189,7 +184,3 @@ def _rank_correlation(name: str, rows: dict[str, Row]) -> float:
     mine = [row for key, row in rows.items() if key.startswith(f"{name}/as calibrated/")]
     found: Any = spearmanr([row["predicted"] for row in mine], [row["measured"] for row in mine])
     return float(found.statistic)
-
-
-if __name__ == "__main__":
-    main()

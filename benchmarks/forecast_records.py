@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from quality_records import Record, read_json, speedup_of
+from .quality_records import Record, read_json, speedup_of
 
 OURS = "Step Cache"
 Place = tuple[str, str, int, float]

@@ -9,14 +9,15 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from forecast_patches import fewer_steps, host_cache
-from forecast_rules import Chebyshev, FirstBlock, Planned, Taylor, even_steps, magnitude_steps
-from forecast_training import Training
-from forecast_trunk import ruled
-from quality_runs import Patch, Subject
 from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods import Method
 from stepcache.cache_core.methods.step_cache import StepCache
+
+from .forecast_patches import fewer_steps, host_cache
+from .forecast_rules import Chebyshev, FirstBlock, Planned, Taylor, even_steps, magnitude_steps
+from .forecast_training import Training
+from .forecast_trunk import ruled
+from .quality_runs import Patch, Subject
 
 SPEEDS = (1.5, 2.0, 2.5, 3.0, 4.0)
 """Plain evaluations ÷ computed ones."""

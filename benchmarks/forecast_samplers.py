@@ -1,46 +1,39 @@
 """Step Cache with every sampler and scheduler of the host, in few steps, and strongly guided.
 
-``python benchmarks/forecast_samplers.py``; a run that was interrupted goes on where it was.
+``python -m benchmarks forecast_samplers``; a run that was interrupted goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "support")]
-sys.path.append(str(HERE.parent / "scripts"))
+import booted_on_device
 
-import host  # noqa: E402
-import pack  # noqa: E402
+import comfy.samplers
+import numpy as np
+import torch
+from demonstration.measure import psnr
+from stepcache.cache_core.approximators import Forecast
+from stepcache.cache_core.host import attach, last_report
+from stepcache.cache_core.host.evaluation.added_noise import sort_of
+from stepcache.cache_core.methods import StepCache
+from stepcache.cache_core.methods.step_cache import DENOISED
+from stepcache.cache_core.rules import Rule
 
-pack.load()
-host.boot(cpu=False)
+from demo import evaluate
+from demo.shapes import scenes
+from demo.shapes.judge import judge
 
-import comfy.samplers  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from demonstration.measure import psnr  # noqa: E402
-from quality_records import read_json, write_json  # noqa: E402
-from stepcache.cache_core.approximators import Forecast  # noqa: E402
-from stepcache.cache_core.host import attach, last_report  # noqa: E402
-from stepcache.cache_core.host.evaluation.added_noise import sort_of  # noqa: E402
-from stepcache.cache_core.methods import StepCache  # noqa: E402
-from stepcache.cache_core.methods.step_cache import DENOISED  # noqa: E402
-from stepcache.cache_core.rules import Rule  # noqa: E402
+from . import RESULTS
+from .forecast_samplers_page import AUTO, FEWER, HELD, page_of
+from .quality_records import read_json, write_json
 
-from benchmarks.forecast_samplers_page import AUTO, FEWER, HELD, page_of  # noqa: E402
-from demo import evaluate  # noqa: E402
-from demo.shapes import scenes  # noqa: E402
-from demo.shapes.judge import judge  # noqa: E402
-
-RESULT = HERE / "results" / "forecast_samplers.json"
+RESULT = RESULTS / "forecast_samplers.json"
 SEED = 7
 CAPTION_SEED = 23
 USUAL = "simple"
@@ -120,8 +113,8 @@ class Cell:
         return f"{self.model}/{self.sampler}/{self.scheduler}/{run}{cfg}"
 
 
-def main() -> None:
-    options = arguments()
+def main(given: list[str]) -> None:
+    options = options_of(given)
     torch.set_num_threads(options.threads)
     conditions = {
         "captions": options.count, "seed": SEED, "torch": torch.__version__, "method": METHOD,
@@ -244,8 +237,8 @@ def samplers() -> list[str]:
     ]  # fmt: skip
 
 
-def arguments() -> Options:
-    parser = argparse.ArgumentParser(description=__doc__)
+def options_of(given: list[str]) -> Options:
+    parser = argparse.ArgumentParser("python -m benchmarks forecast_samplers", description=__doc__)
     parser.add_argument("--models", nargs="+", default=["dit", "unet"])
     parser.add_argument("--samplers", nargs="*", default=samplers())
     parser.add_argument("--schedulers", nargs="*", default=list(comfy.samplers.SCHEDULER_NAMES))
@@ -253,8 +246,4 @@ def arguments() -> Options:
     parser.add_argument("--count", type=int, default=4, help="captions")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULT)
-    return Options(**vars(parser.parse_args()))
-
-
-if __name__ == "__main__":
-    main()
+    return Options(**vars(parser.parse_args(given)))

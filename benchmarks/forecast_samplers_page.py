@@ -22,7 +22,7 @@ def page_of(found: Found) -> str:
     """The whole page."""
     parts = [
         "# Step Cache with every sampler and scheduler",
-        "Written by `benchmarks/forecast_samplers.py` from the JSON file beside it.",
+        "Written by `python -m benchmarks forecast_samplers` from the JSON file beside it.",
         found["method"],
         f"{found['captions']} pictures a cell. PSNR to the plain picture in dB, *equal* where all "
         "computed; (n broken): so many pictures that the plain run draws right are not.",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-import forecast_combined as pairs
-import forecast_layers as layers
-import forecast_rows as rows
-from forecast_rows import Make
+from . import forecast_combined as pairs
+from . import forecast_layers as layers
+from . import forecast_rows as rows
+from .forecast_rows import Make
 
 ROWS: dict[str, Make] = {
     "Step Cache": rows.step_cache,

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 from comfy.patcher_extension import WrappersMP
 from demonstration.measure import psnr
-from forecast_patches import metered
-from forecast_rules import Magnitudes
-from forecast_trunk import OPTIONS, ruled, step_of
 from numpy.typing import NDArray
-from quality_records import read_json, write_json
-from quality_runs import Patch, Subject, eight_bit
 
 from demo import calibrate, evaluate
+
+from .forecast_patches import metered
+from .forecast_rules import Magnitudes
+from .forecast_trunk import OPTIONS, ruled, step_of
+from .quality_records import read_json, write_json
+from .quality_runs import Patch, Subject, eight_bit
 
 IDENTICAL = 99.0
 """What stands for the PSNR of equal pictures where means are compared, dB."""

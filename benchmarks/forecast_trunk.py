@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 from comfy.patcher_extension import WrappersMP
-from forecast_rules import Rule
+
+from .forecast_rules import Rule
 
 OPTIONS = 5
 """Place of the host's options among the arguments of both networks."""

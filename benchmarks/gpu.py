@@ -5,41 +5,32 @@ from __future__ import annotations
 import argparse
 import gc
 import platform
-import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "support")]
-sys.path.append(str(HERE.parent / "scripts"))
+import booted_on_device
+from pack import ROOT
 
-import host  # noqa: E402
-import pack  # noqa: E402
+import comfy.model_management
+import observe
+import torch
+import toys
+from stepcache.cache_core.errors import StepCacheError
+from stepcache.cache_core.host import attach
+from stepcache.nodes.method_nodes import METHOD_NODES
 
-pack.load()
-host.boot(cpu=False)
-
-import comfy.model_management  # noqa: E402
-import gpu_checks  # noqa: E402
-import measure  # noqa: E402
-import models  # noqa: E402
-import observe  # noqa: E402
-import torch  # noqa: E402
-import toys  # noqa: E402
-from quality_records import read_json, write_json  # noqa: E402
-from stepcache.cache_core.errors import StepCacheError  # noqa: E402
-from stepcache.cache_core.host import attach  # noqa: E402
-from stepcache.nodes.method_nodes import METHOD_NODES  # noqa: E402
+from . import RESULTS, gpu_checks, measure, models
+from .quality_records import read_json, write_json
 
 MODELS = {"sdxl": (models.sdxl, 20), "flux": (models.flux, 20), "wan_14b": (models.wan_14b, 10)}
 """Every model, and its sampler steps unless asked otherwise."""
 
 TOYS = {"sdxl": "sdxl", "flux": "flux", "wan_14b": "wan"}
 METHODS = {method.title: node.as_it_comes for method, node in METHOD_NODES.items()}
-RESULT = HERE / "results" / "gpu.json"
-TINY_RESULT = HERE.parent / "output" / "gpu_tiny.json"
+RESULT = RESULTS / "gpu.json"
+TINY_RESULT = ROOT / "output" / "gpu_tiny.json"
 
 
 @dataclass(frozen=True)
@@ -179,8 +170,8 @@ def show(rows: list[dict[str, Any]]) -> None:
         print(f"{start}{bound:6.2f} {speed:6.2f} {waits!s:>6} {again!s:>6} {memory:>13}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(given: list[str]) -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks gpu", description=__doc__)
     parser.add_argument("models", nargs="*", metavar="model", help=", ".join(MODELS))
     parser.add_argument("--steps", type=int, help="sampler steps, instead of the model's own")
     parser.add_argument("--pairs", type=int, default=3, help="timed pairs per row")
@@ -188,10 +179,10 @@ def main() -> None:
     parser.add_argument("--result", type=Path)
     parser.add_argument("--fresh", action="store_true", help="forget the rows of the result file")
     parser.add_argument("--tiny", action="store_true", help="try the code on tiny models, on a CPU")
-    given = parser.parse_args()
-    given.models = given.models or list(MODELS)
-    given.result = given.result or (TINY_RESULT if given.tiny else RESULT)
-    arguments = Options(**vars(given))
+    parsed = parser.parse_args(given)
+    parsed.models = parsed.models or list(MODELS)
+    parsed.result = parsed.result or (TINY_RESULT if parsed.tiny else RESULT)
+    arguments = Options(**vars(parsed))
     unknown = [name for name in arguments.models if name not in MODELS]
     if unknown:
         parser.error(f"unknown model {', '.join(unknown)}; expected {', '.join(MODELS)}")
@@ -200,7 +191,3 @@ def main() -> None:
         return
     show(run(arguments))
     print(f"wrote {arguments.result}")
-
-
-if __name__ == "__main__":
-    main()

@@ -9,16 +9,21 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+import booted_on_device
+from pack import ROOT
+
 import torch
-from quality import HERE, machine
-from quality_records import rows_of, write_json
-from quality_runs import STEPS, Patch, Subject, score
 from stepcache import torch_settings
 from stepcache.cache_core.host import attach
 from stepcache.nodes.pab import ApplyPAB
 from stepcache.torch_settings.int8 import ANYWAY
 
-RESULT = HERE / "results" / "int8.json"
+from . import RESULTS
+from .quality import machine
+from .quality_records import rows_of, write_json
+from .quality_runs import STEPS, Patch, Subject, score
+
+RESULT = RESULTS / "int8.json"
 MIN_WIDTH = 16
 """The models are narrow (32 to 768): with this, every layer that may be is in int8."""
 METHOD = (
@@ -52,16 +57,16 @@ class Options:
     work: Path
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(given: list[str]) -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks int8_quality", description=__doc__)
     parser.add_argument("--count", type=int, default=500, help="captions per setting")
     parser.add_argument("--models", nargs="+", default=["dit", "unet"])
     parser.add_argument("--batch", type=int, default=25, help="captions sampled at once")
     parser.add_argument("--steps", type=int, default=STEPS, help="of the sampler")
     parser.add_argument("--pair-every", type=int, default=4, help="time every n-th batch in a pair")
     parser.add_argument("--threads", type=int, help="of the processor; otherwise all")
-    parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "int8")
-    arguments = Options(**vars(parser.parse_args()))
+    parser.add_argument("--work", type=Path, default=ROOT / "output" / "int8")
+    arguments = Options(**vars(parser.parse_args(given)))
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     for model in arguments.models:
@@ -73,7 +78,3 @@ def main() -> None:
     rows = rows_of(arguments.work / "records")
     write_json(RESULT, {"machine": machine(), "method": METHOD, "rows": rows})
     print(f"wrote {RESULT}")
-
-
-if __name__ == "__main__":
-    main()

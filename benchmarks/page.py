@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 
 from . import matrix
-from .record import Record, Row
+from .record import Record, Row, file_of
 
 NONE = "–"
 HEAD = ("attached", "speed", "range (pairs)", "FLOP bound", "apart", "kept MiB", "first run")
@@ -18,6 +21,27 @@ EXPLAINED = (
     "plain latent ÷ its greatest number; 0 is bit-identical. *Kept*: peak of what caches hold. "
     "*First run*: seconds of the patched warm-up, in which things are compiled or copied."
 )
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    file: Path
+    out: Path | None
+
+
+def main(given: list[str]) -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks page", description=__doc__)
+    parser.add_argument(
+        "file", nargs="?", type=Path, default=file_of("reference"),
+        help="default: the reference matrix",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="FILE")
+    arguments = Options(**vars(parser.parse_args(given)))
+    out = arguments.out or arguments.file.with_suffix(".md")
+    out.write_text(page_of(Record.read(arguments.file)), encoding="utf-8")
+    print(f"wrote {out}")
 
 
 def page_of(record: Record) -> str:

@@ -6,16 +6,17 @@ import argparse
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-import plot_forecast
+from pack import ROOT
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from plot_axes import INK, MUTED, Point, Shape, add_legend, mark, paper, prepare
 
-HERE = Path(__file__).resolve().parent
-RESULTS, DOCS = HERE / "results", HERE.parent / "docs"
+from . import RESULTS, plot_forecast
+from .plot_axes import INK, MUTED, Point, Shape, add_legend, mark, paper, prepare
+
+DOCS = ROOT / "docs"
 
 TITLES = {"dit": "DiT reference model", "unet": "UNet reference model"}
 DROP = 2.0
@@ -146,8 +147,8 @@ def _mark(
             )  # fmt: skip
 
 
-def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+def main(given: list[str]) -> None:
+    argparse.ArgumentParser("python -m benchmarks plot", description=__doc__).parse_args(given)
     quality, calibration = (
         json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["rows"]
         for name in ("quality", "calibration")
@@ -165,7 +166,3 @@ def main() -> None:
     path = DOCS / "forecast.png"
     plot_forecast.draw(forecast).savefig(path)
     print(f"wrote {path}")
-
-
-if __name__ == "__main__":
-    main()

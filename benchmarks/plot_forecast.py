@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from forecast_results import NEAREST_LAYERS, OURS, Results, models_of, title
 from matplotlib.figure import Figure
-from plot_axes import Point, Shape, add_legend, mark, paper, prepare
+
+from .forecast_results import NEAREST_LAYERS, OURS, Results, models_of, title
+from .plot_axes import Point, Shape, add_legend, mark, paper, prepare
 
 
 @dataclass(frozen=True, slots=True)

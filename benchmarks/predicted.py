@@ -1,6 +1,6 @@
 """Sets predicted beside measured speedups, with as many pictures at once as when calibrating.
 
-Writes results/predicted.json; calibrations come from the work folder of quality_calibrated.py,
+Writes results/predicted.json; calibrations come from the work folder of `quality_calibrated`,
 where they are made once. See README.md beside this file.
 """
 
@@ -15,17 +15,21 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import quality_calibrated as calibrated
+import booted_on_device
+from pack import ROOT
+
 import torch
-from quality import machine
-from quality_records import read_json, write_json
-from quality_runs import STEPS, Subject
 from stepcache.cache_core.host import attach, last_report
 
 from demo.shapes import scenes
 
-HERE = Path(__file__).resolve().parent
-RESULT = HERE / "results" / "predicted.json"
+from . import RESULTS
+from . import quality_calibrated as calibrated
+from .quality import machine
+from .quality_records import read_json, write_json
+from .quality_runs import STEPS, Subject
+
+RESULT = RESULTS / "predicted.json"
 AT_ONCE = 8
 METHOD = (
     f"{AT_ONCE} pictures at once, as when calibrating. paired: plain seconds ÷ seconds of whole "
@@ -90,19 +94,20 @@ class Options:
     steps: int
 
 
-def main() -> None:
+def main(given: list[str]) -> None:
     if not ALLOCATOR.items() <= os.environ.items():
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "calibration")
+        command = [sys.executable, "-m", "benchmarks", "predicted", *given]
+        os.execve(sys.executable, command, {**os.environ, **ALLOCATOR})
+    parser = argparse.ArgumentParser("python -m benchmarks predicted", description=__doc__)
+    parser.add_argument("--work", type=Path, default=ROOT / "output" / "calibration")
     parser.add_argument("--pairs", type=int, default=11)
-    parser.add_argument("--batch", type=int, default=25, help="as quality_calibrated.py was told")
+    parser.add_argument("--batch", type=int, default=25, help="as quality_calibrated was told")
     parser.add_argument("--steps", type=int, default=STEPS, help="of the sampler")
     parser.add_argument("--models", nargs="+", default=["dit", "unet"])
     parser.add_argument(
         "--threads", type=int, help="of PyTorch, when calibrating too; --work has those of no other"
     )
-    arguments = Options(**vars(parser.parse_args()))
+    arguments = Options(**vars(parser.parse_args(given)))
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     kept = [row for row in _earlier() if row["model"] not in arguments.models]
@@ -117,7 +122,3 @@ def main() -> None:
 
 def _earlier() -> list[dict[str, Any]]:
     return (read_json(RESULT) or {}).get("rows", [])
-
-
-if __name__ == "__main__":
-    main()

@@ -4,7 +4,7 @@ Prints the gain that was promised, the one that the next audit shows, and that o
 and after by turns, which KSampler would take; writes them to results/promised.json. On a quiet
 machine:
 
-    .venv/bin/python benchmarks/promised.py --models shapes_dit shapes_unet sd15 --batch 8
+    .venv/bin/python -m benchmarks promised --models shapes_dit shapes_unet sd15 --batch 8
 """
 
 from __future__ import annotations
@@ -13,29 +13,22 @@ import argparse
 import json
 import os
 import platform
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+import booted_on_device
 
-import host
-import pack
+import torch
+import toys
+from stepcache import audit, torch_settings
+from stepcache.cache_core.host import attach, detached
+from stepcache.nodes.speed_audit import SUGGESTED, suggestions
 
-pack.load()
-host.boot(cpu=False)
+import nodes as host_nodes
 
-import measure  # noqa: E402
-import torch  # noqa: E402
-import toys  # noqa: E402
-from stepcache import audit, torch_settings  # noqa: E402
-from stepcache.cache_core.host import attach, detached  # noqa: E402
-from stepcache.nodes.speed_audit import SUGGESTED, suggestions  # noqa: E402
+from . import RESULTS, measure
 
-import nodes as host_nodes  # noqa: E402
-
-RESULT = Path(__file__).resolve().parent / "results" / "promised.json"
+RESULT = RESULTS / "promised.json"
 MAX_FOLLOWED = 3
 TOLERANCE = 0.1
 """How far what comes may be from what was promised."""
@@ -98,15 +91,15 @@ def followed(model: Any, advice: audit.Recommendation) -> Any:
     return attach(detached(model), node.method(**{**node.defaults(), **given}))
 
 
-def main() -> int:
+def main(given: list[str]) -> int:
     """Print a line per recommendation; 1 if the next audit was further off than `TOLERANCE`."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser("python -m benchmarks promised", description=__doc__)
     parser.add_argument("--models", nargs="+", default=["shapes_dit", "shapes_unet"])
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--size", type=int)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--pairs", type=int, default=9, help="timed pairs a recommendation")
-    options = Options(**vars(parser.parse_args()))
+    options = Options(**vars(parser.parse_args(given)))
     rows: list[dict[str, Any]] = []
     for name in options.models:
         model = toys.load(name)
@@ -137,7 +130,3 @@ def main() -> int:
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return int(any(abs(row["difference"]) > TOLERANCE for row in rows))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

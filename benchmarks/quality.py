@@ -7,31 +7,25 @@ from __future__ import annotations
 
 import argparse
 import platform
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "support")]
-sys.path.append(str(HERE.parent / "scripts"))
+import booted_on_device
+from pack import ROOT
 
-import host  # noqa: E402
-import pack  # noqa: E402
+import torch
+from stepcache.cache_core.host import attach
 
-pack.load()
-host.boot(cpu=False)
+from . import RESULTS
+from . import quality_hosts as hosts
+from .quality_records import Record, rows_of, write_json
+from .quality_runs import STEPS, Subject, score
+from .quality_settings import SETTINGS, Setting
 
-import quality_hosts as hosts  # noqa: E402
-import torch  # noqa: E402
-from quality_records import Record, rows_of, write_json  # noqa: E402
-from quality_runs import STEPS, Subject, score  # noqa: E402
-from quality_settings import SETTINGS, Setting  # noqa: E402
-from stepcache.cache_core.host import attach  # noqa: E402
-
-RESULT = HERE / "results" / "quality.json"
+RESULT = RESULTS / "quality.json"
 METHOD = (
     "Held-out captions; caption, seed and starting noise are the same for every setting. "
     "fully_correct: share of pictures in which the judge finds every word of the caption and "
@@ -147,8 +141,8 @@ def merge(work: Path) -> None:
     print(f"wrote {RESULT}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(given: list[str]) -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks quality", description=__doc__)
     parser.add_argument("--count", type=int, default=500, help="captions per setting")
     parser.add_argument("--only", default="*", metavar="MODEL/NAME", help='such as "dit/PAB*"')
     parser.add_argument("--batch", type=int, default=25, help="captions sampled at once")
@@ -156,15 +150,11 @@ def main() -> None:
     parser.add_argument("--pair-every", type=int, default=4, help="time every n-th batch in a pair")
     parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--threads", type=int, help="of the processor; otherwise all")
-    parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "quality")
+    parser.add_argument("--work", type=Path, default=ROOT / "output" / "quality")
     parser.add_argument("--merge-only", action="store_true", help="only write the table")
-    arguments = Options(**vars(parser.parse_args()))
+    arguments = Options(**vars(parser.parse_args(given)))
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     if not arguments.merge_only:
         run(arguments)
     merge(arguments.work)
-
-
-if __name__ == "__main__":
-    main()

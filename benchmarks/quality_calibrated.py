@@ -8,7 +8,6 @@ quality.py, whose options these are. See README.md beside this file.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,37 +15,32 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "tests" / "support")]
-sys.path.append(str(HERE.parent / "scripts"))
+import booted_on_device
+from pack import ROOT
 
-import host  # noqa: E402
-import pack  # noqa: E402
-
-pack.load()
-host.boot(cpu=False)
-
-import quality_hosts as hosts  # noqa: E402
-import torch  # noqa: E402
-from quality import machine  # noqa: E402
-from quality_records import Record, read_json, rows_of, write_json  # noqa: E402
-from quality_runs import STEPS, Patch, Subject, retime, score  # noqa: E402
-from stepcache.cache_core.advisor import Advice, advise  # noqa: E402
-from stepcache.cache_core.calibration import Calibration, Target  # noqa: E402
-from stepcache.cache_core.calibration import file as calibration_file  # noqa: E402
-from stepcache.cache_core.host import attach, timeline_of  # noqa: E402
-from stepcache.cache_core.methods import (  # noqa: E402
+import torch
+from stepcache.cache_core.advisor import Advice, advise
+from stepcache.cache_core.calibration import Calibration, Target
+from stepcache.cache_core.calibration import file as calibration_file
+from stepcache.cache_core.host import attach, timeline_of
+from stepcache.cache_core.methods import (
     CalibratedSmoothCache,
     DeepCache,
     Method,
     SmoothCache,
 )
-from stepcache.cache_core.methods.presets import fora  # noqa: E402
-from stepcache.cache_core.sites import SiteKind  # noqa: E402
+from stepcache.cache_core.methods.presets import fora
+from stepcache.cache_core.sites import SiteKind
 
-from demo import calibrate  # noqa: E402
+from demo import calibrate
 
-RESULT = HERE / "results" / "calibration.json"
+from . import RESULTS
+from . import quality_hosts as hosts
+from .quality import machine
+from .quality_records import Record, read_json, rows_of, write_json
+from .quality_runs import STEPS, Patch, Subject, retime, score
+
+RESULT = RESULTS / "calibration.json"
 SPEEDS = (1.5, 2.0, 3.0)
 METHOD = (
     "As quality.json. SmoothCache and the advisor's choices rest on one calibrating run over 8 "
@@ -194,8 +188,8 @@ def merge(work: Path) -> None:
         )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(given: list[str]) -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks quality_calibrated", description=__doc__)
     parser.add_argument("--count", type=int, default=500, help="captions per setting")
     parser.add_argument("--models", nargs="+", default=["dit", "unet"])
     parser.add_argument("--batch", type=int, default=25, help="captions sampled at once")
@@ -203,13 +197,13 @@ def main() -> None:
     parser.add_argument("--pair-every", type=int, default=4, help="time every n-th batch in a pair")
     parser.add_argument("--precision", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--threads", type=int, help="of the processor; otherwise all")
-    parser.add_argument("--work", type=Path, default=HERE.parent / "output" / "calibration")
+    parser.add_argument("--work", type=Path, default=ROOT / "output" / "calibration")
     parser.add_argument("--merge-only", action="store_true", help="only write the table")
     parser.add_argument(
         "--retime", action="store_true", help="only measure again how fast predicted settings are"
     )
     parser.add_argument("--without-hosts", action="store_true", help="score only our settings")
-    arguments = Options(**vars(parser.parse_args()))
+    arguments = Options(**vars(parser.parse_args(given)))
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     for name in arguments.models if not arguments.merge_only else ():
@@ -220,7 +214,3 @@ def main() -> None:
         if not arguments.without_hosts:
             run_hosts(subject, arguments)
     merge(arguments.work)
-
-
-if __name__ == "__main__":
-    main()

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from comfy_extras.nodes_easycache import EasyCacheNode, LazyCacheNode
-from quality_records import read_json, write_json
-from quality_runs import Subject, timed_pair
 
 from demo.shapes import scenes
+
+from .quality_records import read_json, write_json
+from .quality_runs import Subject, timed_pair
 
 NODES = {"EasyCache": EasyCacheNode, "LazyCache": LazyCacheNode}
 START_PERCENT, END_PERCENT = 0.15, 0.95

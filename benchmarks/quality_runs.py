@@ -15,10 +15,11 @@ import torch
 from comfy.patcher_extension import WrappersMP
 from demonstration.measure import psnr, ssim
 from numpy.typing import NDArray
-from quality_records import Batch, Record
 
 from demo import evaluate
 from demo.reference import REFERENCES
+
+from .quality_records import Batch, Record
 
 STEPS = 30
 SEED = 7

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from quality_runs import STEPS
 from stepcache.cache_core.clock import Timeline
 from stepcache.cache_core.methods import Method, SmoothCache
 from stepcache.cache_core.methods.presets import fora
 from stepcache.cache_core.sites import SiteKind
 from stepcache.nodes.method_node import MethodNode
 from stepcache.nodes.method_nodes import METHOD_NODES
+
+from .quality_runs import STEPS
 
 LACKS = {"dit": frozenset({SiteKind.DEEP_BRANCH}), "unet": frozenset[SiteKind]()}
 """The reference models, and the kinds of sites that they lack."""

@@ -9,8 +9,15 @@ from typing import Any
 
 from setup.stamps import write_atomically
 
+from . import RESULTS
+
 FORMAT = 1
 Row = dict[str, Any]
+
+
+def file_of(matrix: str) -> Path:
+    """Where the results of a matrix are."""
+    return RESULTS / ("matrix.json" if matrix == "reference" else f"matrix_{matrix}.json")
 
 
 class BenchmarkError(Exception):

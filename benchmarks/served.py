@@ -2,7 +2,7 @@
 
 By turns, each calibrating one between two plain ones. On a quiet machine:
 
-    .venv/bin/python benchmarks/served.py
+    .venv/bin/python -m benchmarks served
 
 Writes results/served.json. ComfyUI runs on the processor; see README.md beside this file.
 """
@@ -24,15 +24,16 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path += [str(ROOT / "scripts"), str(ROOT / "tests" / "support")]
+from pack import ROOT
 
-import host  # noqa: E402
-from demonstration.client import Client  # noqa: E402
-from demonstration.prompts import SAMPLERS, Prompt, nodes_of, to_prompt, with_seed  # noqa: E402
-from demonstration.server import running_server  # noqa: E402
+import host
+from demonstration.client import Client
+from demonstration.prompts import SAMPLERS, Prompt, nodes_of, to_prompt, with_seed
+from demonstration.server import running_server
 
-RESULT = ROOT / "benchmarks" / "results" / "served.json"
+from . import RESULTS
+
+RESULT = RESULTS / "served.json"
 MODELS = ("dit", "unet")
 PICTURES = (1, 4)
 LATENTS = frozenset({"EmptyLatentImage", "EmptyHunyuanLatentVideo"})
@@ -155,12 +156,12 @@ def _spread(values: list[float]) -> dict[str, float]:
     return {"median": round(median, 4), "from": round(low, 4), "to": round(high, 4)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(given: list[str]) -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks served", description=__doc__)
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--pictures", nargs="+", type=int, default=PICTURES, help="at once")
-    arguments = Options(**vars(parser.parse_args()))
+    arguments = Options(**vars(parser.parse_args(given)))
     if arguments.rounds < 2:
         parser.error("--rounds: expected 2 or more, as quartiles are told")
     with tempfile.TemporaryDirectory() as folder:
@@ -175,7 +176,3 @@ def main() -> None:
     }
     table = {"machine": machine, "method": METHOD, "rows": rows}
     RESULT.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

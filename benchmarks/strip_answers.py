@@ -17,14 +17,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path += [str(ROOT / "scripts"), str(ROOT / "tests" / "support")]
+import host
+from demonstration.server import running_server
+from frontend import FrontEnd, open_browser
 
-import host  # noqa: E402
-from demonstration.server import running_server  # noqa: E402
-from frontend import FrontEnd, open_browser  # noqa: E402
+from . import RESULTS
 
-RESULT = ROOT / "benchmarks" / "results" / "strip_answers.json"
+RESULT = RESULTS / "strip_answers.json"
 METHOD = (
     "Milliseconds from a widget's callback until the strip's elements in the page change: the "
     "question, the server's answer over HTTP, and drawing. steps: the same for the number of "
@@ -98,11 +97,11 @@ class Options:
     only: str
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(given: list[str]) -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks strip_answers", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", metavar="TEXT", help="nodes with this in their name")
-    arguments = Options(**vars(parser.parse_args()))
+    arguments = Options(**vars(parser.parse_args(given)))
     sliders = [each for each in SLIDERS if arguments.only in each.node]
     with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
         machine = {
@@ -156,7 +155,3 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
         "lowest": round(min(values), 1),
         "highest": round(max(values), 1),
     }
-
-
-if __name__ == "__main__":
-    main()

@@ -17,15 +17,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path += [str(ROOT / "scripts"), str(ROOT / "tests" / "support")]
+import host
+from demonstration.server import running_server
+from frontend import FrontEnd, open_browser
+from many_nodes import NODES, are_answered, graph_of
 
-import host  # noqa: E402
-from demonstration.server import running_server  # noqa: E402
-from frontend import FrontEnd, open_browser  # noqa: E402
-from many_nodes import NODES, are_answered, graph_of  # noqa: E402
+from . import RESULTS
 
-RESULT = ROOT / "benchmarks" / "results" / "strip.json"
+RESULT = RESULTS / "strip.json"
 PACK = "/extensions/ComfyUI-StepCache/"
 SAMPLE_MICROSECONDS = 100
 SETTLED_MS = 1000
@@ -44,10 +43,10 @@ class Options:
     rounds: int
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(given: list[str]) -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks strip_cost", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = Options(**vars(parser.parse_args())).rounds
+    rounds = Options(**vars(parser.parse_args(given))).rounds
     with tempfile.TemporaryDirectory() as folder, open_browser() as browser:
         machine = {
             "browser": f"Chromium {browser.version}",
@@ -123,7 +122,3 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
         "lowest": round(min(values), 1),
         "highest": round(max(values), 1),
     }
-
-
-if __name__ == "__main__":
-    main()

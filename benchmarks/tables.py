@@ -5,12 +5,16 @@ Each stands between two comments, `<!-- table NAME: begin -->` and `<!-- table N
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import matrix, readme_tables
+from pack import ROOT
+
+from . import RESULTS, matrix, readme_tables
 from .page import markdown
 from .record import BenchmarkError, Record
 
@@ -27,6 +31,25 @@ BLOCK = re.compile(
     re.DOTALL,
 )
 TO_MEASURE = "Not measured yet: `python -m benchmarks run`, then `python -m benchmarks tables`."
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line; each as its help says."""
+
+    check: bool
+
+
+def main(given: list[str]) -> int:
+    """Write, or only compare; 1 if a file differs then."""
+    parser = argparse.ArgumentParser("python -m benchmarks tables", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if one differs")
+    only_checks = Options(**vars(parser.parse_args(given))).check
+    stale = update(ROOT, RESULTS, may_write=not only_checks)
+    for path in stale:
+        what = "differs from the results: run python -m benchmarks tables"
+        print(f"{path.relative_to(ROOT)} {what if only_checks else 'written'}")
+    return int(bool(stale) and only_checks)
 
 
 def update(project: Path, results: Path, may_write: bool) -> list[Path]:

@@ -27,7 +27,7 @@ class MethodNode(Node):
     mild: ClassVar[Inputs] = {}
     bold: ClassVar[Inputs] = {}
     """Inputs of a milder and a bolder setting than the node comes with, for runs of 30 steps; what
-    is named here is scored by benchmarks/quality.py."""
+    is named here is scored by the benchmark `quality`."""
 
     @classmethod
     def method(cls, *args: Any, **inputs: Any) -> Method:

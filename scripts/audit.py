@@ -14,27 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+import booted_on_device
+from paths import ROOT
 
-import host
-import pack
+import comfy.samplers
+import comfy.sd
+import torch
+import toys
+from PIL import Image
+from stepcache import audit as auditing
+from stepcache.cache_core.errors import StepCacheError
+from stepcache.cache_core.host import attach
+from stepcache.nodes.speed_audit import SUGGESTED, suggestions
 
-pack.load()
-host.boot(cpu=False)
+import nodes as host_nodes
 
-import comfy.samplers  # noqa: E402
-import comfy.sd  # noqa: E402
-import torch  # noqa: E402
-import toys  # noqa: E402
-from PIL import Image  # noqa: E402
-from stepcache import audit as auditing  # noqa: E402
-from stepcache.cache_core.errors import StepCacheError  # noqa: E402
-from stepcache.cache_core.host import attach  # noqa: E402
-from stepcache.nodes.speed_audit import SUGGESTED, suggestions  # noqa: E402
-
-import nodes as host_nodes  # noqa: E402
-
-OUTPUT = pack.ROOT / "output" / "audit"
+OUTPUT = ROOT / "output" / "audit"
 
 Asked = tuple[Any, Any, Any, dict[str, Any]]
 """Model, positive, negative, latent."""

@@ -10,23 +10,17 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+import booted_on_cpu
+from paths import ROOT
 
-import host
-import pack
+from stepcache.cache_core.calibration.file import write
+from stepcache.cache_core.version import VERSION
 
-pack.load()
-host.boot(cpu=True)
+from demo import calibrate, evaluate
+from demo.reference import REFERENCES
 
-from stepcache.cache_core.calibration.file import write  # noqa: E402
-from stepcache.cache_core.version import VERSION  # noqa: E402
-
-from demo import calibrate, evaluate  # noqa: E402
-from demo.reference import REFERENCES  # noqa: E402
-
-FOLDER = pack.ROOT / "calibrations"
+FOLDER = ROOT / "calibrations"
 STEPS = (20, 30, 50)
 
 
@@ -51,7 +45,7 @@ def main() -> int:
         label = REFERENCES[name].file.replace("_", " ")
         path = FOLDER / f"{label}, {steps} steps.json"
         write(path, replace(found, tool=VERSION))
-        print(f"wrote {path.relative_to(pack.ROOT)}: {found.samples} captions", flush=True)
+        print(f"wrote {path.relative_to(ROOT)}: {found.samples} captions", flush=True)
     return 0
 
 

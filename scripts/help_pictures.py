@@ -1,27 +1,24 @@
 """Draws web/docs/pictures/*.jpg, one for each method's page: `python scripts/help_pictures.py`.
 
 The same captions and noise, plain and with three settings from careful to bold. Models, precision,
-captions and noise are those of the first batch that benchmarks/quality.py or forecast.py scores;
+captions and noise are those of the first batch that the benchmark `quality` or `forecast` scores;
 the speeds are what it measured. Needs the environment of `python scripts/test.py`, some minutes.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "scripts")]
+import booted_on_device
+from paths import ROOT
 
 # Boots the host and loads the pack, which the imports below rest on.
-import numpy as np  # noqa: E402
-import quality_calibrated as calibrated  # noqa: E402
-import torch  # noqa: E402
-from help_results import (  # noqa: E402
+import numpy as np
+import torch
+from help_results import (
     MODELS,
     SETTINGS,
     SPEEDS,
@@ -33,15 +30,16 @@ from help_results import (  # noqa: E402
     row_of,
     speed,
 )
-from help_sheet import Column, draw  # noqa: E402
-from numpy.typing import NDArray  # noqa: E402
-from PIL import Image  # noqa: E402
-from quality_runs import STEPS, Subject, eight_bit  # noqa: E402
-from quality_settings import SETTINGS as SCORED  # noqa: E402
-from stepcache.cache_core.host import attach  # noqa: E402
-from stepcache.cache_core.methods import Method, StepCache  # noqa: E402
+from help_sheet import Column, draw
+from numpy.typing import NDArray
+from PIL import Image
+from stepcache.cache_core.host import attach
+from stepcache.cache_core.methods import Method, StepCache
 
-from demo.shapes import scenes  # noqa: E402
+from benchmarks import quality_calibrated as calibrated
+from benchmarks.quality_runs import STEPS, Subject, eight_bit
+from benchmarks.quality_settings import SETTINGS as SCORED
+from demo.shapes import scenes
 
 FOLDER = ROOT / "web" / "docs" / "pictures"
 CAPTIONS = 25

@@ -5,12 +5,8 @@ Each stands between two comments that the front end does not show. Needs Python 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
-
-sys.path.append(str(Path(__file__).resolve().parent))
 
 import help_results as results
 

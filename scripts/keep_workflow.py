@@ -13,13 +13,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "scripts")]
+from paths import ROOT
 
-import host  # noqa: E402
-from bump_version import version_of  # noqa: E402
-from demonstration.server import running_server  # noqa: E402
-from frontend import FrontEnd, open_browser  # noqa: E402
+import host
+from bump_version import version_of
+from demonstration.server import running_server
+from frontend import FrontEnd, open_browser
 
 EVERY_NODE = """async () => {
     const kinds = await (await fetch("/object_info")).json();

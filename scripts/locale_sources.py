@@ -10,20 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "support"))
+import booted_on_cpu
+from paths import ROOT
 
-import host  # noqa: E402
-import pack  # noqa: E402
-
-pack.load()
-host.boot(cpu=True)
-
-from stepcache.nodes.extension import NODES  # noqa: E402
+from stepcache.nodes.extension import NODES
 
 LANGUAGES = sorted(path.name for path in (ROOT / "locales").iterdir() if path.is_dir())
 

@@ -9,21 +9,14 @@ from __future__ import annotations
 import re
 import sys
 from collections import defaultdict
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+import booted_on_cpu
 
-import host
-import pack
-
-pack.load()
-host.boot(cpu=True)
-
-import observe  # noqa: E402
-import torch  # noqa: E402
-import toys  # noqa: E402
-from comfy.patcher_extension import WrappersMP  # noqa: E402
+import observe
+import torch
+import toys
+from comfy.patcher_extension import WrappersMP
 
 HEADER = ("module", "class", "calls", "returns", "changes what it gets")
 

@@ -6,25 +6,16 @@ Needs the environment of `python scripts/test.py`.
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+import booted_on_cpu
+from paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "support"))
-
-import host  # noqa: E402
-import pack  # noqa: E402
-
-pack.load()
-host.boot(cpu=True)
-
-from stepcache.cache_core.errors import UnsupportedModelError  # noqa: E402
-from stepcache.cache_core.host.compatibility.method_fit import check  # noqa: E402
-from stepcache.cache_core.host.families import FAMILIES, Family  # noqa: E402
-from stepcache.cache_core.methods import Method  # noqa: E402
-from stepcache.cache_core.sites import SiteKind  # noqa: E402
-from stepcache.nodes.method_nodes import METHOD_NODES  # noqa: E402
-from stepcache.pictures.series import in_words  # noqa: E402
+from stepcache.cache_core.errors import UnsupportedModelError
+from stepcache.cache_core.host.compatibility.method_fit import check
+from stepcache.cache_core.host.families import FAMILIES, Family
+from stepcache.cache_core.methods import Method
+from stepcache.cache_core.sites import SiteKind
+from stepcache.nodes.method_nodes import METHOD_NODES
+from stepcache.pictures.series import in_words
 
 METHODS: dict[str, Method] = {
     method.title: node.as_it_comes() for method, node in METHOD_NODES.items()

@@ -212,12 +212,8 @@ def main() -> None:
         SETTINGS.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
         print(f"wrote {SETTINGS}")
         return
-    sys.path.insert(0, str(ROOT / "tests" / "support"))
-    import host
-    import pack
+    import booted_on_cpu
 
-    pack.load()
-    host.boot(cpu=True)
     import templates
 
     print("\n".join(templates.table(templates.settings())))

@@ -12,31 +12,24 @@ import io
 import json
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "support")]
+import booted_on_cpu
+from paths import ROOT
 
-import host  # noqa: E402
-import pack  # noqa: E402
-
-pack.load()
-host.boot(cpu=True)
-
-from PIL import Image  # noqa: E402
-from stepcache.cache_core.clock import Timeline  # noqa: E402
-from stepcache.cache_core.rules import Rule, plans_of  # noqa: E402
-from stepcache.cache_core.sites import SiteKind  # noqa: E402
-from stepcache.cache_core.strips import planned_sites, shares_of, strips_of  # noqa: E402
-from stepcache.nodes.extension import NODES, with_strips  # noqa: E402
-from stepcache.pictures.canvas import SCALE, Canvas, Colour  # noqa: E402
-from stepcache.pictures.fonts import Fonts  # noqa: E402
-from stepcache.pictures.series import in_words  # noqa: E402
-from stepcache.previews.preview import assumed_timeline  # noqa: E402
-from workflow_picture_models import PICTURE_MODELS  # noqa: E402
-from workflow_recipes import RECIPES  # noqa: E402
-from workflow_video_models import VIDEO_MODELS  # noqa: E402
+from PIL import Image
+from stepcache.cache_core.clock import Timeline
+from stepcache.cache_core.rules import Rule, plans_of
+from stepcache.cache_core.sites import SiteKind
+from stepcache.cache_core.strips import planned_sites, shares_of, strips_of
+from stepcache.nodes.extension import NODES, with_strips
+from stepcache.pictures.canvas import SCALE, Canvas, Colour
+from stepcache.pictures.fonts import Fonts
+from stepcache.pictures.series import in_words
+from stepcache.previews.preview import assumed_timeline
+from workflow_picture_models import PICTURE_MODELS
+from workflow_recipes import RECIPES
+from workflow_video_models import VIDEO_MODELS
 
 WORKFLOWS = ROOT / "workflows"
 MODELS = PICTURE_MODELS | VIDEO_MODELS | RECIPES

@@ -10,7 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pack
+
 import pytest
+from cells import Cells, cell_of
 
 TESTS = Path(__file__).resolve().parent
 HOST_FOLDERS = {"comfy", "commands", "contract", "web"}
@@ -18,14 +21,6 @@ HOST_FOLDERS = {"comfy", "commands", "contract", "web"}
 # For PyTorch in here and in all that tests start: processes that together have more threads than
 # there are cores wait for one another. Tests in the browser took three times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-sys.path.insert(0, str(TESTS / "support"))
-
-import pack  # noqa: E402
-
-pack.load()
-
-from cells import Cells, cell_of  # noqa: E402
 
 CELLS = Cells()
 SECONDS: Counter[str] = Counter()

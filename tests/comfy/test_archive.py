@@ -16,17 +16,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote
 
+from pack import ROOT
+
 import host
 import pytest
+from build_archive import NAME, build, packed_files
+from bump_version import version_of
+from demonstration import server
 from patience import HANG, until
 from shipped import needs_the_demo
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "scripts"))
-
-from build_archive import NAME, build, packed_files  # noqa: E402
-from bump_version import version_of  # noqa: E402
-from demonstration import server  # noqa: E402
 
 VERSION = version_of(ROOT)
 RUN = {

@@ -4,39 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
 
-import pack
 import pytest
 from PIL import Image
 
-
-@pytest.fixture(scope="module")
-def script() -> Any:
-    spec = spec_from_file_location("audit_script", pack.ROOT / "scripts" / "audit.py")
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[spec.name] = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+import audit
 
 
-def run(script: Any, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["audit.py", *arguments])
     monkeypatch.setattr("stepcache.audit.ab_test.MAX_ROUNDS", 1)
     monkeypatch.setattr("stepcache.audit.ab_test.MIN_ROUNDS", 1)
     monkeypatch.setattr("stepcache.audit.interleaved_runs.MAX_ROUNDS", 1)
     monkeypatch.setattr("stepcache.audit.caches.MAX_STEPS", 5)
-    return script.main()
+    return audit.main()
 
 
 def test_it_prints_and_writes_an_audit(
-    script: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     method = ("--method", "Apply PAB", "--set", "block=2")
     folder = ("--output", str(tmp_path / "new"))
-    assert run(script, monkeypatch, "--model", "wan", "--steps", "4", *method, *folder) == 0
+    assert run(monkeypatch, "--model", "wan", "--steps", "4", *method, *folder) == 0
     told = capsys.readouterr().out
     found = json.loads((tmp_path / "new" / "wan.json").read_text(encoding="utf-8"))
     assert found["steps"] == 4 and "block 2" in found["attached"][0]
@@ -57,11 +47,10 @@ def test_it_prints_and_writes_an_audit(
     ],
 )
 def test_what_cannot_be_done_is_said(
-    script: Any,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     arguments: tuple[str, ...],
     words: str,
 ) -> None:
-    assert run(script, monkeypatch, *arguments) == 1
+    assert run(monkeypatch, *arguments) == 1
     assert words in capsys.readouterr().err

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import observe
-import pack
 import pytest
 import torch
 import toys
 from comfy.patcher_extension import WrappersMP
-
-# Last, as its programs have it: names such as "page" must not hide others.
-sys.path.append(str(pack.ROOT / "benchmarks"))
-
-from forecast_patches import fewer_steps, host_cache, metered
-from forecast_rules import Chebyshev, FirstBlock, Planned, Rule, Taylor
-from forecast_training import MOST, highest_threshold
-from forecast_trunk import ruled
 from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods.step_cache import StepCache
+
+from benchmarks.forecast_patches import fewer_steps, host_cache, metered
+from benchmarks.forecast_rules import Chebyshev, FirstBlock, Planned, Rule, Taylor
+from benchmarks.forecast_training import MOST, highest_threshold
+from benchmarks.forecast_trunk import ruled
 
 MODELS = ("shapes_dit", "shapes_unet")
 STEPS = 6

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pack
+
+import locale_sources
 import pytest
 from comfy_api.latest import io
 from stepcache.nodes.extension import NODES
@@ -19,7 +21,6 @@ THE_SAME = {"DeepCache UNet", "JSON", "PSNR", "SSIM"}
 SYNTAX = set("@{}|")
 """Signs with a meaning in messages of the front end's vue-i18n."""
 
-SOURCES: Any = pack.script("locale_sources")
 SCHEMAS = {schema.node_id: schema for schema in (node.define_schema() for node in NODES)}
 every_language = pytest.mark.parametrize("language", SCRIPTS)
 
@@ -71,10 +72,11 @@ def test_every_input_and_output_of_a_translated_node_has_a_name(language: str) -
 
 @every_language
 def test_what_was_translated_is_what_nodes_say_today(language: str) -> None:
-    sources = json.loads(SOURCES.path_of(language).read_text(encoding="utf-8"))
-    known = SOURCES.translated(language)
-    english = {node: words for node, words in SOURCES.english().items() if node in known}
-    translated, today = dict(leaves_of(sources)), dict(leaves_of(english))
+    path = locale_sources.path_of(language)
+    translated = dict(leaves_of(json.loads(path.read_text(encoding="utf-8"))))
+    known = locale_sources.translated(language)
+    english = {node: words for node, words in locale_sources.english().items() if node in known}
+    today = dict(leaves_of(english))
     places = sorted(set(translated.items()) ^ set(today.items()))
     changed = ", ".join(dict.fromkeys(place for place, _ in places))
     run = f"python scripts/locale_sources.py {language}"

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pack
+
 import pytest
 from stepcache.nodes.extension import NODES
 

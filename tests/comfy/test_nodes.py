@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pack
+
 import pytest
 import stepcache
 import toys

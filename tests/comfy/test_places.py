@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import cells
 import pack
+
+import cells
 import pytest
 import shipped
+import support_table
 from promises import PROMISES
 from stepcache.cache_core.methods import METHODS, StepCache
 from stepcache.nodes.extension import NODES, with_strips
@@ -33,7 +35,7 @@ WRITTEN = {
 DERIVED = {
     "list of nodes": (METHOD_NODES.values(), NODES),
     "strips": (IDS, with_strips()),
-    "support table": (TITLES, pack.script("support_table").METHODS),
+    "support table": (TITLES, support_table.METHODS),
     "benchmarks": (TITLES, parts.METHODS),
     "matrix of benchmarks": (TITLES - {StepCache.title}, matrix.ON_UNETS),
     "audit": ({each.name for each in METHODS if each not in NOT_SUGGESTED}, SUGGESTED),

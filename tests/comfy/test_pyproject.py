@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from pack import ROOT
 
 import host
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "scripts"))
-
-from build_archive import NAME  # noqa: E402
-from bump_version import version_of  # noqa: E402
+from build_archive import NAME
+from bump_version import version_of
 
 
 def test_comfyui_reads_what_pyproject_tells() -> None:

@@ -12,9 +12,10 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import pack
+
 import checkpoint_file
 import host
-import pack
 import pytest
 from demonstration.server import free_port
 from PIL import Image

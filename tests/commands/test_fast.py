@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, distribution, packages_dist
 from pathlib import Path
 
 import pack
+
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from setup.prepare import FAST_TESTS, TORCH

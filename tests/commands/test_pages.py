@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pack
+
 import pytest
 from setup.browser import find_browser
 from walks import WALKS

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import host
 import pytest
+import torch
+from parity import Table
 
 host.boot(cpu=True)
-# Last: nothing of theirs may be hidden by a name of ours.
-sys.path.append(str(Path(__file__).parent))
-
-import torch  # noqa: E402
-from parity import Table  # noqa: E402
 
 TABLE = pytest.StashKey[Table]()
 

@@ -1,6 +1,6 @@
 """Writes down what references did, so that every machine can compare without them.
 
-    python -m tests.reference.freeze
+    python scripts/freeze_references.py
 
 Needs the references, but no ComfyUI. Per case one file in ``fixtures/``: for a few layers what they
 returned at every step of a run under the reference, and a strip that says where the reference
@@ -13,30 +13,22 @@ channel. ``tests/unit/test_frozen_parity.py`` says the same settings in our word
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import authors
+import pipelines
+import tgate
+import tiny
 import torch
 from safetensors.torch import save
+from stepcache.cache_core.approximators import Constant
 from torch import nn
 
 FIXTURES = Path(__file__).with_name("fixtures")
 GUIDANCE = "guidance_0"
-
-if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]
-    import pack
-
-    pack.load()
-
-import authors  # noqa: E402
-import pipelines  # noqa: E402
-import tgate  # noqa: E402
-import tiny  # noqa: E402
-from stepcache.cache_core.approximators import Constant  # noqa: E402
 
 TWENTY, SEVEN, TWELVE = tiny.ddim_timesteps(20), tiny.ddim_timesteps(7), tiny.ddim_timesteps(12)
 
@@ -228,7 +220,7 @@ def observe(name: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     return tensors, {"run": json.dumps(about)}
 
 
-def main() -> None:
+def write() -> None:
     """Write every fixture anew."""
     torch.set_num_threads(1)
     FIXTURES.mkdir(exist_ok=True)
@@ -236,7 +228,3 @@ def main() -> None:
         tensors, about = observe(name)
         (FIXTURES / f"{name}.safetensors").write_bytes(save(tensors, about))
         print(f"{name}: {len(tensors)} tensors, {about['run']}")
-
-
-if __name__ == "__main__":
-    main()

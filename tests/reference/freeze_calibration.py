@@ -1,9 +1,9 @@
 """Writes down what SmoothCache's calibrator measured and decided, so that ours can be compared.
 
-    python -m tests.reference.freeze_calibration FOLDER
+    python scripts/freeze_references.py --calibrator FOLDER
 
-FOLDER is a checkout of Roblox/SmoothCache at edeb4ed; without it, the one in SMOOTHCACHE_PATH. The
-package on PyPI lacks the calibrator. Needs no ComfyUI.
+FOLDER is a checkout of Roblox/SmoothCache at edeb4ed: the package on PyPI lacks the calibrator.
+Needs no ComfyUI.
 
 One run of the tiny DiT is calibrated at 24 settings: 2 latents in one batch with both branches of
 guidance, at timesteps that come closer and part again, so that layers change by 1 to 100 % from one
@@ -28,7 +28,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise, product
@@ -36,19 +36,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import tiny
 import torch
 from safetensors.torch import save
 from torch import nn
 
 FIXTURE = Path(__file__).with_name("fixtures") / "smoothcache_calibrator.safetensors"
-
-if __name__ == "__main__":
-    sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]
-    import pack
-
-    pack.load()
-
-import tiny  # noqa: E402
 
 SOURCE = "Roblox/SmoothCache edeb4ed, SmoothCache/calibration"
 SHA256 = "9a2ea151f39fc781f2c12afd8cc3515eeb349773fde8d5c9dabf73132cf75b25"
@@ -180,24 +173,17 @@ def observe(folder: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     return tensors, about
 
 
-def checkout(arguments: Sequence[str] = ()) -> Path | None:
+def checkout() -> Path | None:
     """Where the authors' repository is, if anywhere."""
-    path = next(iter(arguments), os.environ.get("SMOOTHCACHE_PATH"))
+    path = os.environ.get("SMOOTHCACHE_PATH")
     return Path(path) if path else None
 
 
-def main() -> None:
+def write(folder: Path) -> None:
     """Write the fixture anew."""
-    folder = checkout(sys.argv[1:])
-    if folder is None:
-        sys.exit("name a checkout of Roblox/SmoothCache at edeb4ed, or set SMOOTHCACHE_PATH")
     torch.set_num_threads(1)
     tensors, about = observe(folder)
     FIXTURE.write_bytes(save(tensors, {"run": json.dumps(about)}))
     print(f"{len(tensors)} layers, {FIXTURE.stat().st_size} bytes")
     for setting, schedule in about["schedules"].items():
         print(setting, schedule)
-
-
-if __name__ == "__main__":
-    main()

@@ -16,6 +16,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from pack import ROOT
+
 from patience import HANG
 
 FLOORS: tuple[frozenset[str], ...] = (

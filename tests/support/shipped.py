@@ -6,18 +6,14 @@ import asyncio
 import contextlib
 import copy
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import host
 import pack
+
+import host
 import pytest
-
-# Last: scripts/test.py and scripts/demo.py must not hide what has the same name.
-sys.path.append(str(pack.ROOT / "scripts"))
-
 from workflow_picture_models import PICTURE_MODELS
 from workflow_recipes import RECIPES
 from workflow_video_models import VIDEO_MODELS

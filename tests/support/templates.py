@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pack
+
 import toys
 from stepcache.cache_core.errors import StepCacheError, UnsupportedModelError
 from stepcache.cache_core.host import attach, last_report

@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import cache, partial
 from typing import Any
 
+import pack
+
 import comfy.model_patcher
 import comfy.sample
 import comfy.samplers
 import comfy.sd
 import comfy.supported_models as supported
 import host
-import pack
 import torch
 import zoo
 from toy import CPU as CPU

@@ -1,8 +1,7 @@
-"""Lets these tests import the packages of scripts/, and has what several of them take."""
+"""What several of these tests take."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,6 @@ if TYPE_CHECKING:
     from benchmarks.matrix import Cell
     from benchmarks.record import Record
     from pictures import Words
-
-# Last: scripts/test.py and scripts/demo.py must not hide what has the same name.
-sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
 
 
 @pytest.fixture

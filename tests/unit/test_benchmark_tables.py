@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pack
+
 import pytest
 from measured_cells import row, speedup
 

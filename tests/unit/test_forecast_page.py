@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pack
+
 import pytest
 
 from benchmarks import forecast_combined_page, forecast_page
+from benchmarks.forecast_records import rows_of
 from benchmarks.forecast_results import NEAREST_LAYERS, OURS, SHORT, Results
-
-# Last, as its programs have it: names such as "page" must not hide others.
-sys.path.append(str(pack.ROOT / "benchmarks"))
-
-from forecast_records import rows_of
 
 
 def row(method: str, psnr: float | None, speed: float = 2.0, share: float = 0.5) -> dict[str, Any]:

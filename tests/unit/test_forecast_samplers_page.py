@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pack
+
 import pytest
 from stepcache.cache_core.methods.step_cache import FEW
 

@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import from_other_packs
 import pack
+
+import from_other_packs
 import pytest
 
 SOURCES = json.loads((pack.ROOT / "locales" / "zh" / "sources.json").read_text(encoding="utf-8"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-import help_tables
 import pack
+
+import help_tables
 import pytest
 from stepcache.cache_core.methods import METHODS, Calibrate, Method
 

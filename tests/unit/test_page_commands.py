@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pack
+
 import pytest
 from walks import NAMED, SHOWN, WALKS
 from walks.pages import commands_of

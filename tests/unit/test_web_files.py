@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pack
+
 import pytest
 
 WEB = pack.ROOT / "web"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pack
+
 import pytest
 from setup.layout import CODE
 

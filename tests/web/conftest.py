@@ -7,14 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import host
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "scripts"))
-
-import host  # noqa: E402
-from frontend import FrontEnd, open_browser  # noqa: E402
-from setup.browser import find_browser  # noqa: E402
+from frontend import FrontEnd, open_browser
+from setup.browser import find_browser
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What a graph of fifty nodes costs, in counts; benchmarks/strip_cost.py has the milliseconds."""
+"""What a graph of fifty nodes costs, in counts; the benchmark `strip_cost` has the milliseconds."""
 
 from __future__ import annotations
 

@@ -7,8 +7,9 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-import host
 import pack
+
+import host
 import pytest
 from patience import HANG
 

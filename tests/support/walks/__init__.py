@@ -10,14 +10,14 @@ WALKS = {walk.steps[0].command: walk for walk in (*OF_SCRIPTS, *OF_BENCHMARKS)}
 
 NAMED = {
     "python -m benchmarks": "python -m benchmarks run",
-    "python benchmarks/forecast.py": "python benchmarks/forecast.py --threads 1",
-    "python benchmarks/gpu.py": "python benchmarks/gpu.py --tiny",
-    "python benchmarks/int8_quality.py": (
-        "python benchmarks/int8_quality.py --threads 2 --count 100"
+    "python -m benchmarks forecast": "python -m benchmarks forecast --threads 1",
+    "python -m benchmarks gpu": "python -m benchmarks gpu --tiny",
+    "python -m benchmarks int8_quality": (
+        "python -m benchmarks int8_quality --threads 2 --count 100"
     ),
-    "python benchmarks/quality.py": "python benchmarks/quality.py --threads 2",
-    "python benchmarks/quality_calibrated.py": (
-        "python benchmarks/quality_calibrated.py --threads 2"
+    "python -m benchmarks quality": "python -m benchmarks quality --threads 2",
+    "python -m benchmarks quality_calibrated": (
+        "python -m benchmarks quality_calibrated --threads 2"
     ),
     "git clone": "git clone https://github.com/comfyui-stepcache/ComfyUI-StepCache",
 }
