@@ -157,7 +157,7 @@ def advised(results: Path) -> str:
                 row = shown.row_of(found, model, method, (label,))
                 if row is None:
                     raise LookupError(f"{method} {label} on {model}")
-                chosen = advice["reason"][0].partition(":")[0]
+                chosen: str = advice["reason"][0].partition(":")[0]
                 chosen = CHOSEN.get(chosen, chosen)
                 if chosen == "DeepCache":
                     told = (shown.parameter(row["parameters"], n) for n in ("interval", "branch"))
