@@ -44,8 +44,9 @@ class BySteps(defaultdict[int, float]):
 class FlopCounter(TorchDispatchMode):
     """Counts multiplications and additions of matrix products, convolutions and attention.
 
-    Every operation is called as it is, so that results stay the same to the last bit; torch's own
-    counter takes composite operations apart first, which may choose another kernel.
+    Every operation is called as it is, so that results stay the same to the last bit. PyTorch's
+    `FlopCounterMode` takes composite operations apart first, which may choose another kernel, and
+    does not count attention on the CPU.
     """
 
     def __init__(self) -> None:
