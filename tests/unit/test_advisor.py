@@ -114,9 +114,8 @@ def test_the_text_says_what_each_method_would_do() -> None:
     assert len(rest) == len(named)
     assert first.partition(": ")[0] not in named
     proposed = {each.name for each in METHODS if any(True for _ in each.proposals(made))}
-    assert {*named, first.partition(": ")[0]} == {
-        SmoothCache.name, *proposed, *(f"{each.name} on whole blocks" for each in (SmoothCache, PAB))
-    }  # fmt: skip
+    on_blocks = {f"{each.name} on whole blocks" for each in (SmoothCache, PAB)}
+    assert {*named, first.partition(": ")[0]} == {SmoothCache.name, *proposed, *on_blocks}
     assert {"Apply FasterCache", "DeepCache UNet", "TGATE Gate"} < proposed
 
 
