@@ -157,8 +157,8 @@ def advised(results: Path) -> str:
                 row = shown.row_of(found, model, method, (label,))
                 if row is None:
                     raise LookupError(f"{method} {label} on {model}")
-                chosen: str = advice["reason"][0].partition(":")[0]
-                chosen = CHOSEN.get(chosen, chosen)
+                name: str = advice["reason"][0].partition(":")[0]
+                chosen = CHOSEN.get(name, name)
                 if chosen == "DeepCache":
                     told = (shown.parameter(row["parameters"], n) for n in ("interval", "branch"))
                     chosen = f"{chosen} {', '.join(told)}"

@@ -18,6 +18,7 @@ from stepcache.cache_core.calibration import (
     RunFacts,
 )
 from stepcache.cache_core.clock import Timeline
+from stepcache.cache_core.methods import METHODS, PAB, SmoothCache
 
 STEPS, LOOKAHEAD = 12, 3
 LINE = Timeline.even(STEPS)
@@ -68,3 +69,11 @@ def lags(size: float) -> tuple[tuple[float, ...], ...]:
 
 def advised(found: Calibration, speedup: float) -> Advice:
     return advise(found, LINE, speedup, "toy.json")
+
+
+def inside(found: Calibration) -> set[str]:
+    """What an advisor compares inside the network: methods that propose settings, SmoothCache, and
+    whole blocks of both that reuse them."""
+    proposed = {each.name for each in METHODS if next(each.proposals(found), None) is not None}
+    on_blocks = {f"{each.name} on whole blocks" for each in (SmoothCache, PAB)}
+    return {SmoothCache.name, *proposed, *on_blocks}
