@@ -19,9 +19,7 @@ from .timing import Timed
 MAX_SETTINGS, MAX_CACHES = 2, 2
 """How many are tried by whole runs: of caches the second one if the first saves nothing."""
 
-QUALITY = (
-    "Reuses what layers returned, so the picture changes: compare with Step Cache Compare Runs."
-)
+QUALITY = "Reuses earlier results, so the picture changes: compare with Step Cache Compare Runs."
 INSTEAD = "In place of what reuses now."
 
 Offers = dict[str, tuple[caches.Offer, float]]

@@ -20,6 +20,8 @@ NO_STEPS = "a run of one step has nothing to reuse; sample with two or more"
 MIN_STEPS, MAX_STEPS = 5, 20
 LONG = 2.0
 """Seconds of measured steps that are enough."""
+FORECAST = 0.02
+"""Share of a step, at most, that a forecast of its whole evaluation takes."""
 WHOLE = frozenset(map(str, (SiteKind.BLOCK, SiteKind.DEEP_BRANCH, SiteKind.GUIDANCE)))
 """Kinds of sites that contain layers of other kinds."""
 
@@ -41,7 +43,7 @@ class Costs:
     def observed(self) -> Observation:
         """As if a run had been seen that reuses each part by itself; a plain step takes 1."""
         shares = self.calibration.costs.seconds
-        seen = [Seen({}, 1.0, ENOUGH)]
+        seen = [Seen({}, 1.0, ENOUGH), Seen({(SiteKind.EVALUATION, None): 1.0}, FORECAST, ENOUGH)]
         seen += [Seen({part: 1.0}, 1.0 - share, ENOUGH) for part, share in shares.items()]
         if self.one_branch is not None:
             seen.append(Seen({(SiteKind.GUIDANCE, None): 1.0}, self.one_branch, ENOUGH))

@@ -9,7 +9,7 @@ from comfy_api.latest import io, ui
 import nodes as host_nodes
 
 from .. import audit, pictures
-from ..cache_core.methods import SmoothCache, StepCache
+from ..cache_core.methods import SmoothCache
 from . import inputs
 from .method_nodes import METHOD_NODES
 from .node import Node
@@ -19,9 +19,8 @@ NAME = "Speed Audit"
 
 Latent = dict[str, Any]
 
-NOT_SUGGESTED = (StepCache, SmoothCache)
-"""What seconds of layers cannot choose: one leaves out whole evaluations, the other follows a
-schedule that was made beforehand."""
+NOT_SUGGESTED = (SmoothCache,)
+"""It follows a schedule that was made beforehand, which seconds of layers cannot choose."""
 SUGGESTED = {
     method.name: node for method, node in METHOD_NODES.items() if method not in NOT_SUGGESTED
 }
