@@ -12,7 +12,7 @@ import pytest
 from measured_cells import row, speedup
 
 from benchmarks import matrix, page, tables
-from benchmarks.__main__ import main
+from benchmarks.__main__ import PROGRAMS, main
 from benchmarks.record import BenchmarkError, Record
 
 RESULTS = pack.ROOT / "benchmarks" / "results"
@@ -133,6 +133,11 @@ def test_results_that_lack_something_are_refused(record: Record) -> None:
 
 
 # The commands.
+
+
+def test_every_program_can_be_started() -> None:
+    sources = {path.stem: path.read_text("utf-8") for path in RESULTS.parent.glob("[!_]*.py")}
+    assert {name for name, source in sources.items() if "\ndef main(" in source} == {*PROGRAMS}
 
 
 def test_commands_say_what_they_did(record: Record, capsys: pytest.CaptureFixture[str]) -> None:
