@@ -12,7 +12,7 @@ from .tgate import TGate
 METHODS: tuple[type[Method], ...] = (
     StepCache, DeepCache, PAB, FasterCache, TGate, SmoothCache,
 )  # fmt: skip
-"""Every method, in the order in which the documentation lists them."""
+"""Every method, in the order of the documentation. Whatever lists methods is made of this."""
 
 __all__ = [
     "CUSTOM",
