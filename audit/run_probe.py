@@ -7,14 +7,14 @@ from typing import Any
 from comfy.patcher_extension import WrappersMP
 
 from ..cache_core.host import network_of
-from ..cache_core.host.carried import OfRun
 from ..cache_core.host.compatibility.fingerprint import is_compiled
+from ..cache_core.host.not_copied import NotPickled
 
 KEY = "stepcache_audit"
 """Beginning of the keys under which our wrappers stand."""
 
 
-class RunProbe(OfRun):
+class RunProbe(NotPickled):
     """One run that is looked at; what was found stands in it when the run is over.
 
     This one only looks on: subclasses say at which of three places they do more. What they change

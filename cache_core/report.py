@@ -32,8 +32,8 @@ class Report:
         timeline: the run's schedule.
         layers: how many sites of each kind the model has.
         notes: remarks for the person, e.g. kinds that this model does not have.
-        asking: share of a plain evaluation that asking layers takes, whatever they answer; 0 where
-            no calibration tells.
+        dispatch_overhead: share of a plain evaluation that asking layers takes, whatever they
+            answer; 0 where no calibration tells.
         predicted: speedup, flop_bound and error as expected before the run, if they were.
         is_calibrating: whether the run was measured, and therefore reuses nothing.
         idle: why nothing may be reused in this run, where that is known when it begins.
@@ -51,7 +51,7 @@ class Report:
     evaluations: int = 0
     seconds: float = 0.0
     peak_nbytes: int = 0
-    asking: float = 0.0
+    dispatch_overhead: float = 0.0
     predicted: Mapping[str, float | None] | None = None
     changes: tuple[float, float] | None = None
     observed: Observation | None = None
@@ -177,7 +177,7 @@ class Report:
         """
         if self.observed is None or self.seconds <= 0 or self.evaluations != self.steps:
             return None
-        full = (self.observed.full_seconds or 0.0) / (1 + self.asking)
+        full = (self.observed.full_seconds or 0.0) / (1 + self.dispatch_overhead)
         return full * self.steps / self.seconds if full else None
 
     @property

@@ -251,7 +251,7 @@ class Session:
         """
         return _nothing
 
-    def asked(self, answer: Answer, site: Site | None = None) -> Answer:
+    def timed_dispatch(self, answer: Answer, site: Site | None = None) -> Answer:
         """The answer that a site gets in the current call, or the whole call; while calibrating now
         and then one that is measured."""
         return answer
@@ -277,7 +277,7 @@ class Session:
         nbytes = {p: n / kept[p] for p, n in self._store.peak_nbytes_of.items() if p in kept}
         return Observation.of(steps, nbytes, sorted(self._starts))
 
-    def meet(self, site: Site, is_open: bool) -> None:
+    def begin_call(self, site: Site, is_open: bool) -> None:
         """A site in one call of the model.
 
         Args:

@@ -18,7 +18,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from ..cache_core.errors import ConfigError
 from ..cache_core.host.intercept.attention import OVERRIDE
 from ..cache_core.host.intercept.module_swap import Swap
-from ..cache_core.host.turns import TURNS
+from ..cache_core.host.settings_lock import SETTINGS_LOCK
 from .op_counter import seen
 from .setting import Setting, Watch, computes_in, plain, require_one_of
 
@@ -67,7 +67,7 @@ class AttentionBackend(Setting):
     @contextmanager
     def scope(self, guider: Any) -> Generator[Watch]:
         patcher = guider.model_patcher
-        with TURNS.take(object(), nullcontext):
+        with SETTINGS_LOCK.take(object(), nullcontext):
             self._check(torch.device(patcher.load_device), computes_in(patcher))
         options: dict[str, Any] = guider.model_options["transformer_options"]
         watch = _Attending(self, options.get(OVERRIDE))

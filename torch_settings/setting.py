@@ -14,11 +14,11 @@ from comfy.patcher_extension import WrappersMP
 
 from ..cache_core.errors import ConfigError
 from ..cache_core.host import network_of
-from ..cache_core.host.carried import Carried, OfRun
 from ..cache_core.host.guider import has_steps, sigmas_in
 from ..cache_core.host.intercept.module_swap import Swap
 from ..cache_core.host.model_call import ModelCall
-from ..cache_core.host.turns import TURNS
+from ..cache_core.host.not_copied import NotCopied, NotPickled
+from ..cache_core.host.settings_lock import SETTINGS_LOCK
 
 KEY = "stepcache_speed"
 """Under this key stand our wrappers, and in ``transformer_options`` the settings."""
@@ -27,7 +27,7 @@ RUN_KEY = "stepcache_speed_run"
 """Under this key stand those who watch the run that is going on."""
 
 
-class Watch(OfRun):
+class Watch(NotPickled):
     """One run in which a setting is in force; this one has nothing to look at or to tell."""
 
     def begin(self) -> None:
@@ -93,14 +93,14 @@ class Setting(ABC):
 
 
 @dataclass(slots=True)
-class Told(Carried):
+class Told(NotCopied):
     """Holds what settings said of the last run, so that a node can read it after sampling."""
 
     lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Settings(Carried):
+class Settings(NotCopied):
     """Everything set on one clone. Never edited: setting once more makes a new one.
 
     Args:
@@ -217,7 +217,7 @@ def in_force(watches: Sequence[Watch]) -> Generator[None]:
         watches: those of one run, the same object in all of its calls.
     """
     if all(watch.change() is None for watch in watches):
-        with TURNS.take():
+        with SETTINGS_LOCK.take():
             yield
         return
 
@@ -229,7 +229,7 @@ def in_force(watches: Sequence[Watch]) -> Generator[None]:
                     stack.enter_context(change)
             yield
 
-    with TURNS.take(watches, changed):
+    with SETTINGS_LOCK.take(watches, changed):
         yield
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..effort import spend
 from ..sites import Part, SiteKind, SiteSelector
 from .groups import LAYERS
-from .prediction import Predictor, asking, part_of
+from .prediction import Predictor, dispatch_overhead, part_of
 from .table import Place, changes_of
 
 Flags = NDArray[np.bool_]
@@ -65,7 +65,7 @@ def _speedups(predictor: Predictor, places: Sequence[Place], compute: Flags) -> 
     to_keep, to_ask = keeping.tolist(), asked.tolist()
     for computing, counts, reuses in zip(cost.tolist(), kept, reused, strict=True):
         added = math.fsum(chain.from_iterable(map(repeat, to_keep, counts))) / steps
-        yield 1 / (computing + added + asking(list(compress(to_ask, reuses)), patching))
+        yield 1 / (computing + added + dispatch_overhead(list(compress(to_ask, reuses)), patching))
 
 
 def _costs(reuse: Flags, shares: Numbers, beyond: float) -> Numbers:

@@ -154,7 +154,7 @@ class Meter:
         yield
         stop()
 
-    def asked(self, answer: Answer, part: Part | None) -> Answer:
+    def timed_dispatch(self, answer: Answer, part: Part | None) -> Answer:
         """The same answer, of which is measured what it takes beside what it computes.
 
         That is the processor's time; other devices go on meanwhile, and it counts for nothing.

@@ -30,14 +30,15 @@ class Prediction:
             where they could not be counted.
         error: mean over the steps of the relative error of the network's output, 0 … 1.
         table: the changes that it rests on, at the noise levels of the run.
-        asking: share of a plain evaluation that asking layers takes, whatever they answer.
+        dispatch_overhead: share of a plain evaluation that asking layers takes, whatever they
+            answer.
     """
 
     speedup: float
     flop_bound: float | None
     error: float
     table: ErrorTable
-    asking: float = 0.0
+    dispatch_overhead: float = 0.0
 
     def to_dict(self) -> dict[str, float | None]:
         """As plain data."""
@@ -82,17 +83,19 @@ class Predictor:
         spend(len(courses) * self._timeline.steps)
         costs, steps = self.calibration.costs, self._timeline.steps
         flops = _cost(courses, "flops", steps, 0.0) if costs.flops else None
-        seconds, asked = flops, 0.0
+        seconds, overhead = flops, 0.0
         if costs.seconds:
-            asked = asking([course.shares["asking"] for course in courses], costs.patching)
+            overhead = dispatch_overhead(
+                [course.shares["asking"] for course in courses], costs.patching
+            )
             seconds = _cost(courses, "seconds", steps, costs.beyond) + _keeping(courses, steps)
-            seconds += asked
+            seconds += overhead
         return Prediction(
             speedup=1 / seconds if seconds else 1.0,
             flop_bound=1 / flops if flops else None,
             error=math.fsum(self._errors(courses)) / steps,
             table=self.table,
-            asking=asked,
+            dispatch_overhead=overhead,
         )
 
     def _errors(self, courses: Sequence[_Course]) -> list[float]:
@@ -237,7 +240,7 @@ def _keeping(courses: Sequence[_Course], steps: int) -> float:
     )
 
 
-def asking(shares: Sequence[float], patching: float) -> float:
+def dispatch_overhead(shares: Sequence[float], patching: float) -> float:
     """What every evaluation of a patched model takes more; where nothing reuses, none is patched.
 
     Args:

@@ -149,10 +149,10 @@ class CalibratingSession(Session):
     def measure(self, site: Site) -> Callable[[], None]:
         return self._meter.start(self._parts[site])
 
-    def asked(self, answer: Answer, site: Site | None = None) -> Answer:
+    def timed_dispatch(self, answer: Answer, site: Site | None = None) -> Answer:
         if self.is_beside or not self._meter.is_timing or not self._rehearses():
             return answer
-        return self._meter.asked(answer, None if site is None else self._parts[site])
+        return self._meter.timed_dispatch(answer, None if site is None else self._parts[site])
 
     def _take(
         self,

@@ -12,7 +12,7 @@ from ..errors import RuleConflictError, UnsupportedModelError
 from ..rules import Rule, assign
 from ..sites import Site
 from . import wrappers
-from .compatibility.injected import at_rest
+from .compatibility.injected import ejected
 from .compatibility.model_info import ModelInfo
 from .families import Access, AttentionCore
 from .installation import KEY, Installation, Listener, RuleSource, installation_of
@@ -58,7 +58,7 @@ def attach(model: Any, method: RuleSource, listener: Listener | None = None) -> 
             f"{method.name}: this model already carries a {method.name} node. Two of them would "
             f"claim the same layers: remove one, or take the model from before the first"
         )
-    with at_rest(model):
+    with ejected(model):
         model_info = ModelInfo.of(network)
     family, notes = model_info.accept(method)
     sites = model_info.sites

@@ -11,8 +11,8 @@ from ..clock import Timeline
 from ..report import Report
 from ..rules import Rule
 from ..sites import Site
-from .carried import Carried
 from .families import Access
+from .not_copied import NotCopied
 
 KEY = "stepcache"
 """Under this key stand our wrappers, and in ``transformer_options`` the installation."""
@@ -47,7 +47,7 @@ class RuleSource(Protocol):
 
 
 @dataclass(slots=True)
-class Mailbox(Carried):
+class Mailbox(NotCopied):
     """Holds what the last run left, so that a node can read it after sampling."""
 
     report: Report | None = None
@@ -59,7 +59,7 @@ class Mailbox(Carried):
 
 
 @dataclass(frozen=True, slots=True)
-class Installation(Carried):
+class Installation(NotCopied):
     """Everything attached to one clone. Never edited: attaching once more makes a new one.
 
     A plain object without ``.to``: the host calls ``.to`` on what has one and copies dicts and

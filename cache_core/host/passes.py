@@ -1,4 +1,4 @@
-"""One pass over the conditionings: what of it is answered from memory, and what is asked."""
+"""One pass over the conditionings: what of it is answered from memory, and what is batch."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from ..samplers import Sort
 from ..session import Session
 from ..sites import Site, SiteKind
 from ..streams import StreamCounter, StreamKey
-from .calibration_run.measuring import Studying
+from .calibration_run.measuring import CalibrationRun
 from .compatibility.lora_hooks import advance
 from .evaluation.branches import Branches, Conds, Predict
 from .evaluation.evaluations import EVALUATION, Evaluations, streams_of
 from .evaluation.guidance import BOTH, Guidance, stream_of
+from .guard import guarded
 from .remarks import NEEDS_BOTH
-from .unforeseen import attempted
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CondBatch:
     """What the host is asked in one pass.
 
     Args:
@@ -75,7 +75,7 @@ class Passes:
         model_sampling: Any,
         sampler: Sort,
         swaps_halves: bool,
-        studying: Studying | None,
+        studying: CalibrationRun | None,
         report: Report,
     ) -> None:
         self._session, self._counter, self._report = session, counter, report
@@ -94,18 +94,18 @@ class Passes:
         anybody needs it."""
         if self._evaluations is None:
             return 0.0
-        with attempted(self._report, EVALUATION):
+        with guarded(self._report, EVALUATION):
             return self._evaluations.begin(sigma)
         # Where latents cannot be taken apart, there is nothing to carry.
         self._evaluations = None
         return 0.0
 
-    def over(self, x: torch.Tensor, denoised: torch.Tensor) -> None:
+    def finish_evaluation(self, x: torch.Tensor, denoised: torch.Tensor) -> None:
         """An evaluation of these latents has been answered, guidance included."""
         if self._evaluations is not None:
-            self._evaluations.over(x, denoised)
+            self._evaluations.finish_evaluation(x, denoised)
 
-    def answer(self, asked: Asked, is_lasting: bool) -> list[torch.Tensor]:
+    def calc_cond_batch(self, batch: CondBatch, is_lasting: bool) -> list[torch.Tensor]:
         """The denoised latents for every list of conditionings.
 
         Args:
@@ -113,48 +113,48 @@ class Passes:
         """
         streams: tuple[StreamKey, ...] = ()
         if self._evaluations is not None:
-            with attempted(self._report, EVALUATION):
-                asked.advance()
-                found = streams_of(asked.conds, asked.x, asked.level, asked.options)
+            with guarded(self._report, EVALUATION):
+                batch.advance()
+                found = streams_of(batch.conds, batch.x, batch.level, batch.options)
                 streams = self._counter.number(found)
         if self._evaluations is None or not streams:
-            return self._guided(asked, is_lasting)
-        return self._evaluations.asked(
-            asked.conds, asked.x, streams, lambda: self._guided(asked, is_lasting)
+            return self._guided(batch, is_lasting)
+        return self._evaluations.predict(
+            batch.conds, batch.x, streams, lambda: self._guided(batch, is_lasting)
         )
 
-    def _guided(self, asked: Asked, is_lasting: bool) -> list[torch.Tensor]:
+    def _guided(self, batch: CondBatch, is_lasting: bool) -> list[torch.Tensor]:
         """The same, of which a branch may be left out."""
         guidance: Guidance | None = None
-        with attempted(self._report, BOTH) as preparing:
-            guidance = self._guidance_of(asked, is_lasting)
+        with guarded(self._report, BOTH) as preparing:
+            guidance = self._guidance_of(batch, is_lasting)
         if guidance is None or preparing.failed:
-            return asked.predict(asked.conds)
-        answers = guidance.asked(asked.predict, self._ask)
-        with attempted(self._report, BOTH) as joining:
+            return batch.predict(batch.conds)
+        answers = guidance.predict(batch.predict, self._ask)
+        with guarded(self._report, BOTH) as joining:
             answers = guidance.joined(answers)
             if self._studying is not None:
-                self._studying.influence.guided(asked.x, asked.sigma, answers)
+                self._studying.sensitivity.guided(batch.x, batch.sigma, answers)
         is_lacking = joining.failed and guidance.is_alone
-        return guidance.both(asked.predict, self._ask) if is_lacking else answers
+        return guidance.both(batch.predict, self._ask) if is_lacking else answers
 
-    def _guidance_of(self, asked: Asked, is_lasting: bool) -> Guidance | None:
+    def _guidance_of(self, batch: CondBatch, is_lasting: bool) -> Guidance | None:
         """What is asked and what is kept of both branches; None where that is not ours to say."""
         # One list is the pass of another guidance (PAG, SLG) or CFG 1, three are another guider.
-        if len(asked.conds) != 2 or None in asked.conds:
+        if len(batch.conds) != 2 or None in batch.conds:
             return None
         self.has_met_both = True
         site = self._guidance
         if site is None:
             return None
-        if self._swaps_halves and asked.x.shape[0] > 1:
+        if self._swaps_halves and batch.x.shape[0] > 1:
             # One branch alone would have its latents exchanged with each other.
             self._report.remark(NEEDS_BOTH)
             return None
-        asked.advance()
-        found = stream_of(asked.conds, asked.x, asked.level, asked.options)
+        batch.advance()
+        found = stream_of(batch.conds, batch.x, batch.level, batch.options)
         (stream,) = self._counter.number([found])
         return Guidance(
-            self._session, site, stream, asked.conds, asked.x, asked.sigma, asked.model,
+            self._session, site, stream, batch.conds, batch.x, batch.sigma, batch.model,
             is_lasting, self._report.remark,
         )  # fmt: skip

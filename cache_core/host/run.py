@@ -16,15 +16,15 @@ from ..report import Report
 from ..samplers import Sort
 from ..session import Compute, Session
 from ..streams import StreamCounter, StreamKey
-from .calibration_run.measuring import MIN_STEPS, Studying
-from .carried import OfRun
+from .calibration_run.measuring import MIN_STEPS, CalibrationRun
 from .compatibility.conflicts import refuse_neighbours
-from .compatibility.injected import at_rest
+from .compatibility.injected import ejected
 from .compatibility.lora_hooks import weights_of
 from .compatibility.self_check import prove
 from .evaluation.branches import Conds, Predict
 from .evaluation.latent_parts import PASS, Shape
 from .evaluation.sampling_scale import level_of, timeline_of
+from .guard import guarded
 from .installation import Installation
 from .intercept.deep_branch import swap_deep_branches
 from .intercept.layers import swap_layers
@@ -32,7 +32,8 @@ from .intercept.module_swap import Swap
 from .listeners import Telling
 from .model_call import ModelCall
 from .networks import Networks
-from .passes import Asked, Passes
+from .not_copied import NotPickled
+from .passes import CondBatch, Passes
 from .planned import Planned
 from .remarks import (
     NO_SCALE,
@@ -44,13 +45,12 @@ from .remarks import (
     goes_step_by_step,
     on_guidance,
 )  # fmt: skip
-from .unforeseen import attempted
 
 RUN_KEY = "stepcache_run"
 """Under this key the current run stands in ``transformer_options`` while sampling."""
 
 
-class Run(OfRun):
+class Run(NotPickled):
     """State of one sampling run. Made when sampling starts, thrown away when it ends.
 
     Args:
@@ -104,9 +104,9 @@ class Run(OfRun):
         )
         if goes_step_by_step(timeline, installation.mailbox.report):
             self._note(STEP_BY_STEP)
-        self._studying: Studying | None = None
+        self._studying: CalibrationRun | None = None
         if installation.study is not None and timeline.steps >= MIN_STEPS:
-            self._studying = Studying(
+            self._studying = CalibrationRun(
                 installation.study, installation.facts, self._assigned, timeline, self.report,
                 model_patcher, 1.0 if cfg is None else cfg, sampler_sort,
             )  # fmt: skip
@@ -126,7 +126,7 @@ class Run(OfRun):
         sites = {s: is_asked or not r.when.never_reuses for s, r in self._assigned.items()}
         own, is_known = model_patcher.model.diffusion_model, not installation.needs_proof
         rows = self._session.rows
-        with at_rest(model_patcher):
+        with ejected(model_patcher):
             self._networks = Networks(sites, installation.access, own, rows, is_known, self._note)
         self._telling = Telling(installation.listeners, self.report)
         self._telling.step(None)
@@ -137,7 +137,7 @@ class Run(OfRun):
         if self._prediction is None:
             return Session(self._assigned, timeline, self.report)
         self.report.predicted = self._prediction.to_dict()
-        self.report.asking = self._prediction.asking
+        self.report.dispatch_overhead = self._prediction.dispatch_overhead
         self._recorder = Recorder(timeline.steps, self._prediction.table.lookahead, depth=1)
         return WatchingSession(self._assigned, timeline, self.report, self._recorder)
 
@@ -145,7 +145,7 @@ class Run(OfRun):
         """The sampler is about to evaluate the model at this noise level, shape (batch,)."""
         # Where it cannot be read, the calls of the model tell it.
         self._is_announced = False
-        with attempted(self.report, "the beginning of an evaluation"):
+        with guarded(self.report, "the beginning of an evaluation"):
             self._begin(level_of(timestep))
             self._is_announced = True
 
@@ -189,7 +189,9 @@ class Run(OfRun):
         )
         self._note(PROVED)
 
-    def answer(self, diffusion_model: nn.Module, call: ModelCall, hooks: Any, compute: Any) -> Any:
+    def apply_model(
+        self, diffusion_model: nn.Module, call: ModelCall, hooks: Any, compute: Any
+    ) -> Any:
         """One call of the model, patched.
 
         Args:
@@ -197,7 +199,7 @@ class Run(OfRun):
             compute: the host's executor of the call.
         """
         with ExitStack() as stack:
-            with attempted(self.report, "a call of the model") as entering:
+            with guarded(self.report, "a call of the model") as entering:
                 self._tell_time(call.options["sigmas"])
                 weights = weights_of(hooks)
                 streams = call.streams(self._counter, self.latent, id(diffusion_model), weights)
@@ -216,7 +218,7 @@ class Run(OfRun):
 
     def _study(
         self,
-        studying: Studying,
+        studying: CalibrationRun,
         diffusion_model: nn.Module,
         call: ModelCall,
         streams: tuple[StreamKey, ...],
@@ -224,7 +226,7 @@ class Run(OfRun):
     ) -> Any:
         """The same while the model is calibrated: now and then one more call beside it."""
         x, sigma = call.x, call.sigma
-        studying.met(x, len(streams))
+        studying.note_call(x, len(streams))
         beside = ModelCall(tuple(call.fresh_args), call.kwargs)
 
         def patched(some: ModelCall, compute: Compute) -> Any:
@@ -233,10 +235,10 @@ class Run(OfRun):
 
         sensed = studying.sense(lambda: patched(beside, compute))
         with studying.call(compute.class_obj):
-            ask = self._session.asked(lambda compute, *_: patched(call, compute))
+            ask = self._session.timed_dispatch(lambda compute, *_: patched(call, compute))
             answer = ask(compute, (), {})
         if sensed is not None:
-            studying.influence.compare(*sensed, x, sigma, answer)
+            studying.sensitivity.compare(*sensed, x, sigma, answer)
         return answer
 
     @contextmanager
@@ -252,7 +254,7 @@ class Run(OfRun):
             )
             yield
 
-    def answers(
+    def calc_cond_batch(
         self,
         model: Any,
         conds: Conds,
@@ -261,21 +263,21 @@ class Run(OfRun):
         model_options: dict[str, Any],
         predict: Predict,
     ) -> list[torch.Tensor]:
-        """One pass over the conditionings; arguments as of `Asked`."""
-        asked: Asked | None = None
-        with attempted(self.report, PASS):
+        """One pass over the conditionings; arguments as of `CondBatch`."""
+        batch: CondBatch | None = None
+        with guarded(self.report, PASS):
             self._tell_time(sigma)
             assert self._sigma is not None
-            asked = Asked(model, conds, x, sigma, self._sigma, model_options, predict)
-        if asked is None:
+            batch = CondBatch(model, conds, x, sigma, self._sigma, model_options, predict)
+        if batch is None:
             return predict(conds)
-        return self._passes.answer(asked, is_lasting=not self._has_met_parts)
+        return self._passes.calc_cond_batch(batch, is_lasting=not self._has_met_parts)
 
     def evaluated(self, x: torch.Tensor, denoised: torch.Tensor) -> None:
         """The sampler has been answered; arguments as of `Passes.over`."""
-        self._passes.over(x, denoised)
+        self._passes.finish_evaluation(x, denoised)
         if self._studying is not None and self._sigma is not None:
-            with attempted(self.report, "an evaluation"):
+            with guarded(self.report, "an evaluation"):
                 self._studying.evaluated(self._sigma, x, denoised)
 
     def _note(self, remark: str) -> None:

@@ -13,14 +13,14 @@ from comfy.patcher_extension import WrappersMP
 
 from .evaluation.added_noise import sort_of
 from .evaluation.latent_parts import PASS, Pass, announced
+from .guard import guarded
 from .guider import has_one_branch, has_steps, latent_in, name_of, scale_of, sigmas_in
 from .installation import KEY, Installation, Mailbox, installation_of
+from .large_frame import with_large_frame
 from .model_call import ModelCall
 from .remarks import NO_STEP, SECOND_MODEL, empty_report
-from .room import with_room
 from .run import RUN_KEY, Run
-from .turns import TURNS
-from .unforeseen import attempted
+from .settings_lock import SETTINGS_LOCK
 
 LOG = logging.getLogger("stepcache")
 
@@ -57,7 +57,7 @@ def _sampled(
     options[RUN_KEY] = run
     outcome = "finished"
     try:
-        return with_room(executor, args, kwargs)
+        return with_large_frame(executor, args, kwargs)
     except InterruptProcessingException:
         outcome = "interrupted"
         raise
@@ -66,7 +66,7 @@ def _sampled(
         raise
     finally:
         options.pop(RUN_KEY, None)
-        with attempted(run.report, "the end of the run"):
+        with guarded(run.report, "the end of the run"):
             run.finish(outcome)
         LOG.info(run.report.summary())
 
@@ -76,7 +76,7 @@ def _begun(
 ) -> Run | None:
     """The run that begins; None where nothing of it is ours, which the report then says."""
     report = empty_report(installation, "unknown")
-    with attempted(report, "the run"):
+    with guarded(report, "the run"):
         sampler = kwargs["sampler"] if "sampler" in kwargs else args[2]
         sigmas = sigmas_in(args, kwargs)
         report.sampler = name_of(sampler)
@@ -134,9 +134,9 @@ def apply_model(executor: Any, *args: Any, **kwargs: Any) -> Any:
     network = _uncompiled(executor.class_obj.diffusion_model)
     patcher = getattr(executor.class_obj, "current_patcher", None)
     hooks = getattr(patcher, "current_hooks", None)
-    with TURNS.take():
+    with SETTINGS_LOCK.take():
         run.prove(network, call, executor)
-        return run.answer(network, call, hooks, executor)
+        return run.apply_model(network, call, hooks, executor)
 
 
 def _inner(options: Any) -> Any:
@@ -167,10 +167,10 @@ def calc_cond_batch(
     if run is None:
         return predict(conds)
     current = Pass(latent=None)
-    with attempted(run.report, PASS):
+    with guarded(run.report, PASS):
         current = Pass.of(model, conds, tuple(x.shape), options, run.latent)
     with announced(_inner(options), current):
-        return run.answers(model, conds, x, timestep, options, predict)
+        return run.calc_cond_batch(model, conds, x, timestep, options, predict)
 
 
 def _stand_last(options: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 import toys
 from stepcache.cache_core.errors import StepCacheError
 from stepcache.cache_core.host import attach, last_report
-from stepcache.cache_core.host.unforeseen import TOLD
+from stepcache.cache_core.host.guard import TOLD
 from stepcache.cache_core.methods import PAB
 from stepcache.cache_core.streams import StreamCounter
 

@@ -20,7 +20,7 @@ from hostile import METHODS, MISSING, Hostile, drawn
 from stepcache.cache_core.errors import StepCacheError
 from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.host.evaluation.evaluations import JOINS_STEPS
-from stepcache.cache_core.host.unforeseen import TOLD
+from stepcache.cache_core.host.guard import TOLD
 
 RUN, EVALUATION, PASS, CALL = "OUTER_SAMPLE", "PREDICT_NOISE", "CALC_COND_BATCH", "APPLY_MODEL"
 OPTIONS = {EVALUATION: 2, PASS: 4, CALL: 5}

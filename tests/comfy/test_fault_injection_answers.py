@@ -13,8 +13,8 @@ import toys
 from comfy.patcher_extension import WrappersMP
 from hostile import METHODS, MISSING, STEPS, WHOLE, Hostile, drawn
 from stepcache.cache_core.host import attach
+from stepcache.cache_core.host.guard import TOLD
 from stepcache.cache_core.host.installation import KEY
-from stepcache.cache_core.host.unforeseen import TOLD
 from stepcache.cache_core.methods import PAB
 
 RETURNED: dict[str, Callable[[torch.Tensor], Any]] = {

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 from stepcache.cache_core.host.intercept.module_swap import Swap, stand_in
-from stepcache.cache_core.host.turns import Turns
+from stepcache.cache_core.host.settings_lock import SettingsLock
 from torch import nn
 
 X = torch.ones(1)
@@ -129,7 +129,7 @@ def test_a_module_that_nobody_holds_goes_at_once() -> None:
 
 
 def test_calls_that_want_the_same_go_on_at_the_same_time() -> None:
-    turns, together, owner = Turns(), Barrier(2, timeout=LONG), object()
+    lock, together, owner = SettingsLock(), Barrier(2, timeout=LONG), object()
     changes: list[str] = []
 
     @contextmanager
@@ -139,7 +139,7 @@ def test_calls_that_want_the_same_go_on_at_the_same_time() -> None:
         changes.append("put back")
 
     def call(owner: object, change: Any) -> None:
-        with turns.take(owner, change):
+        with lock.take(owner, change):
             together.wait()
 
     for arguments in ((None, None), (owner, change)):
@@ -150,7 +150,7 @@ def test_calls_that_want_the_same_go_on_at_the_same_time() -> None:
 
 
 def test_calls_that_want_something_else_never_meet() -> None:
-    turns, owners = Turns(), (None, object(), object())
+    lock, owners = SettingsLock(), (None, object(), object())
     inside: list[object] = []
 
     def call(owner: object) -> None:
@@ -161,9 +161,9 @@ def test_calls_that_want_something_else_never_meet() -> None:
             inside.remove(owner)
 
         for _ in range(300):
-            with turns.take(owner, None if owner is None else change):
+            with lock.take(owner, None if owner is None else change):
                 assert inside == ([] if owner is None else [owner])
-                with turns.take():
+                with lock.take():
                     assert inside == ([] if owner is None else [owner]), "a part of the call"
 
     with ThreadPoolExecutor(6) as pool:
@@ -173,16 +173,16 @@ def test_calls_that_want_something_else_never_meet() -> None:
 
 
 def test_a_turn_that_fails_is_over() -> None:
-    turns = Turns()
+    lock = SettingsLock()
 
     @contextmanager
     def failing() -> Generator[None]:
         raise RuntimeError("cannot be set")
         yield
 
-    with pytest.raises(RuntimeError, match="cannot be set"), turns.take(object(), failing):
+    with pytest.raises(RuntimeError, match="cannot be set"), lock.take(object(), failing):
         pass
-    with pytest.raises(RuntimeError, match="in the call"), turns.take(object()):
+    with pytest.raises(RuntimeError, match="in the call"), lock.take(object()):
         raise RuntimeError("in the call")
-    with turns.take(object()):
+    with lock.take(object()):
         pass

@@ -227,7 +227,7 @@ def test_what_asking_takes_is_told_from_what_is_computed_and_measured(clock: Han
         measure()
         return 2 * result
 
-    assert meter.asked(answer, SELF)(compute, (1,), {"other": 2}) == 6
+    assert meter.timed_dispatch(answer, SELF)(compute, (1,), {"other": 2}) == 6
     assert meter.asking == {SELF: {0: 0.125}}
     assert meter.asking_shares(steps_of(0.5, 0.5, evaluations=2)) == {SELF: 0.5}
 
@@ -239,8 +239,8 @@ def test_an_answer_around_others_counts_its_own_time_alone(clock: HandClock) -> 
         clock.move(0.25)
         return compute(*args, **kwargs)
 
-    inner = meter.asked(answer, SELF)
-    meter.asked(answer, None)(lambda: inner(clock.move, (4.0,), {}), (), {})
+    inner = meter.timed_dispatch(answer, SELF)
+    meter.timed_dispatch(answer, None)(lambda: inner(clock.move, (4.0,), {}), (), {})
     assert meter.asking == {SELF: {0: 0.25}, None: {0: 0.25}}
 
 
@@ -250,7 +250,7 @@ def test_what_a_processor_does_beside_another_device_costs_nothing() -> None:
     def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return compute(*args, **kwargs)
 
-    assert meter.asked(answer, SELF) is answer
+    assert meter.timed_dispatch(answer, SELF) is answer
     assert meter.asking_shares(steps_of(1.0)) == {}
 
 

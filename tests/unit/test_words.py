@@ -21,6 +21,9 @@ INSTEAD = {
     "Trying": "AbTest", "Tried": "AbResult", "Letters": "Fonts",
     "Wish": "Target", "wish": "target", "Chooser": "Selector", "chooser": "selector",
     "approximate": "predict", "remembers": "max_history", "rests_on": "requires",
+    "OfRun": "NotPickled", "Turns": "SettingsLock", "TURNS": "SETTINGS_LOCK",
+    "attempted": "guarded", "at_rest": "ejected", "with_room": "with_large_frame",
+    "Studying": "CalibrationRun", "Influence": "Sensitivity",
     "whole_steps": "full_steps", "reckon": "estimate", "reckoned": "estimated",
 }  # fmt: skip
 """What was said once, and what to say."""

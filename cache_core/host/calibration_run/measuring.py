@@ -26,7 +26,7 @@ from ...sites import Site, SiteKind
 from ..compatibility.fingerprint import device_name, is_compiled, scheduler_of, shift_of
 from .noise_estimates import NoiseEstimates
 from .probes import same_draws, sensing_steps, timed_steps
-from .sensitivity import Influence
+from .sensitivity import Sensitivity
 
 LOG = logging.getLogger("stepcache")
 
@@ -38,7 +38,7 @@ MIN_STEPS = 2
 """Steps of a run that has something to compare."""
 
 
-class Studying:
+class CalibrationRun:
     """Measures one run.
 
     Args:
@@ -72,7 +72,7 @@ class Studying:
         self._assigned = assigned
         self._groups: dict[int, tuple[str, frozenset[Site]]] = {}
         self._timed = frozenset[int]()
-        self.influence = Influence(self._sampling, cfg, self._meter)
+        self.sensitivity = Sensitivity(self._sampling, cfg, self._meter)
         self._own: list[tuple[int, float]] = []
         self._noise: NoiseEstimates | None = None
         if sampler not in ("one step", "multistep", "high order"):
@@ -160,7 +160,7 @@ class Studying:
             )
             return None
 
-    def met(self, x: torch.Tensor, streams: int) -> None:
+    def note_call(self, x: torch.Tensor, streams: int) -> None:
         """The latents of a model call."""
         self._latent = tuple(x.shape[1:])
         self._rows = max(self._rows, x.shape[0] // streams)
@@ -237,7 +237,7 @@ class Studying:
             samples=self._rows,
             average=self._study.average,
             costs=self._costs(),
-            influence=self.influence.by_group(table, self._sensed_at),
+            influence=self.sensitivity.by_group(table, self._sensed_at),
             noise=self._noise.changes() if self._noise is not None and has_finished else None,
             is_whole=has_finished,
         )

@@ -15,7 +15,7 @@ from ..evaluation.guidance import network_outputs
 from .probes import change_of
 
 
-class Influence:
+class Sensitivity:
     """Takes in outputs of one run, on their own device and without waiting.
 
     Args:

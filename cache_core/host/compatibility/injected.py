@@ -10,7 +10,7 @@ import comfy.model_management
 
 
 @contextmanager
-def at_rest(model: Any) -> Iterator[None]:
+def ejected(model: Any) -> Iterator[None]:
     """The network as it was loaded, without the modules that nodes inject into it for sampling.
 
     The host leaves those in it after a run, as long as it keeps the patcher that brought them.

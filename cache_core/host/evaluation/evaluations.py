@@ -16,7 +16,7 @@ from ...site_call import SiteCall
 from ...sites import Site
 from ...streams import StreamKey
 from ..compatibility.lora_hooks import weights_of
-from ..unforeseen import attempted
+from ..guard import guarded
 from .added_noise import Landing
 from .branches import Conds
 from .guidance import is_active
@@ -86,7 +86,7 @@ class Evaluations:
         self._scale = self._scales.get(sigma) or scale_at(self._model_sampling, sigma)
         return self._scale.half_log_snr
 
-    def asked(
+    def predict(
         self, conds: Conds, x: torch.Tensor, streams: Sequence[StreamKey], compute: Compute
     ) -> list[torch.Tensor]:
         """The denoised latents for every list of conditionings.
@@ -98,11 +98,11 @@ class Evaluations:
             compute: asks the host.
         """
         report, call = self._session.report, SiteCall(self._session, self._site, streams)
-        with attempted(report, EVALUATION):
+        with guarded(report, EVALUATION):
             if call.reuses(lambda: self._reason(streams)):
                 return self._recalled(conds, x, call)
         answers = compute()
-        with attempted(report, EVALUATION):
+        with guarded(report, EVALUATION):
             self._record(answers, conds, x, call)
         return answers
 
@@ -160,7 +160,7 @@ class Evaluations:
         is_first = entry is None or entry.step != session.clock.step
         return is_first and session.keeps(site) and self._scale.sigma >= MIN_PART
 
-    def over(self, x: torch.Tensor, denoised: torch.Tensor) -> None:
+    def finish_evaluation(self, x: torch.Tensor, denoised: torch.Tensor) -> None:
         """The sampler has been answered.
 
         Args:
@@ -170,7 +170,7 @@ class Evaluations:
         step = self._session.clock.step
         if self._sampler != "unknown" or step == self._watched:
             return
-        with attempted(self._session.report, EVALUATION):
+        with guarded(self._session.report, EVALUATION):
             if self._landing is not None and self._landing.misses(x, self._scale):
                 self._sampler = "adds noise"
                 self._carry_picture("the sampler's steps lead elsewhere than without noise")

@@ -81,7 +81,7 @@ class Guidance:
         self.is_alone = False
         """Whether one branch was asked for."""
 
-    def asked(self, predict: Predict, branches: Branches) -> list[torch.Tensor]:
+    def predict(self, predict: Predict, branches: Branches) -> list[torch.Tensor]:
         """What the host answers, where it may be to one branch only.
 
         Args:
@@ -99,7 +99,7 @@ class Guidance:
         return self.both(predict, branches)
 
     def both(self, predict: Predict, branches: Branches) -> list[torch.Tensor]:
-        """What the host answers to both branches; arguments as for `asked`."""
+        """What the host answers to both branches; arguments as for `predict`."""
         return branches.both(predict, self._conds, self._owner)
 
     def joined(self, answers: list[torch.Tensor]) -> list[torch.Tensor]:

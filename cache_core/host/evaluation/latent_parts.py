@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from ..carried import OfRun
+from ..not_copied import NotPickled
 
 PASS_KEY = "stepcache_pass"
 """Under this key the pass that is under way stands in ``transformer_options``."""
@@ -78,7 +78,7 @@ def signature_of(options: Options) -> Hashable:
 
 
 @dataclass(frozen=True, slots=True)
-class Pass(OfRun):
+class Pass(NotPickled):
     """One pass over conditionings.
 
     Args:

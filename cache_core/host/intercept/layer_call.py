@@ -16,7 +16,7 @@ from ...site_call import SiteCall
 from ...sites import Site, SiteKind
 from ...streams import StreamCounter, StreamKey
 from ...values import Value, copy, is_on_processor
-from ..unforeseen import pass_over
+from ..guard import pass_over
 from .row import RowCall
 
 EXCHANGED = "another node has exchanged attention itself in this block"
@@ -53,7 +53,7 @@ class LayerCall(SiteCall):
         self._batch_axis = batch_axis
         self._is_joint = site.kind in (SiteKind.JOINT_ATTENTION, SiteKind.BLOCK)
         self._is_followed = is_followed
-        session.meet(site, is_followed)
+        session.begin_call(site, is_followed)
         self.is_measured = is_measured
         self._row = row
         self._calls = 0

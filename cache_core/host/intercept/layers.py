@@ -59,7 +59,7 @@ def swap_layers(
         else:
             answers = {module: _answer(layer_call, access, module)}
         for target, answer in answers.items():
-            swap.answer(target, session.asked(answer, site))
+            swap.answer(target, session.timed_dispatch(answer, site))
 
 
 def _is_followed(access: Access, patches: Mapping[str, Any]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-class Carried:
+class NotCopied:
     """Never edited, or one for all who hold it: deep copies of the options hold the same object."""
 
     __slots__ = ()
@@ -14,7 +14,7 @@ class Carried:
         return self
 
 
-class OfRun(Carried):
+class NotPickled(NotCopied):
     """Part of a run that is going on: what is pickled meanwhile holds None in its place."""
 
     __slots__ = ()

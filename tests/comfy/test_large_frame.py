@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from stepcache.cache_core.host.room import with_room
+from stepcache.cache_core.host.large_frame import with_large_frame
 
 resource = pytest.importorskip("resource")
 
@@ -20,13 +20,13 @@ def test_no_depth_is_a_bad_one() -> None:
     plain = max(map(_faults, DEPTHS))
     if plain < CALLS:
         pytest.skip("this Python does not take memory for a frame and give it back")
-    assert max(with_room(_faults, (depth,), {}) for depth in DEPTHS) < CALLS / 2
+    assert max(with_large_frame(_faults, (depth,), {}) for depth in DEPTHS) < CALLS / 2
 
 
 def test_it_hands_on_what_it_is_given() -> None:
-    assert with_room(dict, ({"a": 1},), {"b": 2}) == {"a": 1, "b": 2}
+    assert with_large_frame(dict, ({"a": 1},), {"b": 2}) == {"a": 1, "b": 2}
     with pytest.raises(ZeroDivisionError):
-        with_room(divmod, (1, 0), {})
+        with_large_frame(divmod, (1, 0), {})
 
 
 def _faults(depth: int) -> int:

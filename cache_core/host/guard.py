@@ -18,7 +18,7 @@ TOLD = "was computed without Step Cache"
 """Part of every note about an error that nobody foresaw."""
 
 
-class Attempt:
+class Guard:
     """Whether what was tried went well."""
 
     __slots__ = ("failed",)
@@ -28,7 +28,7 @@ class Attempt:
 
 
 @contextmanager
-def attempted(report: Report, what: str) -> Generator[Attempt]:
+def guarded(report: Report, what: str) -> Generator[Guard]:
     """Around what the pack does for itself, never around what the host or another node computes.
 
     Refusals and interrupts pass. Anything else is logged and noted, and the caller computes.
@@ -37,16 +37,16 @@ def attempted(report: Report, what: str) -> Generator[Attempt]:
         report: of the run.
         what: what is left to be computed then, for the note.
     """
-    attempt = Attempt()
+    guard = Guard()
     try:
-        yield attempt
+        yield guard
     except Exception as error:
         pass_over(error, report, what)
-        attempt.failed = True
+        guard.failed = True
 
 
 def pass_over(error: Exception, report: Report, what: str) -> None:
-    """Log and note an error that is being handled; arguments as of `attempted`.
+    """Log and note an error that is being handled; arguments as of `guarded`.
 
     Raises:
         Exception: this very error, where it is a refusal or an interrupt.

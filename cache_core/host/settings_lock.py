@@ -13,7 +13,7 @@ Change = Callable[[], AbstractContextManager[Any]]
 """Changes settings of the process inside of its block."""
 
 
-class Turns:
+class SettingsLock:
     """Lets calls run at the same time that want the same settings, and all others one by one.
 
     First come, first served: nobody waits for longer than the calls that stand before it.
@@ -84,5 +84,5 @@ class Turns:
                 self._stack.close()
 
 
-TURNS = Turns()
+SETTINGS_LOCK = SettingsLock()
 """Of this process. Calls without a node of ours take none, and cannot be made to."""

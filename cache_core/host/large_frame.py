@@ -10,7 +10,9 @@ SLOTS = 2**14
 the frames of sampler and network."""
 
 
-def with_room(call: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+def with_large_frame(
+    call: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Any:
     """What `call` returns, with all frames below it in one piece of memory.
 
     CPython keeps frames in chunks of 16 KiB. Where one ends is a matter of how deep a call is, and
@@ -21,4 +23,4 @@ def with_room(call: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str
     return call(*args, **kwargs)
 
 
-with_room.__code__ = with_room.__code__.replace(co_stacksize=SLOTS)
+with_large_frame.__code__ = with_large_frame.__code__.replace(co_stacksize=SLOTS)
