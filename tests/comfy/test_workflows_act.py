@@ -83,6 +83,10 @@ def _patched(prompt: Prompt, link: list[Any], model: Any) -> tuple[Any, list[str
     model, passed = _patched(prompt, inputs.pop("model"), model)
     if not kind.startswith("StepCache"):
         return model, passed
+    if kind == "StepCacheRegionalCompile":
+        # What PyTorch traces, as it is: what is compiled of it is none of a workflow's.
+        setting = torch_settings.RegionalCompile(**inputs, backend="eager")
+        return torch_settings.apply(model, setting), [*passed, kind]
     return _node(kind).execute(model=model, **inputs).result[0], [*passed, kind]
 
 
