@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..torch_settings import op_counter
 
-HOST = Path(comfy.model_management.__file__).resolve().parents[1]
+HOST = Path(inspect.getfile(comfy.model_management)).resolve().parents[1]
 NOT_SHOWN = (
     str(Path(torch.__file__).parent),
     op_counter.__file__,
