@@ -17,7 +17,7 @@ from torch import nn
 from ..cache_core.errors import ConfigError, UnsupportedModelError
 from ..cache_core.host.compatibility.fingerprint import is_compiled
 from ..cache_core.host.compatibility.repeated import repeated_modules
-from ..cache_core.host.families import Added, family_of
+from ..cache_core.host.families import BlockResidual, family_of
 from ..cache_core.host.installation import KEY as CACHES
 from ..cache_core.host.installation import Installation
 from ..cache_core.host.intercept.module_swap import Answer, Compute, Swap
@@ -185,7 +185,7 @@ class _Compiling(Watch):
                 continue
             inside = tuple(each for each in module.modules() if each is not module)
             access = ways.get(path)
-            writes = not isinstance(access, Added) or access.writes_in_place
+            writes = not isinstance(access, BlockResidual) or access.writes_in_place
             region = Region(module, kind, inside, writes)
             found[module] = self._standing_in(region)
             self._sizes[kind] += 1

@@ -14,7 +14,7 @@ from ..sites import Site
 from . import wrappers
 from .compatibility.injected import ejected
 from .compatibility.model_info import ModelInfo
-from .families import Access, AttentionCore
+from .families import Access, SdpaOnly
 from .installation import KEY, Installation, Listener, RuleSource, installation_of
 
 FUSED = (
@@ -119,7 +119,7 @@ def _refuse_company(method: RuleSource, previous: Installation | None) -> None:
 def _on_fused_layers(assigned: Mapping[Site, Rule], access: Mapping[Site, Access]) -> Iterator[str]:
     """Say what is saved where attention cannot be left out as a whole."""
     for site, rule in assigned.items():
-        if isinstance(access.get(site), AttentionCore) and not rule.when.never_reuses:
+        if isinstance(access.get(site), SdpaOnly) and not rule.when.never_reuses:
             yield FUSED
 
 

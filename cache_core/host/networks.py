@@ -11,7 +11,7 @@ from ..errors import UnsupportedModelError
 from ..rows import Row
 from ..sites import Site, SiteKind
 from .compatibility.exchanged import in_words, is_exchanged, pack_of
-from .families import Access, Added
+from .families import Access, BlockResidual
 from .intercept.layers import Layers
 
 
@@ -88,7 +88,7 @@ class Networks:
     def _hands_on(self, network: nn.Module, row: Row) -> bool:
         """Whether the host hands the streams on from block to block, and only adds to them."""
         access = self._access[row[0]]
-        others = access.read_by if isinstance(access, Added) else ()
+        others = access.read_by if isinstance(access, BlockResidual) else ()
         return not any(hasattr(network, name) for name in others)
 
     def clear(self) -> None:

@@ -13,7 +13,7 @@ import toys
 import zoo
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.host import attach
-from stepcache.cache_core.host.families import AttentionCore, Woven
+from stepcache.cache_core.host.families import InlinedLayer, SdpaOnly
 from stepcache.cache_core.host.installation import KEY
 from stepcache.cache_core.host.intercept.attention import OVERRIDE
 from stepcache.cache_core.methods import PAB
@@ -71,9 +71,9 @@ def _counting(network: Any, access: Any, spent: list[int]) -> Any:
     counted: list[Any] = []
     for site, way in access.items():
         block = network.get_submodule(site.path)
-        if isinstance(way, AttentionCore):
+        if isinstance(way, SdpaOnly):
             _count_attention_in(block, spent, counted)
-        elif isinstance(way, Woven):
+        elif isinstance(way, InlinedLayer):
             for path in (*way.inputs, *way.outputs):
                 if _has(block, path):
                     _count(block.get_submodule(path), spent, counted)

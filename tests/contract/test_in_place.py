@@ -11,7 +11,7 @@ import toys
 import zoo
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.host import attach, last_report
-from stepcache.cache_core.host.families import FAMILIES, Added, family_of
+from stepcache.cache_core.host.families import FAMILIES, BlockResidual, family_of
 from stepcache.cache_core.methods import PAB
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.sites import SiteKind
@@ -21,7 +21,7 @@ IN_PLACE = {
     family.name
     for family in FAMILIES
     for layer in family.layers
-    if isinstance(layer.access, Added) and layer.access.writes_in_place
+    if isinstance(layer.access, BlockResidual) and layer.access.writes_in_place
 }
 
 
@@ -31,7 +31,7 @@ def test_blocks_write_into_their_streams_where_the_family_says_so(name: str) -> 
     network = model.model.diffusion_model
     family = family_of(network)
     assert family is not None
-    blocks = {s.path: a for s, a in family.sites(network).items() if isinstance(a, Added)}
+    blocks = {s.path: a for s, a in family.sites(network).items() if isinstance(a, BlockResidual)}
     written = _written(model, name, list(blocks))
     for path in written:
         assert blocks[path].writes_in_place, f"{path} writes into its arguments"

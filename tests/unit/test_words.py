@@ -24,6 +24,7 @@ INSTEAD = {
     "OfRun": "NotPickled", "Turns": "SettingsLock", "TURNS": "SETTINGS_LOCK",
     "attempted": "guarded", "at_rest": "ejected", "with_room": "with_large_frame",
     "Studying": "CalibrationRun", "Influence": "Sensitivity",
+    "Woven": "InlinedLayer", "OwnForward": "ModuleForward", "AttentionCore": "SdpaOnly",
     "whole_steps": "full_steps", "reckon": "estimate", "reckoned": "estimated",
 }  # fmt: skip
 """What was said once, and what to say."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from torch import nn
 
 from ...sites import Site, SiteKind
-from ..families import Access, Family, OwnForward, Woven
+from ..families import Access, Family, InlinedLayer, ModuleForward
 
 _NUMBERED = re.compile(r"(?:.*\.)?\d+(?=\.|$)")
 """A path up to its last number, which is that of a block in its row."""
@@ -33,7 +33,7 @@ def repeated_modules(
     for site, access in sites.items():
         if site.path:
             layers = rows.setdefault(_block_of(site.path, blocks), [])
-            if isinstance(access, OwnForward):
+            if isinstance(access, ModuleForward):
                 layers.append(site.path)
     for path, _ in network.named_modules():
         if any(re.fullmatch(pattern, path) for pattern in family.repeated):
@@ -41,7 +41,7 @@ def repeated_modules(
     opened = {
         block
         for site, access in claimed.items()
-        if (block := _block_of(site.path, blocks)) != site.path or isinstance(access, Woven)
+        if (block := _block_of(site.path, blocks)) != site.path or isinstance(access, InlinedLayer)
     }
     paths: list[str] = []
     for block, layers in rows.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from .access import Access, Added, AttentionCore, OwnForward, Woven
+from .access import Access, BlockResidual, InlinedLayer, ModuleForward, SdpaOnly
 from .ace_step import ACE_STEP, ACE_STEP_15
 from .aura_flow import AURA_FLOW
 from .boogu import BOOGU
@@ -95,12 +95,12 @@ def family_of(diffusion_model: nn.Module) -> Family | None:
 __all__ = [
     "FAMILIES",
     "Access",
-    "Added",
-    "AttentionCore",
+    "BlockResidual",
+    "SdpaOnly",
     "Family",
     "Layer",
-    "OwnForward",
-    "Woven",
+    "ModuleForward",
+    "InlinedLayer",
     "family_by_structure",
     "family_of",
 ]

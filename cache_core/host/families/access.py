@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class OwnForward:
+class ModuleForward:
     """The module's forward returns the value: everything in it is saved.
 
     Args:
@@ -21,7 +21,7 @@ class OwnForward:
 
 
 @dataclass(frozen=True, slots=True)
-class Woven:
+class InlinedLayer:
     """A block calls the layer's parts itself; the value is what comes out of the last of them.
 
     Where the value is reused, the block still runs, but its `inputs` answer zeros without
@@ -46,12 +46,12 @@ class Woven:
 
 
 @dataclass(frozen=True, slots=True)
-class AttentionCore:
+class SdpaOnly:
     """Only scaled dot-product attention: its projections are fused with the feed-forward.
 
     Args:
-        unused: as for `Woven`.
-        followed_by: as for `OwnForward`.
+        unused: as for `InlinedLayer`.
+        followed_by: as for `ModuleForward`.
     """
 
     unused: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class AttentionCore:
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
+class BlockResidual:
     """A whole block; the value is what it adds to the streams that pass through it.
 
     Adding keeps what earlier blocks computed anew. Holding the block's output instead would throw
@@ -80,4 +80,4 @@ class Added:
     read_by: tuple[str, ...] = ()
 
 
-Access = OwnForward | Woven | AttentionCore | Added
+Access = ModuleForward | InlinedLayer | SdpaOnly | BlockResidual

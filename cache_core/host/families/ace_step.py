@@ -4,7 +4,7 @@ What encodes lyrics, voice and reference sound does not depend on the noise, and
 """
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 ACE_STEP = Family(
@@ -15,7 +15,7 @@ ACE_STEP = Family(
         Layer(r"transformer_blocks\.\d+\.attn", SiteKind.SELF_ATTENTION),
         Layer(r"transformer_blocks\.\d+\.cross_attn", SiteKind.CROSS_ATTENTION),
         Layer(r"transformer_blocks\.\d+\.ff", SiteKind.FEED_FORWARD),
-        Layer(r"transformer_blocks\.\d+", SiteKind.BLOCK, Added(("hidden_states",))),
+        Layer(r"transformer_blocks\.\d+", SiteKind.BLOCK, BlockResidual(("hidden_states",))),
     ),
 )
 
@@ -27,6 +27,6 @@ ACE_STEP_15 = Family(
         Layer(r"decoder\.layers\.\d+\.self_attn", SiteKind.SELF_ATTENTION),
         Layer(r"decoder\.layers\.\d+\.cross_attn", SiteKind.CROSS_ATTENTION),
         Layer(r"decoder\.layers\.\d+\.mlp", SiteKind.FEED_FORWARD),
-        Layer(r"decoder\.layers\.\d+", SiteKind.BLOCK, Added(("hidden_states",))),
+        Layer(r"decoder\.layers\.\d+", SiteKind.BLOCK, BlockResidual(("hidden_states",))),
     ),
 )

@@ -4,7 +4,7 @@ A two-stream block has a second attention beside the joint one, over the picture
 """
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 from .omnigen2 import PICTURE_REFINER
 
@@ -20,10 +20,10 @@ BOOGU = Family(
         Layer(
             r"double_stream_layers\.\d+",
             SiteKind.BLOCK,
-            Added(("img_hidden_states", "instruct_hidden_states")),
+            BlockResidual(("img_hidden_states", "instruct_hidden_states")),
         ),
         Layer(r"single_stream_layers\.\d+\.attn", SiteKind.JOINT_ATTENTION),
         Layer(r"single_stream_layers\.\d+\.feed_forward", SiteKind.FEED_FORWARD),
-        Layer(r"single_stream_layers\.\d+", SiteKind.BLOCK, Added(("hidden_states",))),
+        Layer(r"single_stream_layers\.\d+", SiteKind.BLOCK, BlockResidual(("hidden_states",))),
     ),
 )

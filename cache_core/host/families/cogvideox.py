@@ -1,7 +1,7 @@
 """CogVideoX 1.0 and 1.5. Its attention and feed-forward are parts of the block, not modules."""
 
 from ...sites import SiteKind
-from .access import Added, Woven
+from .access import BlockResidual, InlinedLayer
 from .family import Family, Layer
 
 _BLOCK = r"blocks\.\d+"
@@ -14,7 +14,7 @@ COGVIDEOX = Family(
         Layer(
             _BLOCK,
             SiteKind.JOINT_ATTENTION,
-            Woven(
+            InlinedLayer(
                 inputs=("q", "k", "v"),
                 outputs=("attn_out",),
                 passed=("norm_q", "norm_k"),
@@ -24,8 +24,8 @@ COGVIDEOX = Family(
         Layer(
             _BLOCK,
             SiteKind.FEED_FORWARD,
-            Woven(inputs=("ff_proj",), outputs=("ff_out",), has_attention=False),
+            InlinedLayer(inputs=("ff_proj",), outputs=("ff_out",), has_attention=False),
         ),
-        Layer(_BLOCK, SiteKind.BLOCK, Added(("hidden_states", "encoder_hidden_states"))),
+        Layer(_BLOCK, SiteKind.BLOCK, BlockResidual(("hidden_states", "encoder_hidden_states"))),
     ),
 )

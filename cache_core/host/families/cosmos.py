@@ -1,7 +1,7 @@
 """Cosmos predict 1, Cosmos predict 2 and Anima. Self-attention spans all frames at once."""
 
 from ...sites import SiteKind
-from .access import Added, OwnForward
+from .access import BlockResidual, ModuleForward
 from .family import Family, Layer
 
 THWBD = 3
@@ -13,10 +13,12 @@ COSMOS_1 = Family(
     model_classes=("comfy.ldm.cosmos.model.GeneralDIT",),
     layers=(
         # Every block of a published model is full attention, cross-attention, feed-forward.
-        Layer(r"blocks\.block\d+\.blocks\.0\.block", SiteKind.SELF_ATTENTION, OwnForward(THWBD)),
-        Layer(r"blocks\.block\d+\.blocks\.1\.block", SiteKind.CROSS_ATTENTION, OwnForward(THWBD)),
-        Layer(r"blocks\.block\d+\.blocks\.2\.block", SiteKind.FEED_FORWARD, OwnForward(THWBD)),
-        Layer(r"blocks\.block\d+", SiteKind.BLOCK, Added(("x",), batch_axis=THWBD)),
+        Layer(r"blocks\.block\d+\.blocks\.0\.block", SiteKind.SELF_ATTENTION, ModuleForward(THWBD)),
+        Layer(
+            r"blocks\.block\d+\.blocks\.1\.block", SiteKind.CROSS_ATTENTION, ModuleForward(THWBD)
+        ),
+        Layer(r"blocks\.block\d+\.blocks\.2\.block", SiteKind.FEED_FORWARD, ModuleForward(THWBD)),
+        Layer(r"blocks\.block\d+", SiteKind.BLOCK, BlockResidual(("x",), batch_axis=THWBD)),
     ),
 )
 
@@ -29,6 +31,6 @@ COSMOS_2 = Family(
         Layer(r"blocks\.\d+\.self_attn", SiteKind.SELF_ATTENTION),
         Layer(r"blocks\.\d+\.cross_attn", SiteKind.CROSS_ATTENTION),
         Layer(r"blocks\.\d+\.mlp", SiteKind.FEED_FORWARD),
-        Layer(r"blocks\.\d+", SiteKind.BLOCK, Added(("x_B_T_H_W_D",))),
+        Layer(r"blocks\.\d+", SiteKind.BLOCK, BlockResidual(("x_B_T_H_W_D",))),
     ),
 )

@@ -1,7 +1,7 @@
 """Ernie-Image: prompt and picture in one sequence, one modulation for all blocks."""
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 ERNIE_IMAGE = Family(
@@ -12,6 +12,6 @@ ERNIE_IMAGE = Family(
         # Called self-attention by the host; the sequence holds the prompt too.
         Layer(r"layers\.\d+\.self_attention", SiteKind.JOINT_ATTENTION),
         Layer(r"layers\.\d+\.mlp", SiteKind.FEED_FORWARD),
-        Layer(r"layers\.\d+", SiteKind.BLOCK, Added(("x",))),
+        Layer(r"layers\.\d+", SiteKind.BLOCK, BlockResidual(("x",))),
     ),
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from ...sites import Site, SiteKind
-from .access import Access, OwnForward
+from .access import Access, ModuleForward
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Layer:
 
     path: str
     kind: SiteKind
-    access: Access = field(default=OwnForward())
+    access: Access = field(default=ModuleForward())
 
 
 def _always(_: nn.Module) -> bool:

@@ -6,10 +6,10 @@ left out of it; there is no feed-forward of its own.
 """
 
 from ...sites import SiteKind
-from .access import Added, AttentionCore, Woven
+from .access import BlockResidual, InlinedLayer, SdpaOnly
 from .family import Family, Layer
 
-DOUBLE_ATTENTION = Woven(
+DOUBLE_ATTENTION = InlinedLayer(
     inputs=("img_attn.qkv", "txt_attn.qkv"),
     outputs=("img_attn.proj", "txt_attn.proj"),
     passed=("img_attn.norm", "txt_attn.norm"),
@@ -17,15 +17,17 @@ DOUBLE_ATTENTION = Woven(
 )
 """Attention of the double blocks that Flux, Chroma and the Hunyuan models share."""
 
-SINGLE_ATTENTION = AttentionCore(unused=("pe", "attn_mask"))
+SINGLE_ATTENTION = SdpaOnly(unused=("pe", "attn_mask"))
 """Attention of their single blocks."""
 
 DOUBLE_STREAM = (
     Layer(r"double_blocks\.\d+", SiteKind.JOINT_ATTENTION, DOUBLE_ATTENTION),
     Layer(r"double_blocks\.\d+\.(img|txt)_mlp", SiteKind.FEED_FORWARD),
-    Layer(r"double_blocks\.\d+", SiteKind.BLOCK, Added(("img", "txt"), writes_in_place=True)),
+    Layer(
+        r"double_blocks\.\d+", SiteKind.BLOCK, BlockResidual(("img", "txt"), writes_in_place=True)
+    ),
     Layer(r"single_blocks\.\d+", SiteKind.JOINT_ATTENTION, SINGLE_ATTENTION),
-    Layer(r"single_blocks\.\d+", SiteKind.BLOCK, Added(("x",), writes_in_place=True)),
+    Layer(r"single_blocks\.\d+", SiteKind.BLOCK, BlockResidual(("x",), writes_in_place=True)),
 )
 """The lines of every network that is made of these two blocks."""
 

@@ -1,7 +1,7 @@
 """HiDream I1 and E1, and O1, which is a language model that paints."""
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 HIDREAM = Family(
@@ -12,8 +12,12 @@ HIDREAM = Family(
         Layer(r"(double|single)_stream_blocks\.\d+\.block\.attn1", SiteKind.JOINT_ATTENTION),
         Layer(r"(double|single)_stream_blocks\.\d+\.block\.ff_[it]", SiteKind.FEED_FORWARD),
         # Every block gets prompt tokens of its own, which the network cuts off behind it.
-        Layer(r"double_stream_blocks\.\d+", SiteKind.BLOCK, Added(("image_tokens", "text_tokens"))),
-        Layer(r"single_stream_blocks\.\d+", SiteKind.BLOCK, Added(("image_tokens",))),
+        Layer(
+            r"double_stream_blocks\.\d+",
+            SiteKind.BLOCK,
+            BlockResidual(("image_tokens", "text_tokens")),
+        ),
+        Layer(r"single_stream_blocks\.\d+", SiteKind.BLOCK, BlockResidual(("image_tokens",))),
     ),
 )
 

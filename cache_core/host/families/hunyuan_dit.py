@@ -7,7 +7,7 @@ the late ones mix a skip in by themselves, so there is no deep branch to cut.
 from torch import nn
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 HUNYUAN_DIT = Family(
@@ -19,7 +19,7 @@ HUNYUAN_DIT = Family(
         Layer(r"blocks\.\d+\.attn1", SiteKind.SELF_ATTENTION),
         Layer(r"blocks\.\d+\.attn2", SiteKind.CROSS_ATTENTION),
         Layer(r"blocks\.\d+\.mlp", SiteKind.FEED_FORWARD),
-        Layer(r"blocks\.\d+", SiteKind.BLOCK, Added(("x",))),
+        Layer(r"blocks\.\d+", SiteKind.BLOCK, BlockResidual(("x",))),
     ),
 )
 
@@ -39,7 +39,7 @@ HUNYUAN_3D_21 = Family(
         Layer(r"blocks\.\d+\.attn2", SiteKind.CROSS_ATTENTION),
         # The last blocks have experts instead of one network.
         Layer(r"blocks\.\d+\.(mlp|moe)", SiteKind.FEED_FORWARD),
-        Layer(r"blocks\.\d+", SiteKind.BLOCK, Added(("hidden_states",))),
+        Layer(r"blocks\.\d+", SiteKind.BLOCK, BlockResidual(("hidden_states",))),
     ),
     # Of two rows or more, the prompts are exchanged on the way in and the outputs on the way out.
     swaps_halves=True,

@@ -5,7 +5,7 @@ and are sites like any other.
 """
 
 from ...sites import SiteKind
-from .access import Added, Woven
+from .access import BlockResidual, InlinedLayer
 from .family import Family, Layer
 from .flux import DOUBLE_STREAM
 
@@ -19,10 +19,10 @@ HUNYUAN_VIDEO = Family(
         Layer(
             _REFINER,
             SiteKind.SELF_ATTENTION,
-            Woven(inputs=("self_attn.qkv",), outputs=("self_attn.proj",), unused=("mask",)),
+            InlinedLayer(inputs=("self_attn.qkv",), outputs=("self_attn.proj",), unused=("mask",)),
         ),
         Layer(rf"{_REFINER}\.mlp", SiteKind.FEED_FORWARD),
-        Layer(_REFINER, SiteKind.BLOCK, Added(("x",))),
+        Layer(_REFINER, SiteKind.BLOCK, BlockResidual(("x",))),
         *DOUBLE_STREAM,
     ),
 )

@@ -1,7 +1,7 @@
 """Ideogram 4: prompt and picture in one sequence; without a prompt, the picture alone."""
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 IDEOGRAM4 = Family(
@@ -11,6 +11,6 @@ IDEOGRAM4 = Family(
     layers=(
         Layer(r"layers\.\d+\.attention", SiteKind.JOINT_ATTENTION),
         Layer(r"layers\.\d+\.feed_forward", SiteKind.FEED_FORWARD),
-        Layer(r"layers\.\d+", SiteKind.BLOCK, Added(("x",))),
+        Layer(r"layers\.\d+", SiteKind.BLOCK, BlockResidual(("x",))),
     ),
 )

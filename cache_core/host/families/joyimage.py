@@ -1,7 +1,7 @@
 """JoyImage. Reference pictures are further tokens of the picture's stream."""
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 JOYIMAGE = Family(
@@ -14,7 +14,7 @@ JOYIMAGE = Family(
         Layer(
             r"double_blocks\.\d+",
             SiteKind.BLOCK,
-            Added(("hidden_states", "encoder_hidden_states")),
+            BlockResidual(("hidden_states", "encoder_hidden_states")),
         ),
     ),
 )

@@ -4,7 +4,7 @@ The prompt's own blocks know the timestep, so they run at every step and are sit
 """
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 KANDINSKY_5 = Family(
@@ -15,7 +15,7 @@ KANDINSKY_5 = Family(
         Layer(r"(text|visual)_transformer_blocks\.\d+\.self_attention", SiteKind.SELF_ATTENTION),
         Layer(r"visual_transformer_blocks\.\d+\.cross_attention", SiteKind.CROSS_ATTENTION),
         Layer(r"(text|visual)_transformer_blocks\.\d+\.feed_forward", SiteKind.FEED_FORWARD),
-        Layer(r"text_transformer_blocks\.\d+", SiteKind.BLOCK, Added(("x",))),
-        Layer(r"visual_transformer_blocks\.\d+", SiteKind.BLOCK, Added(("visual_embed",))),
+        Layer(r"text_transformer_blocks\.\d+", SiteKind.BLOCK, BlockResidual(("x",))),
+        Layer(r"visual_transformer_blocks\.\d+", SiteKind.BLOCK, BlockResidual(("visual_embed",))),
     ),
 )

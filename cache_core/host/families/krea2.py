@@ -5,7 +5,7 @@ blocks that fuse layers of the text encoder see the prompt only and are left alo
 """
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 KREA2 = Family(
@@ -15,6 +15,6 @@ KREA2 = Family(
     layers=(
         Layer(r"blocks\.\d+\.attn", SiteKind.JOINT_ATTENTION),
         Layer(r"blocks\.\d+\.mlp", SiteKind.FEED_FORWARD),
-        Layer(r"blocks\.\d+", SiteKind.BLOCK, Added(("x",))),
+        Layer(r"blocks\.\d+", SiteKind.BLOCK, BlockResidual(("x",))),
     ),
 )

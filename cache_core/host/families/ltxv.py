@@ -1,7 +1,7 @@
 """LTX-Video and LTX-2, which makes sound with the video. Their blocks write into their inputs."""
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 LTXAV = Family(
@@ -19,7 +19,9 @@ LTXAV = Family(
         Layer(r"transformer_blocks\.\d+\.(audio_)?attn2", SiteKind.CROSS_ATTENTION),
         Layer(r"transformer_blocks\.\d+\.(audio_)?ff", SiteKind.FEED_FORWARD),
         # x is the pair of both streams.
-        Layer(r"transformer_blocks\.\d+", SiteKind.BLOCK, Added(("x",), writes_in_place=True)),
+        Layer(
+            r"transformer_blocks\.\d+", SiteKind.BLOCK, BlockResidual(("x",), writes_in_place=True)
+        ),
     ),
 )
 
@@ -31,6 +33,8 @@ LTXV = Family(
         Layer(r"transformer_blocks\.\d+\.attn1", SiteKind.SELF_ATTENTION),
         Layer(r"transformer_blocks\.\d+\.attn2", SiteKind.CROSS_ATTENTION),
         Layer(r"transformer_blocks\.\d+\.ff", SiteKind.FEED_FORWARD),
-        Layer(r"transformer_blocks\.\d+", SiteKind.BLOCK, Added(("x",), writes_in_place=True)),
+        Layer(
+            r"transformer_blocks\.\d+", SiteKind.BLOCK, BlockResidual(("x",), writes_in_place=True)
+        ),
     ),
 )

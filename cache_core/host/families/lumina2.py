@@ -4,7 +4,7 @@ The refiner of the prompt is left alone: it does not depend on the timestep.
 """
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 LUMINA2 = Family(
@@ -16,6 +16,6 @@ LUMINA2 = Family(
         Layer(r"noise_refiner\.\d+\.attention", SiteKind.SELF_ATTENTION),
         Layer(r"layers\.\d+\.attention", SiteKind.JOINT_ATTENTION),
         Layer(r"(noise_refiner|layers)\.\d+\.feed_forward", SiteKind.FEED_FORWARD),
-        Layer(r"(noise_refiner|layers)\.\d+", SiteKind.BLOCK, Added(("x",))),
+        Layer(r"(noise_refiner|layers)\.\d+", SiteKind.BLOCK, BlockResidual(("x",))),
     ),
 )

@@ -5,7 +5,7 @@ with one sample and one branch per call, so a layer's first axis, the tokens, be
 """
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 MINIMAX = Family(
@@ -15,6 +15,6 @@ MINIMAX = Family(
     layers=(
         Layer(r"blocks\.\d+\.attn", SiteKind.JOINT_ATTENTION),
         Layer(r"blocks\.\d+\.mlp", SiteKind.FEED_FORWARD),
-        Layer(r"blocks\.\d+", SiteKind.BLOCK, Added(("x",), writes_in_place=True)),
+        Layer(r"blocks\.\d+", SiteKind.BLOCK, BlockResidual(("x",), writes_in_place=True)),
     ),
 )

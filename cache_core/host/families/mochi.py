@@ -1,7 +1,7 @@
 """Mochi: joint blocks of two widths, one for the video and one for the prompt."""
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 MOCHI = Family(
@@ -11,6 +11,6 @@ MOCHI = Family(
     layers=(
         Layer(r"blocks\.\d+\.attn", SiteKind.JOINT_ATTENTION),
         Layer(r"blocks\.\d+\.mlp_[xy]", SiteKind.FEED_FORWARD),
-        Layer(r"blocks\.\d+", SiteKind.BLOCK, Added(("x", "y"))),
+        Layer(r"blocks\.\d+", SiteKind.BLOCK, BlockResidual(("x", "y"))),
     ),
 )

@@ -1,7 +1,7 @@
 """OmniGen2. Its prompt's refiner is left alone: it does not depend on the timestep."""
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 # The refiner of reference pictures runs only where there are some, and then for two blocks of
@@ -9,7 +9,7 @@ from .family import Family, Layer
 PICTURE_REFINER = (
     Layer(r"noise_refiner\.\d+\.attn", SiteKind.SELF_ATTENTION),
     Layer(r"noise_refiner\.\d+\.feed_forward", SiteKind.FEED_FORWARD),
-    Layer(r"noise_refiner\.\d+", SiteKind.BLOCK, Added(("hidden_states",))),
+    Layer(r"noise_refiner\.\d+", SiteKind.BLOCK, BlockResidual(("hidden_states",))),
 )
 """Attention over the picture alone, before it meets the prompt."""
 
@@ -21,6 +21,6 @@ OMNIGEN2 = Family(
         *PICTURE_REFINER,
         Layer(r"layers\.\d+\.attn", SiteKind.JOINT_ATTENTION),
         Layer(r"layers\.\d+\.feed_forward", SiteKind.FEED_FORWARD),
-        Layer(r"layers\.\d+", SiteKind.BLOCK, Added(("hidden_states",))),
+        Layer(r"layers\.\d+", SiteKind.BLOCK, BlockResidual(("hidden_states",))),
     ),
 )

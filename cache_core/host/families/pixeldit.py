@@ -6,7 +6,7 @@ respect whose rows they are, so it is not a layer to reuse by itself.
 """
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 PIXELDIT = Family(
@@ -16,8 +16,8 @@ PIXELDIT = Family(
     layers=(
         Layer(r"patch_blocks\.\d+\.attn", SiteKind.JOINT_ATTENTION),
         Layer(r"patch_blocks\.\d+\.mlp_[xy]", SiteKind.FEED_FORWARD),
-        Layer(r"patch_blocks\.\d+", SiteKind.BLOCK, Added(("x", "y"))),
+        Layer(r"patch_blocks\.\d+", SiteKind.BLOCK, BlockResidual(("x", "y"))),
         Layer(r"pixel_blocks\.\d+\.attn", SiteKind.SELF_ATTENTION),
-        Layer(r"pixel_blocks\.\d+", SiteKind.BLOCK, Added(("x",))),
+        Layer(r"pixel_blocks\.\d+", SiteKind.BLOCK, BlockResidual(("x",))),
     ),
 )

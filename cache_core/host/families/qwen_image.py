@@ -1,7 +1,7 @@
 """Qwen-Image and its edit and layered variants."""
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 QWEN_BLOCKS = (
@@ -10,7 +10,7 @@ QWEN_BLOCKS = (
     Layer(
         r"transformer_blocks\.\d+",
         SiteKind.BLOCK,
-        Added(("encoder_hidden_states", "hidden_states")),
+        BlockResidual(("encoder_hidden_states", "hidden_states")),
     ),
 )
 """The lines of every network that is made of these two-stream blocks."""

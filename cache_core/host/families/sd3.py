@@ -1,7 +1,7 @@
 """Stable Diffusion 3 and 3.5."""
 
 from ...sites import SiteKind
-from .access import Added, Woven
+from .access import BlockResidual, InlinedLayer
 from .family import Family, Layer
 
 
@@ -19,13 +19,13 @@ SD3 = Family(
         Layer(
             r"joint_blocks\.\d+",
             SiteKind.JOINT_ATTENTION,
-            Woven(
+            InlinedLayer(
                 inputs=_parts("qkv"),
                 outputs=_parts("proj"),
                 passed=_parts("ln_q", "ln_k"),
             ),
         ),
         Layer(r"joint_blocks\.\d+\.(x|context)_block\.mlp", SiteKind.FEED_FORWARD),
-        Layer(r"joint_blocks\.\d+", SiteKind.BLOCK, Added(("context", "x"))),
+        Layer(r"joint_blocks\.\d+", SiteKind.BLOCK, BlockResidual(("context", "x"))),
     ),
 )

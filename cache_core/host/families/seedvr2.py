@@ -4,7 +4,7 @@ All samples of a batch are one sequence of tokens, sample after sample and equal
 """
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 SEEDVR2 = Family(
@@ -17,7 +17,7 @@ SEEDVR2 = Family(
             # The first block always runs: the last layer takes the timestep from what it leaves.
             r"blocks\.[1-9]\d*",
             SiteKind.BLOCK,
-            Added(("vid", "txt", "vid_shape", "txt_shape")),
+            BlockResidual(("vid", "txt", "vid_shape", "txt_shape")),
         ),
     ),
     # Its text comes out with cond before uncond, and it hands the results back the other way round.

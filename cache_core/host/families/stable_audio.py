@@ -1,7 +1,7 @@
 """Stable Audio Open, its small variant, and Stable Audio 3: one network for all of them."""
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 STABLE_AUDIO = Family(
@@ -12,6 +12,6 @@ STABLE_AUDIO = Family(
         Layer(r"transformer\.layers\.\d+\.self_attn", SiteKind.SELF_ATTENTION),
         Layer(r"transformer\.layers\.\d+\.cross_attn", SiteKind.CROSS_ATTENTION),
         Layer(r"transformer\.layers\.\d+\.ff", SiteKind.FEED_FORWARD),
-        Layer(r"transformer\.layers\.\d+", SiteKind.BLOCK, Added(("x",))),
+        Layer(r"transformer\.layers\.\d+", SiteKind.BLOCK, BlockResidual(("x",))),
     ),
 )

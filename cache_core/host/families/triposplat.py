@@ -5,7 +5,7 @@ What refines the picture tokens does not depend on the noise, and is left alone.
 """
 
 from ...sites import SiteKind
-from .access import Added
+from .access import BlockResidual
 from .family import Family, Layer
 
 TRIPOSPLAT = Family(
@@ -16,6 +16,6 @@ TRIPOSPLAT = Family(
         Layer(r"noise_refiner\.\d+\.attn", SiteKind.SELF_ATTENTION),
         Layer(r"blocks\.\d+\.attn", SiteKind.JOINT_ATTENTION),
         Layer(r"(noise_refiner|blocks)\.\d+\.mlp", SiteKind.FEED_FORWARD),
-        Layer(r"(noise_refiner|blocks)\.\d+", SiteKind.BLOCK, Added(("x",))),
+        Layer(r"(noise_refiner|blocks)\.\d+", SiteKind.BLOCK, BlockResidual(("x",))),
     ),
 )

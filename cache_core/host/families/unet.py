@@ -1,11 +1,11 @@
 """SD1.5, SD2, SDXL, its refiner, SVD, inpainting and everything else on the host's UNet."""
 
 from ...sites import SiteKind
-from .access import Added, OwnForward
+from .access import BlockResidual, ModuleForward
 from .family import Family, Layer
 
-SELF = OwnForward(followed_by=("attn1_patch", "attn1_output_patch"))
-CROSS = OwnForward(followed_by=("attn2_patch", "attn2_output_patch"))
+SELF = ModuleForward(followed_by=("attn1_patch", "attn1_output_patch"))
+CROSS = ModuleForward(followed_by=("attn2_patch", "attn2_output_patch"))
 """The host calls both patches outside of the layer. HyperTile and token merging are such pairs."""
 
 UNET = Family(
@@ -23,7 +23,7 @@ UNET = Family(
         Layer(r".*\.time_stack\.\d+\.attn1", SiteKind.TEMPORAL_ATTENTION, SELF),
         Layer(r".*\.time_stack\.\d+\.attn2", SiteKind.CROSS_ATTENTION, CROSS),
         Layer(r".*\.time_stack\.\d+\.ff", SiteKind.FEED_FORWARD),
-        Layer(r".*\.(transformer_blocks|time_stack)\.\d+", SiteKind.BLOCK, Added(("x",))),
+        Layer(r".*\.(transformer_blocks|time_stack)\.\d+", SiteKind.BLOCK, BlockResidual(("x",))),
     ),
     # Convolutions between the levels' attention.
     repeated=(r".*\.in_layers",),

@@ -1,7 +1,7 @@
 """Wan 2.1 / 2.2 and its variants. Its self-attention spans frames: one kind, no temporal one."""
 
 from ...sites import SiteKind
-from .access import Added, OwnForward
+from .access import BlockResidual, ModuleForward
 from .family import Family, Layer
 
 CAUSAL_WAN = Family(
@@ -17,7 +17,7 @@ CAUSAL_WAN = Family(
 )
 
 # InfiniteTalk's patch reads from queries and keys which of two speakers a token belongs to.
-READ = OwnForward(followed_by=("attn1_patch",))
+READ = ModuleForward(followed_by=("attn1_patch",))
 
 WAN = Family(
     name="Wan",
@@ -35,7 +35,7 @@ WAN = Family(
         Layer(
             r"blocks\.\d+",
             SiteKind.BLOCK,
-            Added(("x",), read_by=("audio_injector", "music_injector")),
+            BlockResidual(("x",), read_by=("audio_injector", "music_injector")),
         ),
     ),
 )

@@ -10,7 +10,7 @@ from torch import nn
 
 from ...session import Answer, Compute
 from ...values import Value
-from ..families import AttentionCore, Woven
+from ..families import InlinedLayer, SdpaOnly
 from .layer_call import LayerCall
 from .module_swap import Swap
 
@@ -23,7 +23,7 @@ _OUTPUT_PATCHES = ("attn1_output_patch", "attn2_output_patch")
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-def answer_woven(layer_call: LayerCall, access: Woven, block: nn.Module) -> Answer:
+def answer_inlined(layer_call: LayerCall, access: InlinedLayer, block: nn.Module) -> Answer:
     """Answer for a layer whose projections the block calls itself."""
     outputs = _parts(block, access.outputs)
     inputs = _parts(block, access.inputs)
@@ -69,7 +69,7 @@ def answer_woven(layer_call: LayerCall, access: Woven, block: nn.Module) -> Answ
     return answer
 
 
-def answer_core(layer_call: LayerCall, access: AttentionCore) -> Answer:
+def answer_sdpa(layer_call: LayerCall, access: SdpaOnly) -> Answer:
     """Answer for scaled dot-product attention alone."""
 
     def answer(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

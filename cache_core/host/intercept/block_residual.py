@@ -11,11 +11,11 @@ from torch import nn
 
 from ...session import Answer, Compute
 from ...values import Value, add_to
-from ..families import Added
+from ..families import BlockResidual
 from .layer_call import LayerCall
 
 
-def answer_added(layer_call: LayerCall, access: Added, block: nn.Module) -> Answer:
+def answer_residual(layer_call: LayerCall, access: BlockResidual, block: nn.Module) -> Answer:
     """Answer for a block: the streams it was given, plus what it added when it was computed."""
     order = _arguments(type(block))
 

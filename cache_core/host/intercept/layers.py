@@ -12,11 +12,11 @@ from ...rows import Row
 from ...session import Answer, Session
 from ...sites import Site, SiteKind
 from ...streams import StreamCounter, StreamKey
-from ..families import Access, Added, AttentionCore, OwnForward, Woven
+from ..families import Access, BlockResidual, InlinedLayer, ModuleForward, SdpaOnly
 from ..model_call import ModelCall
-from .attention import answer_core, answer_woven
+from .attention import answer_inlined, answer_sdpa
 from .attn_replace import answer_parts, listen_to_patches
-from .block_residual import answer_added
+from .block_residual import answer_residual
 from .layer_call import LayerCall
 from .module_swap import Swap
 from .row import RowCall
@@ -49,7 +49,7 @@ def swap_layers(
         swap.callback(row_call.finish)
         row_of.update(dict.fromkeys(row, row_call))
     for site, (module, access) in layers.items():
-        axis = access.batch_axis if isinstance(access, OwnForward | Added) else 0
+        axis = access.batch_axis if isinstance(access, ModuleForward | BlockResidual) else 0
         is_followed = _is_followed(access, patches) or (bool(around) and _is_inside(site, around))
         layer_call = LayerCall(
             session, site, counter, streams, axis, is_followed, is_measured, row_of.get(site)
@@ -63,7 +63,7 @@ def swap_layers(
 
 
 def _is_followed(access: Access, patches: Mapping[str, Any]) -> bool:
-    names = access.followed_by if isinstance(access, OwnForward | AttentionCore) else ()
+    names = access.followed_by if isinstance(access, ModuleForward | SdpaOnly) else ()
     return bool(names) and all(patches.get(name) for name in names)
 
 
@@ -98,10 +98,10 @@ def _is_replaceable(site: Site, module: nn.Module) -> bool:
 
 
 def _answer(layer_call: LayerCall, access: Access, module: nn.Module) -> Answer:
-    if isinstance(access, Woven):
-        return answer_woven(layer_call, access, module)
-    if isinstance(access, AttentionCore):
-        return answer_core(layer_call, access)
-    if isinstance(access, Added):
-        return answer_added(layer_call, access, module)
+    if isinstance(access, InlinedLayer):
+        return answer_inlined(layer_call, access, module)
+    if isinstance(access, SdpaOnly):
+        return answer_sdpa(layer_call, access)
+    if isinstance(access, BlockResidual):
+        return answer_residual(layer_call, access, module)
     return layer_call.answer
