@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cases
+import promises
 import pytest
 import torch
 import toys
@@ -135,9 +136,9 @@ def test_what_is_plain_costs_a_few_calls_in_an_evaluation_however_many_layers_as
     model = attach(toys.load("sd15"), CASES[0].reusing())
     sys.setprofile(count)
     try:
-        toys.sample(model, "sd15", steps=cases.STEPS, size=8)
+        toys.sample(model, "sd15", steps=promises.STEPS, size=8)
     finally:
         sys.setprofile(None)
     # One pass and one call of the model, the same for every layer in it.
-    assert calls["parts.py"] <= 40 * cases.STEPS
+    assert calls["parts.py"] <= 40 * promises.STEPS
     assert calls["branches.py"] == 1, "made once for the run"

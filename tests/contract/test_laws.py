@@ -6,6 +6,7 @@ from itertools import cycle
 
 import cases
 import observe
+import promises
 import pytest
 import torch
 import toys
@@ -43,7 +44,7 @@ def test_law_3_a_run_depends_on_no_other_run(case: cases.Case) -> None:
     patched = attach(toys.load(case.model), case.reusing())
     first = toys.sample(patched, case.model)
     size = 2 * toys.TOYS[case.model].latent[-1]
-    steps = cases.STEPS if case.has_one_length else 3
+    steps = promises.STEPS if case.has_one_length else 3
     toys.sample(patched, case.model, steps=steps, size=size)
     toys.sample(patched, case.model, steps=steps, batch=2)
     toys.sample(patched, case.model, steps=steps, cfg=1.0)
