@@ -253,16 +253,16 @@ class Report:
         """One line for the log."""
         total = self.total_computed + self.total_reused
         share = 100 * self.total_reused / total if total else 0.0
-        line = (
+        parts = [
             f"Step Cache: {' + '.join(self.methods)} on {self.family}: reused "
             f"{self.total_reused} of {total} ({share:.0f} %) in {self.evaluations} evaluations, "
             f"{self.seconds:.2f} s, {self.peak_nbytes / 2**20:.1f} MiB"
-        )
+        ]
         if self.outcome != "finished":
-            line += f"; {self.outcome}"
+            parts.append(self.outcome)
         if self.nothing_reused_because:
-            line += f"; nothing reused: {self.nothing_reused_because}"
-        return line
+            parts.append(f"nothing reused: {self.nothing_reused_because}")
+        return "; ".join(parts)
 
     @property
     def speedups(self) -> list[str]:

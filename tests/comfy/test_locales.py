@@ -126,3 +126,11 @@ def test_no_two_inputs_of_a_node_have_one_name(language: str) -> None:
     for node in names_of(language).values():
         names = [each["name"] for each in node["inputs"].values()]
         assert len(set(names)) == len(names)
+
+
+@every_language
+def test_sentences_call_nodes_as_their_titles_do(language: str) -> None:
+    path = pack.ROOT / "locales" / language / "main.json"
+    said = json.loads(path.read_text(encoding="utf-8"))["stepcache"]
+    titles = {node: words["display_name"] for node, words in names_of(language).items()}
+    assert titles == {node: said[schema.display_name] for node, schema in SCHEMAS.items()}

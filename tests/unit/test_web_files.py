@@ -77,12 +77,12 @@ def test_the_search_would_find_it(text: str) -> None:
     assert faults_of(text)
 
 
-def test_the_only_address_is_the_route_of_the_pack() -> None:
+def test_the_only_addresses_are_the_route_of_the_pack_and_translations() -> None:
     route = re.search(r'^PATH = "(.+)"$', _read("previews/routes.py"), re.MULTILINE)
     event = re.search(r'^EVENT = "(.+)"$', _read("previews/live.py"), re.MULTILINE)
     text = "".join(script.read_text(encoding="utf-8") for script in SCRIPTS)
     assert route is not None and event is not None
-    assert set(re.findall(r"\bfetchApi\(([^,)]+)", text)) == {"ROUTE"}
+    assert set(re.findall(r"\bfetchApi\(([^,)]+)", text)) == {"ROUTE", '"/i18n"'}
     assert re.findall(r'^const ROUTE = "(.+)";$', text, re.MULTILINE) == [route[1]]
     assert re.findall(r'^const EVENT = "(.+)";$', text, re.MULTILINE) == [event[1]]
 

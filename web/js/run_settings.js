@@ -16,12 +16,12 @@ export const ASSUMED_STEPS = 20;
 /**
  * @returns {{steps: number, first: number, last: number, cfg: number | null, words: string,
  *   assumed: string[]}} steps that the sampler downstream takes, which part of the whole run they
- *   are (0 … 1), and in words what had to be assumed.
+ *   are (0 … 1), the sampler in words (none where none was found), and what had to be assumed.
  */
 export function runOf(node) {
   const found = samplerOf(node);
   if (!found) {
-    return run({ steps: ASSUMED_STEPS, words: "no sampler found", assumed: ["steps"] });
+    return run({ steps: ASSUMED_STEPS, assumed: ["steps"] });
   }
   const { holder, sampler } = found;
   const nodes = [holder, sampler, ...sourcesOf(sampler, ["GUIDER", "SAMPLER"])];
@@ -65,7 +65,7 @@ function* walked(queue) {
 }
 
 /** The node that knows the number of steps, and the sampler; often the same. */
-function samplerOf(node) {
+export function samplerOf(node) {
   const queue = outputLinks(node);
   for (const { graph, link } of walked(queue)) {
     // Newer front ends have words for ids, older ones numbers.

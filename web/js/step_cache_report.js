@@ -1,19 +1,32 @@
 // Shows the text of the last run inside the "Step Cache Report" node.
 import { app } from "/scripts/app.js";
+import { say, translated } from "./translation.js";
 
 const NODE = "StepCacheReport";
 const WIDGET = "report";
-const WAITING = "The report of the next run appears here.";
+// Letters of a step each, in a column below that of the row before.
+const ROW = /^ *(\S+) {2,}([CRP.]+)$/;
+
+const waiting = () => say("The report of the next run appears here.");
+
+/** Columns by a tab where words are not English: their letters are not as wide as others. */
+function inWords(line) {
+  const [, label, letters] = ROW.exec(line) ?? [];
+  if (!label) return translated(line);
+  const word = translated(label);
+  return word === label ? line : `${word}\t${letters}`;
+}
 
 function makeView() {
   const view = document.createElement("pre");
-  view.textContent = WAITING;
+  view.textContent = waiting();
   view.dataset.testid = "stepcache-report";
   Object.assign(view.style, {
     margin: "0",
     padding: "6px",
     overflow: "auto",
     whiteSpace: "pre-wrap",
+    tabSize: "16",
     font: "11px ui-monospace, monospace",
     color: "var(--input-text, #ddd)",
     background: "var(--comfy-input-bg, #222)",
@@ -39,7 +52,7 @@ app.registerExtension({
     const onExecuted = node.onExecuted;
     node.onExecuted = function (output) {
       onExecuted?.apply(this, arguments);
-      view.textContent = output?.text?.join("") ?? WAITING;
+      view.textContent = output?.text?.join("").split("\n").map(inWords).join("\n") ?? waiting();
     };
   },
 });

@@ -2,12 +2,14 @@
 import { api } from "/scripts/api.js";
 import { app } from "/scripts/app.js";
 import { listenToHands } from "./hands.js";
-import { filesOf, inputsOf, isPlaced, modelOf, nodeByExecutionId, runOf } from "./run_settings.js";
+import { filesOf, inputsOf, isPlaced, modelOf, nodeByExecutionId, runOf, samplerOf } from "./run_settings.js";
 import { makeView, VIEW, wordOf } from "./strip_view.js";
+import { loadTranslations, say, translated } from "./translation.js";
 
 const ROUTE = "/stepcache/preview";
 const EVENT = "stepcache.run";
 const WIDGET = "step_cache_strip";
+const OUR_ERRORS = /\bcache_core\.errors\./;
 const VERSION = 1;
 const BUSY = 503;
 const LOOK_AGAIN_MS = 300;
@@ -89,6 +91,12 @@ class Strip {
     this.show();
   }
 
+  /** The prompt was refused here, or where the model is sampled. */
+  refuse(reason) {
+    this.live = { plans: {}, strips: {}, refused: reason, settings: this.settings };
+    this.show();
+  }
+
   /** After undo, Nodes 2.0 keeps showing the element of the node that it has replaced. */
   takeItsPlace() {
     const { element } = this.view;
@@ -104,7 +112,7 @@ class Strip {
       above: headline(run),
       plans: live ? ours(live.plans, plan?.strips) : (plan?.strips ?? {}),
       strips: live ? live.strips : {},
-      lines: live ? linesOfRun(live) : linesOfPlan(plan, run, this.known),
+      lines: live ? linesOfRun(live) : linesOfPlan(plan, this.known),
     });
   }
 }
@@ -134,32 +142,35 @@ function settingsOf(run) {
 
 function headline(run) {
   if (!run) return "";
-  const assumed = run.assumed.length ? ` (${run.assumed.join(", ")} assumed)` : "";
-  return `${run.steps} steps: ${run.words}${assumed}`;
+  const settings = say("{0} steps: {1}", run.steps, run.words || say("no sampler found"));
+  const assumed = run.assumed.map(translated).join(", ");
+  return assumed ? say("{0} ({1} assumed)", settings, assumed) : settings;
 }
 
-function linesOfPlan(plan, run, known) {
+function linesOfPlan(plan, known) {
   if (!plan) return [];
-  if (plan.refused) return [`no preview: ${plan.refused}`];
-  if (plan.error) return [plan.error];
+  if (plan.refused) return [say("no preview: {0}", translated(plan.refused))];
+  if (plan.error) return [translated(plan.error)];
   const lines = [reuseOf(plan.strips)];
   if (plan.prediction) {
     const { speedup, error } = plan.prediction;
-    lines[0] += `; predicted ${speedup.toFixed(2)}× faster, ${(100 * error).toFixed(1)} % error`;
+    const [gain, loss] = [speedup.toFixed(2), (100 * error).toFixed(1)];
+    lines[0] += `; ${say("predicted {0}× faster, {1} % error", gain, loss)}`;
   }
   const expected = expectation(plan);
-  if (expected) lines.push(`expected by the last run: ${expected}`);
-  if (!known && run.words) lines.push("noise schedule assumed even until the first run");
+  if (expected) lines.push(say("expected by the last run: {0}", expected));
+  if (!known) lines.push(say("noise schedule assumed even until the first run"));
   return lines;
 }
 
 function reuseOf({ evaluation, ...layers }) {
-  const whole = evaluation && `${count(evaluation, /C/g)} of ${evaluation.length} steps run the model`;
+  const runs = "{0} of {1} steps run the model";
+  const whole = evaluation && say(runs, count(evaluation, /C/g), evaluation.length);
   const all = Object.values(layers).join("");
-  if (!all) return whole ?? "nothing to reuse";
+  if (!all) return whole ?? say("nothing to reuse");
   const share = (100 * count(all, /[RP]/g)) / all.length;
-  const lines = [whole, share ? `reuses ${share.toFixed(0)} % of these layers` : "reuses nothing"];
-  return lines.filter(Boolean).join("; ");
+  const reuse = share ? say("reuses {0} % of these layers", share.toFixed(0)) : say("reuses nothing");
+  return [whole, reuse].filter(Boolean).join("; ");
 }
 
 function count(letters, which) {
@@ -169,8 +180,8 @@ function count(letters, which) {
 /** What the seconds and bytes of the last run tell about this setting. */
 function expectation({ estimate, prediction }) {
   const words = [];
-  if (estimate?.speedup && !prediction) words.push(`${estimate.speedup.toFixed(2)}× faster`);
-  if (estimate?.bytes != null) words.push(`${mebibytes(estimate.bytes)} kept`);
+  if (estimate?.speedup && !prediction) words.push(say("{0}× faster", estimate.speedup.toFixed(2)));
+  if (estimate?.bytes != null) words.push(say("{0} kept", mebibytes(estimate.bytes)));
   return words.join(", ");
 }
 
@@ -179,23 +190,25 @@ function mebibytes(bytes) {
 }
 
 function linesOfRun(live) {
-  if (live.newer) return ["this run's report was made by a newer Step Cache: reload the page"];
+  if (live.refused) return [translated(live.refused)];
+  if (live.newer) return [say("this run's report was made by a newer Step Cache: reload the page")];
   const report = live.report;
-  if (!report) return [`sampling, ${live.evaluations} evaluations`];
+  if (!report) return [say("sampling, {0} evaluations", live.evaluations)];
   const bytes = mebibytes(report.peak_bytes);
   const lines = [];
-  if (report.outcome !== "finished") lines.push(report.outcome);
-  if (report.nothing_reused_because) lines.push(`nothing reused: ${report.nothing_reused_because}`);
+  if (report.outcome !== "finished") lines.push(translated(report.outcome));
+  const reason = report.nothing_reused_because;
+  if (reason) lines.push(say("nothing reused: {0}", translated(reason)));
   const speedup = report.measured_speedup;
   if (speedup > 1 && report.reused) {
     const full = speedup * report.seconds;
-    const saved = `saved ${(full - report.seconds).toFixed(1)} s of ${full.toFixed(1)} s`;
-    lines.push(`${saved}, ${speedup.toFixed(2)}×; ${bytes}`);
+    const saved = [full - report.seconds, full].map((seconds) => seconds.toFixed(1));
+    lines.push(say("saved {0} s of {1} s, {2}×; {3}", ...saved, speedup.toFixed(2), bytes));
   } else {
-    lines.push(`${report.seconds.toFixed(1)} s; ${bytes}`);
+    lines.push(say("{0} s; {1}", report.seconds.toFixed(1), bytes));
   }
   for (const { kind, reason, count } of report.forced) {
-    lines.push(`computed after all: ${wordOf(kind)} ${count}×, ${reason}`);
+    lines.push(say("computed after all: {0} {1}×, {2}", wordOf(kind), count, translated(reason)));
   }
   return lines;
 }
@@ -260,7 +273,7 @@ app.registerExtension({
 
   // Before any workflow is opened.
   async init() {
-    const response = await api.fetchApi(ROUTE);
+    const [response] = await Promise.all([api.fetchApi(ROUTE), loadTranslations()]);
     if (response.ok) kinds = new Set(await response.json());
   },
 
@@ -270,6 +283,13 @@ app.registerExtension({
       const node = nodeByExecutionId(app.rootGraph ?? app.graph, detail?.node);
       const strip = strips.get(node);
       if (strip && isRun(detail) && detail.type === node.comfyClass) strip.tell(detail);
+    });
+    api.addEventListener("execution_error", ({ detail }) => {
+      if (!OUR_ERRORS.test(detail?.exception_type)) return;
+      const failed = nodeByExecutionId(app.rootGraph ?? app.graph, detail.node_id);
+      for (const [node, strip] of strips) {
+        if (node === failed || samplerOf(node)?.sampler === failed) strip.refuse(detail.exception_message.trim());
+      }
     });
     setInterval(() => document.hidden || ask(), LOOK_AGAIN_MS);
   },

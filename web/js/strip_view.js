@@ -1,4 +1,5 @@
 // Draws what is computed and what is reused. Knows the DOM, but neither the graph nor the server.
+import { say } from "./translation.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const ROW = 12;
@@ -18,10 +19,10 @@ const WORDS = {
 const themed = (colour) => `color-mix(in srgb, ${colour} 75%, currentColor)`;
 // Told apart by height first, by colour second.
 const LOOKS = {
-  C: { top: 1, height: ROW - 2, fill: themed("#3b82d0"), word: "computed" },
-  P: { top: ROW / 2 - 1, height: ROW / 2, fill: themed("#8a6fc0"), word: "partly reused" },
-  R: { top: ROW - 4, height: 3, fill: themed("#b07d0a"), word: "reused" },
-  ".": { top: ROW / 2 - 0.5, height: 1, fill: themed("#80868f"), word: "not asked" },
+  C: { top: 1, height: ROW - 2, fill: themed("#3b82d0"), count: "{0} computed" },
+  P: { top: ROW / 2 - 1, height: ROW / 2, fill: themed("#8a6fc0"), count: "{0} partly reused" },
+  R: { top: ROW - 4, height: 3, fill: themed("#b07d0a"), count: "{0} reused" },
+  ".": { top: ROW / 2 - 0.5, height: 1, fill: themed("#80868f"), count: "{0} not asked" },
 };
 const LEGEND = {
   C: "tall: computed",
@@ -32,7 +33,7 @@ const LEGEND = {
 const CHANGED = themed("#e5484d");
 
 export function wordOf(kind) {
-  return Object.hasOwn(WORDS, kind) ? WORDS[kind] : String(kind);
+  return Object.hasOwn(WORDS, kind) ? say(WORDS[kind]) : String(kind);
 }
 
 /** A view of one node's strips: `element` to put on the node, `show` to draw. */
@@ -94,7 +95,7 @@ function begunOf(strips) {
 /** What the looks of these plans mean. */
 function legendOf(plans) {
   const letters = new Set(plans.join(""));
-  return Object.keys(LEGEND).filter((letter) => letters.has(letter)).map((letter) => LEGEND[letter]).join("; ");
+  return Object.keys(LEGEND).filter((letter) => letters.has(letter)).map((letter) => say(LEGEND[letter])).join("; ");
 }
 
 function row(kind, { strips, plans }, begun) {
@@ -149,9 +150,9 @@ function inWords(strips, plans) {
     .map(([kind, plan]) => {
       const strip = [...plan].map((letter, step) => (strips[kind]?.[step] ?? ".").replace(".", letter));
       const counts = Object.entries(LOOKS)
-        .map(([letter, look]) => [strip.filter((each) => each === letter).length, look.word])
+        .map(([letter, look]) => [strip.filter((each) => each === letter).length, look.count])
         .filter(([count]) => count);
-      return `${wordOf(kind)}: ${counts.map(([count, word]) => `${count} ${word}`).join(", ")}`;
+      return `${wordOf(kind)}: ${counts.map(([count, text]) => say(text, count)).join(", ")}`;
     })
     .join("; ");
 }

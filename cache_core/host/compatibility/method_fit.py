@@ -38,7 +38,6 @@ def check(
         UnsupportedModelError: the model has no place where the method could act.
         ConfigError: a parameter does not fit this model.
     """
-    model = f"the model is {family.name} ({network})"
     rules = method.rules()
     notes: list[str] = []
     # One setting may be for several kinds, such as T-GATE's interval of self- and temporal
@@ -53,7 +52,7 @@ def check(
         # One setting is for spatial attention, which stands alone or is joined with the prompt.
         is_elsewhere = kind in _SPATIAL and not count and not others.isdisjoint(_SPATIAL)
         if not count and rule.is_required and not is_elsewhere:
-            raise UnsupportedModelError(_has_no(rule, family, model, counts))
+            raise UnsupportedModelError(_has_no(rule, family, network, counts))
         beyond = [index for index in rule.where.indices or () if index >= count]
         if beyond and rule.is_required and not is_elsewhere:
             raise ConfigError(_index_beyond(rule, max(beyond), count))
@@ -64,7 +63,9 @@ def check(
     if not kinds or (method.study is not None and kinds == {SiteKind.GUIDANCE}):
         reasons = [(family.lacks or {}).get(rule.where.kind) for rule in rules]
         reason = next(filter(None, reasons), "it has none of the layers that this method reuses")
-        raise UnsupportedModelError(f"{method.name}: {model}: {reason}")
+        raise UnsupportedModelError(
+            f"{method.name}: the model is {family.name} ({network}): {reason}"
+        )
     return tuple(notes)
 
 
@@ -89,11 +90,11 @@ def _in_words(facts: ModelFacts) -> str:
     return f"{facts.family} ({facts.network}: {layers}; {facts.fingerprint[:8]})"
 
 
-def _has_no(rule: Rule, family: Family, model: str, counts: Mapping[SiteKind, int]) -> str:
+def _has_no(rule: Rule, family: Family, network: str, counts: Mapping[SiteKind, int]) -> str:
     kind = rule.where.kind
     special = (family.lacks or {}).get(kind)
     if special is not None:
-        return f"{rule.owner}: {model}: {special}"
+        return f"{rule.owner}: the model is {family.name} ({network}): {special}"
     if kind is SiteKind.DEEP_BRANCH:
         lack = "which has no skip connections to cut; expected a UNet such as SD1.5 or SDXL"
     elif kind is SiteKind.CROSS_ATTENTION and counts.get(SiteKind.JOINT_ATTENTION):
@@ -104,7 +105,8 @@ def _has_no(rule: Rule, family: Family, model: str, counts: Mapping[SiteKind, in
     else:
         such = " (SVD)" if kind is SiteKind.TEMPORAL_ATTENTION else ""
         lack = f"which has no separate {kind}; expected a model with such layers{such}"
-    return f"{rule.owner}: {model}, {lack}. {rule.remedy or _alternative(counts)}"
+    remedy = rule.remedy or _alternative(counts)
+    return f"{rule.owner}: the model is {family.name} ({network}), {lack}. {remedy}"
 
 
 def _alternative(counts: Mapping[SiteKind, int]) -> str:
