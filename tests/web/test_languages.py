@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
 import pytest
-from frontend import STRIP, FrontEnd
+from frontend import ROOT, STRIP, FrontEnd
 
 PAB = "StepCacheApplyPAB"
 STEPS = 8
@@ -33,6 +34,39 @@ REPORTED = {
     "zh": "C 计算   R 重用   P 部分   . 未调用",
     "ja": "C 計算   R 再利用   P 一部   . 呼び出しなし",
     "ko": "C 계산   R 재사용   P 일부   . 호출 안 됨",
+}
+LINE = (
+    "Step Cache: Apply PAB (self_attention 2, block 1) + TGATE Gate (gate_step 3) on Wan (WAN21): "
+    "reused 0 of 10 (0 %) in 5 evaluations, 1.00 s, 0.0 MiB",
+    "interrupted",
+    "nothing reused: every planned reuse had to be computed: the step that should have computed "
+    "it did not run (3x), the weights have changed since, by the schedule of a LoRA hook (2x)",
+)
+COMPOSED = {
+    "zh": (
+        "步缓存：应用 PAB (自注意力 2, 整块 1) + T-GATE 门控 (门控步 3)，用于 Wan (WAN21)："
+        "在 5 次求值中重用 0 / 10（0 %），1.00 秒，0.0 MiB",
+        "已中断",
+        "没有重用：所有计划的重用都不得不计算：本应计算它的步没有运行 (3x), "
+        "此后权重因 LoRA 钩子的调度而改变 (2x)",
+    ),
+    "ja": (
+        "ステップキャッシュ：Wan (WAN21) で PAB を適用 (自己アテンション 2, ブロック全体 1) + "
+        "T-GATE ゲート (ゲートステップ 3)：5 回の評価で 10 件中 0 件（0 %）を再利用、"
+        "1.00 秒、0.0 MiB",
+        "中断されました",
+        "再利用なし：計画した再利用はすべて計算するしかありませんでした："
+        "計算するはずのステップが実行されませんでした (3x), "
+        "その後 LoRA フックのスケジュールで重みが変わりました (2x)",
+    ),
+    "ko": (
+        "스텝 캐시: Wan (WAN21)에서 PAB 적용 (셀프 어텐션 2, 블록 전체 1) + "
+        "T-GATE 게이트 (게이트 스텝 3): "
+        "평가 5회에서 10건 중 0건(0 %) 재사용, 1.00초, 0.0 MiB",
+        "중단됨",
+        "재사용 없음: 계획한 재사용을 모두 계산해야 했음: 계산해야 할 스텝이 실행되지 않음 (3x), "
+        "그 후 LoRA 훅의 스케줄로 가중치가 바뀜 (2x)",
+    ),
 }
 every_language = pytest.mark.parametrize("language", LOADED)
 
@@ -80,6 +114,30 @@ def test_strips_refusals_and_reports_follow_the_language(ui: FrontEnd, language:
     ui.queue()
     ui.wait_for(lambda: any(ATTACHED[language] in each["below"] for each in ui.strips()))
     _has_no_english(ui)
+
+
+@every_language
+def test_every_sentence_is_known_for_what_it_is(ui: FrontEnd, language: str) -> None:
+    """Whatever stands in its places: none is taken for another one, or for a list."""
+    _speak(ui, language)
+    path = ROOT / "locales" / language / "main.json"
+    said = json.loads(path.read_text(encoding="utf-8"))["stepcache"]
+    wanted = {_filled(english): _filled(own) for english, own in said.items()}
+    wanted["; ".join(LINE)] = "; ".join(COMPOSED[language])
+    found = ui.page.evaluate(
+        """async (texts) => {
+            const isIt = ({ name }) => name.endsWith("/js/translation.js");
+            const { translated } = await import(performance.getEntries().find(isIt).name);
+            return texts.map(translated);
+        }""",
+        list(wanted),
+    )
+    wrong = {key: own for key, own in zip(wanted, found, strict=True) if own != wanted[key]}
+    assert wrong == {}
+
+
+def _filled(text: str) -> str:
+    return re.sub(r"\{(\d+)\}", r"<\1>", text)
 
 
 def _attach_another(ui: FrontEnd) -> None:

@@ -55,17 +55,22 @@ class Catalog {
     return this.known(text) ?? this.list(text) ?? this.about(text) ?? text;
   }
 
-  /** A whole sentence, a word, or a word with what it is about; undefined where it is none of ours. */
+  /** A whole sentence, a name with its settings, or a word with its value; undefined where it is none of ours. */
   known(text) {
     const word = this.words.get(text);
     if (word !== undefined) return word;
     for (const { pieces, own } of this.sentences) {
       const found = between(pieces, text);
-      if (found) return filled(own, found.map((each) => this.translated(each)));
+      // What is quoted is a name, as menus show it.
+      const inPlace = (each, place) => (pieces[place].endsWith('"') ? each : this.translated(each));
+      if (found) return filled(own, found.map(inPlace));
     }
+    const [, owner, settings] = /^(.+?) \((.*)\)$/.exec(text) ?? [];
+    const name = owner && isBalanced(settings) && this.known(owner);
+    if (name) return `${name} (${settings.split(", ").map((each) => this.translated(each)).join(", ")})`;
     const [, first, rest] = /^(\S+) ((?:(?!, ).)+)$/.exec(text) ?? [];
     if (this.words.has(first)) return `${this.words.get(first)} ${this.translated(rest)}`;
-    if (/^\d+$/.test(first) && this.words.has(rest)) return `${first} ${this.words.get(rest)}`;
+    if (/^\d+$/.test(first) && this.texts.has(rest)) return `${first} ${this.texts.get(rest)}`;
     return undefined;
   }
 
@@ -80,14 +85,21 @@ class Catalog {
     return undefined;
   }
 
-  /** A name and what is said of it: "name: sentence", "name (setting, setting)". */
+  /** A name and what is said of it. */
   about(text) {
     const [, name, said] = /^(.+?): (.+)$/.exec(text) ?? [];
-    if (name) return `${this.translated(name)}: ${this.translated(said)}`;
-    const [, owner, settings] = /^(.+?) \((.*)\)$/.exec(text) ?? [];
-    const translated = settings?.split(", ").map((each) => this.translated(each));
-    return owner && `${this.translated(owner)} (${translated.join(", ")})`;
+    return name && `${this.translated(name)}: ${this.translated(said)}`;
   }
+}
+
+/** Whether every bracket is closed in a text that stands between two. */
+function isBalanced(text) {
+  let depth = 0;
+  for (const sign of text) {
+    depth += (sign === "(") - (sign === ")");
+    if (depth < 0) return false;
+  }
+  return depth === 0;
 }
 
 /** What stands in a text between pieces of a sentence, undefined where it is not that sentence. */
