@@ -1,6 +1,7 @@
 """Runs the checks and tests: `python scripts/test.py`, or with `--fast` those without a host.
 
-`--comfyui-version 0.16.3` runs the tests inside that ComfyUI only; the checks do not depend on it.
+`--comfyui-version 0.16.3` runs the tests inside that ComfyUI only, `--comfyui-git URL@TAG` inside
+one from git; the checks do not depend on it.
 Needs CPython 3.10 or newer and nothing else; sets up its own environment and ComfyUI.
 """
 
@@ -44,6 +45,7 @@ class Options:
     fast: bool
     comfyui: Path | None
     comfyui_version: str | None
+    comfyui_git: str | None
     record: bool
     pytest: list[str]
 
@@ -53,7 +55,12 @@ def main() -> int:
     if sys.hexversion < 0x030A0000:
         print(f"This is Python {sys.version.split()[0]}; use CPython 3.10 or newer.")
         return 2
-    from setup.prepare import prepare_all_tests, prepare_fast_tests, prepare_host_tests
+    from setup.prepare import (
+        prepare_all_tests,
+        prepare_fast_tests,
+        prepare_git_tests,
+        prepare_host_tests,
+    )
     from setup.start import INTERRUPTED, set_up
 
     options = _options()
@@ -62,6 +69,9 @@ def main() -> int:
             version = options.comfyui_version
             runtime = set_up(partial(prepare_host_tests, version))
             return _test_in_comfyui(runtime, version, options)
+        if options.comfyui_git is not None:
+            runtime = set_up(partial(prepare_git_tests, options.comfyui_git))
+            return _test_in_comfyui(runtime, None, options)
         all_tests = partial(prepare_all_tests, options.comfyui)
         runtime = set_up(prepare_fast_tests if options.fast else all_tests)
         return _check_and_test(runtime, options)
@@ -80,6 +90,10 @@ def _options() -> Options:
     which.add_argument(
         "--comfyui-version", metavar="X", help="only what runs inside ComfyUI, in version X"
     )
+    which.add_argument(
+        "--comfyui-git", metavar="SOURCE[@REVISION]",
+        help="only what runs inside ComfyUI, in one from git: URL or folder, and tag or commit",
+    )  # fmt: skip
     parser.add_argument(
         "--record", action="store_true", help="with --comfyui-version: write docs/hosts.md"
     )
@@ -92,8 +106,8 @@ def _options() -> Options:
     return options
 
 
-def _test_in_comfyui(runtime: Runtime, version: str, options: Options) -> int:
-    """Run what runs inside one version of ComfyUI; record what it showed, if asked to."""
+def _test_in_comfyui(runtime: Runtime, version: str | None, options: Options) -> int:
+    """Run what runs inside one ComfyUI; record what a known version showed, if asked to."""
     import host_table
 
     with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +121,7 @@ def _test_in_comfyui(runtime: Runtime, version: str, options: Options) -> int:
             *options.pytest,
         ]
         status = _run(command, runtime)
-        if options.record and status in RAN_TO_THE_END:
+        if options.record and version is not None and status in RAN_TO_THE_END:
             host_table.record(version, host_table.outcome_of(junit, date.today()))
         elif options.record:
             print("nothing is recorded: the tests did not run to the end", file=sys.stderr)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import comfyui_given, cpu_wheels
 from .browser import ensure_browser
+from .comfyui_git import GitSource, ensure_checkout
 from .comfyui_source import ensure_comfyui
 from .comfyui_versions import NEWEST, Release, release_of
 from .environment import Environment, Stage, pip_install
@@ -120,6 +121,22 @@ def prepare_host_tests(version: str) -> Runtime:
     runtime = _with_own_comfyui(release)
     Environment(VENV).ensure([FAST_TESTS])
     return runtime
+
+
+def prepare_git_tests(named: str) -> Runtime:
+    """Everything that the tests inside a ComfyUI from git need.
+
+    Args:
+        named: what `--comfyui-git` named.
+
+    Raises:
+        StepError: a step failed.
+    """
+    git = GitSource.of(named)
+    comfyui = ensure_checkout(git)
+    environment = Environment(git.environment)
+    environment.ensure([TORCH, comfyui_stage(comfyui), FAST_TESTS])
+    return Runtime(environment.python, comfyui)
 
 
 def comfyui_stage(comfyui: Path) -> Stage:

@@ -32,6 +32,10 @@ SHOWN = {
     ),
     # It fetches that version from the network; the page has its row because it was run.
     "python scripts/test.py --comfyui-version 0.16.3": ("docs/hosts.md", "| 0.16.3 |"),
+    "python scripts/test.py --comfyui-git https://github.com/Comfy-Org/ComfyUI@v0.33.0": (
+        "tests/unit/test_setup_git.py",
+        "def test_a_tag_a_commit_and_what_is_newest",
+    ),
     "python scripts/demo.py": ("tests/commands/test_demo.py", '"scripts/demo.py"'),
     "python scripts/demo.py --thumbnails": ("tests/commands/test_demo.py", '"--thumbnails"'),
     # What a person tried once with programs that are not in the tests' environment; what the pack
