@@ -55,6 +55,7 @@ class RegionalCompile(Setting):
     """
 
     name: ClassVar[str] = "Regional Compile"
+    keeps_tensors: ClassVar[bool] = True
     beside: ClassVar[Mapping[str, str]] = {
         FusedProjections.name: "compiled blocks would be compiled anew for what it fuses"
     }

@@ -43,6 +43,7 @@ class FusedProjections(Setting):
     """
 
     name: ClassVar[str] = "Fused Projections"
+    keeps_tensors: ClassVar[bool] = True
 
     def check(self, model: Any) -> None:
         if goes_through_compiler(model.model_options):

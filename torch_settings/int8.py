@@ -56,6 +56,7 @@ class DynamicInt8(Setting):
     """
 
     name: ClassVar[str] = "Dynamic Int8"
+    keeps_tensors: ClassVar[bool] = True
 
     least_width: int = 512
     without_gain: str = STOP

@@ -14,6 +14,7 @@ from comfy.patcher_extension import WrappersMP
 
 from ..cache_core.errors import ConfigError
 from ..cache_core.host import network_of
+from ..cache_core.host.comfy_compiler import COMFY_COMPILER, OFF
 from ..cache_core.host.guider import has_steps, sigmas_in
 from ..cache_core.host.intercept.module_swap import Swap
 from ..cache_core.host.model_call import ModelCall
@@ -61,6 +62,9 @@ class Setting(ABC):
 
     name: ClassVar[str]
     """That of its node."""
+
+    keeps_tensors: ClassVar[bool] = False
+    """Whether tensors of a call of the network outlive it, or are not asked for in every call."""
 
     beside: ClassVar[Mapping[str, str]] = {}
     """Names of settings that cannot stand beside it, and why, in words."""
@@ -245,7 +249,11 @@ def _outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     if not has_steps(sigmas_in(args, kwargs)):
         settings.told.lines = ()
         return executor(*args, **kwargs)
+    remarks: list[str] = []
     with Swap() as stack:
+        if any(setting.keeps_tensors for setting in settings.all):
+            is_on = stack.enter_context(COMFY_COMPILER.off())
+            remarks += [OFF] if is_on else []
         # Outside of all others, whatever the order of the nodes: who stands in for modules inside
         # of them, such as a cache, finds in their place what stands there by these settings.
         wrappers = options["wrappers"]
@@ -260,7 +268,8 @@ def _outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
             return executor(*args, **kwargs)
         finally:
             options.pop(RUN_KEY, None)
-            settings.told.lines = tuple(line for watch in watches for line in watch.lines())
+            told = [line for watch in watches for line in watch.lines()]
+            settings.told.lines = (*told, *remarks)
 
 
 def _apply_model(executor: Any, *args: Any, **kwargs: Any) -> Any:

@@ -15,6 +15,7 @@ from ..clock import Timeline
 from ..report import Report
 from ..samplers import Sort
 from ..session import Compute, Session
+from ..sites import SiteKind
 from ..streams import StreamCounter, StreamKey
 from .calibration_run.measuring import MIN_STEPS, CalibrationRun
 from .compatibility.conflicts import refuse_neighbours
@@ -140,6 +141,15 @@ class Run(NotPickled):
         self.report.dispatch_overhead = self._prediction.dispatch_overhead
         self._recorder = Recorder(timeline.steps, self._prediction.table.lookahead, depth=1)
         return WatchingSession(self._assigned, timeline, self.report, self._recorder)
+
+    @property
+    def keeps_values_of_layers(self) -> bool:
+        """Whether what layers return outlives a call of the network."""
+        outside = (SiteKind.EVALUATION, SiteKind.GUIDANCE)
+        return self._studying is not None or any(
+            site.kind not in outside and not rule.when.never_reuses
+            for site, rule in self._assigned.items()
+        )
 
     def start_evaluation(self, timestep: Any) -> None:
         """The sampler is about to evaluate the model at this noise level, shape (batch,)."""
