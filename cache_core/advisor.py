@@ -124,9 +124,9 @@ class Advisor:
     """Chooses among all settings of all methods by one calibration.
 
     Errors of layers say nothing about forecasts of whole evaluations. That these are nearer to the
-    plain picture than anything else at an equal share of the work was measured in pictures, at
-    every speed (`benchmarks/results/forecast.md`), and so was that nothing gains inside them
-    (`forecast_combined.md`).
+    plain picture than other methods at an equal share of the work was measured in pictures of
+    samplers that add no noise (`benchmarks/results/forecast.md`), and so was that nothing gains
+    inside them (`forecast_combined.md`).
 
     What settings do in a run is predicted once: for another speedup it is only looked up.
 

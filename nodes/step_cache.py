@@ -34,9 +34,9 @@ class StepCacheForecast(MethodNode):
             display_name=StepCache.name,
             category=inputs.CATEGORY,
             description=(
-                "Makes sampling up to five times faster: some steps run the model, and the others "
-                "are forecast from them. For every model, sampler and number of steps. Put it "
-                "between the loader and the sampler."
+                "Makes sampling about as many times faster as its slider says: some steps run the "
+                "model, and the others are forecast from them. Works with nearly every model and "
+                "sampler. Put it between the loader and the sampler."
             ),
             search_aliases=list(SEARCHED),
             inputs=[

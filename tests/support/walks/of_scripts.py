@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import checkpoint_file
+import host
+
 from . import checks
 from .walk import Step, Walk
 
@@ -23,6 +26,11 @@ NETWORKS = {
 
 def _custom_nodes(root: Path) -> None:
     (root / CLONES).mkdir(parents=True)
+
+
+def _checkpoint(root: Path) -> None:
+    host.boot(cpu=True)
+    checkpoint_file.write_checkpoint(root / "my_model.safetensors")
 
 
 def _trained(name: str) -> Step:
@@ -85,9 +93,11 @@ WALKS = (
              before=checks.without("docs/support.md")),
     )),
     Walk((
-        Step("python scripts/audit.py", "--model wan --steps 4", says="What to do",
-             check=checks.both(checks.picture("output/audit/wan.png", 1024),
-                               checks.holds("output/audit/wan.json", lambda f: f["steps"] == 4))),
+        Step("python scripts/audit.py --checkpoint my_model.safetensors", "--size 64 --steps 4",
+             before=_checkpoint, leaves=("my_model.safetensors",), says="What to do",
+             check=checks.both(checks.picture("output/audit/my_model.png", 1024),
+                               checks.holds("output/audit/my_model.json",
+                                            lambda f: f["steps"] == 4))),
     )),
     Walk(
         (
