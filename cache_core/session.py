@@ -79,7 +79,7 @@ class Session:
             raise StepCacheError("the model was called before the sampler announced an evaluation")
         return self._clock
 
-    def follow(self, site: Site, what: Approximator) -> None:
+    def set_approximator(self, site: Site, what: Approximator) -> None:
         """From now on another approximator stands in at a site; its history begins anew."""
         rule = replace(self._assigned[site], what=what)
         self._assigned = {**self._assigned, site: rule}
@@ -112,7 +112,7 @@ class Session:
         if rule.what.min_history == 0:
             return REUSE
         for stream in streams:
-            entry = self._store.get(site, stream) or self._store.joined(site, stream)
+            entry = self._store.get(site, stream) or self._store.merged(site, stream)
             if entry is None or len(entry.history) < rule.what.min_history:
                 reason = decisions.UNFIT if site in self._unfit else decisions.NOT_STORED
                 return Decision(reuse=False, forced=reason)
@@ -134,7 +134,7 @@ class Session:
         clock, plan = self.clock, self._plan_of[site]
         if isinstance(rule.what, BranchMean) and rule.what.merges_branches(clock.step):
             for stream in streams:
-                self._store.join(site, stream, rule.what.merge)
+                self._store.merge_branches(site, stream, rule.what.merge)
         values: list[Value] = []
         for stream in streams:
             if rule.what.min_history == 0:
@@ -295,7 +295,7 @@ class Session:
         return any(self._store.newest_step(site) >= since for site in sites)
 
     def _entry(self, site: Site, stream: StreamKey) -> Entry:
-        entry = self._store.get(site, stream) or self._store.joined(site, stream)
+        entry = self._store.get(site, stream) or self._store.merged(site, stream)
         if entry is None:
             raise StepCacheError(f"{site} has nothing stored; decide() was not asked first")
         return entry

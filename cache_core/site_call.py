@@ -37,10 +37,10 @@ class SiteCall:
         if self.decision.reuse and why_not is not None:
             reason = why_not()
             if reason is not None:
-                self.force(reason)
+                self.force_compute(reason)
         return self.decision.reuse
 
-    def force(self, reason: str) -> None:
+    def force_compute(self, reason: str) -> None:
         """It computes after all, for this reason."""
         self.decision = Decision(reuse=False, forced=reason)
 

@@ -149,7 +149,7 @@ class Store:
             self._add(part, -_entry_nbytes(entries.popitem(last=False)[1]))
         self._note_peak(part)
 
-    def join(
+    def merge_branches(
         self,
         site: Site,
         stream: StreamKey,
@@ -182,7 +182,7 @@ class Store:
             self._put(site, stream, history, entry.step, entry.times, partner)
             self._add(part_of(site), -_entry_nbytes(entries.pop(partner)))
 
-    def joined(self, site: Site, stream: StreamKey) -> Entry | None:
+    def merged(self, site: Site, stream: StreamKey) -> Entry | None:
         """The entry in which the history of a stream was joined with another's, or None."""
         with self._lock:
             entries = self._entries.get(site) or OrderedDict[StreamKey, Entry]()

@@ -10,7 +10,7 @@ from .installation import Listener
 LOG = logging.getLogger("stepcache")
 
 
-class Telling:
+class ProgressNotifier:
     """Tells listeners once per step. What goes wrong there is no reason to lose a picture.
 
     Args:

@@ -30,7 +30,7 @@ from .installation import Installation
 from .intercept.deep_branch import swap_deep_branches
 from .intercept.layers import swap_layers
 from .intercept.module_swap import Swap
-from .listeners import Telling
+from .listeners import ProgressNotifier
 from .model_call import ModelCall
 from .networks import Networks
 from .not_copied import NotPickled
@@ -129,8 +129,8 @@ class Run(NotPickled):
         rows = self._session.rows
         with ejected(model_patcher):
             self._networks = Networks(sites, installation.access, own, rows, is_known, self._note)
-        self._telling = Telling(installation.listeners, self.report)
-        self._telling.step(None)
+        self._notifier = ProgressNotifier(installation.listeners, self.report)
+        self._notifier.step(None)
 
     def _session_for(self, timeline: Timeline) -> Session:
         if self._studying is not None:
@@ -165,7 +165,7 @@ class Run(NotPickled):
         self._counter.start_evaluation()
         if self._studying is not None:
             self._studying.start_evaluation()
-        self._telling.step(self._session.clock.step)
+        self._notifier.step(self._session.clock.step)
 
     def _tell_time(self, sigmas: torch.Tensor) -> None:
         """For guiders that predict without the host's PREDICT_NOISE: the call knows the sigma."""
@@ -307,4 +307,4 @@ class Run(NotPickled):
             self._installation.mailbox.calibration = self._studying.finish(outcome)
         self._networks.clear()
         self._installation.mailbox.report = self.report
-        self._telling.step(None)
+        self._notifier.step(None)

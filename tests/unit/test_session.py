@@ -195,7 +195,7 @@ def test_from_now_on_another_approximator_stands_in_and_its_past_begins_anew() -
     for step in range(6):
         bench.evaluate(step, half_log_snr=step)
         if step == 2:
-            bench.session.follow(SITE, held)
+            bench.session.set_approximator(SITE, held)
             assert bench.session.store.nbytes == 0
             assert bench.session.rule_of(SITE).what is held
         numbers = bench.numbers(COND)

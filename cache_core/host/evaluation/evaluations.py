@@ -78,7 +78,7 @@ class Evaluations:
         if sampler in OFF_THE_LINE:
             self._carry_picture(OFF_THE_LINE[sampler])
         elif sampler in ("multistep", "unknown") and self._what.in_multistep is not None:
-            session.follow(site, self._what.in_multistep)
+            session.set_approximator(site, self._what.in_multistep)
             note(JOINS_STEPS)
 
     def begin(self, sigma: float) -> float:
@@ -182,7 +182,7 @@ class Evaluations:
         """Carry what holds off the line of the noise, if that was left open."""
         what = self._what.off_the_line
         if what is not None:
-            self._session.follow(self._site, what)
+            self._session.set_approximator(self._site, what)
             self._note(f"{reason}: the denoised latent is carried on instead of the noise")
 
     @property

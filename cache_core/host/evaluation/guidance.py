@@ -95,7 +95,7 @@ class Guidance:
                 self.is_alone = True
                 return answers
         if reuses:
-            self._call.force(ANSWERED_FOR)
+            self._call.force_compute(ANSWERED_FOR)
         return self.both(predict, branches)
 
     def both(self, predict: Predict, branches: Branches) -> list[torch.Tensor]:

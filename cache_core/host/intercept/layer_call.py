@@ -78,7 +78,7 @@ class LayerCall(SiteCall):
             self._compute_instead(error)
             self.decision = COMPUTE
         if self.decision.reuse and self._is_followed:
-            self.force(FOLLOWED)
+            self.force_compute(FOLLOWED)
         return self.decision.reuse
 
     def _find_streams(self, shapes: tuple[torch.Size, ...], repeat: int) -> None:
