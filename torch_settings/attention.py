@@ -62,7 +62,8 @@ class AttentionBackend(Setting):
     backend: str
 
     def __post_init__(self) -> None:
-        require_one_of((AUTO, *BACKENDS), self.backend, f"{self.name}: there is no backend")
+        problem = f"{self.name}: there is no backend {self.backend!r}"
+        require_one_of((AUTO, *BACKENDS), self.backend, problem)
 
     @contextmanager
     def scope(self, guider: Any) -> Generator[Watch]:
@@ -108,12 +109,10 @@ class Asked(NamedTuple):
     dtype: torch.dtype
     is_masked: bool
 
-    def __str__(self) -> str:
-        masked = ", masked" if self.is_masked else ""
-        return (
-            f"{self.queries} queries, {self.keys} keys, {self.rows} x {self.heads} heads of "
-            f"{self.width}, {plain(self.dtype)}{masked}"
-        )
+    @property
+    def numbers(self) -> str:
+        """Their sort, for a person, and whether some are masked."""
+        return f"{plain(self.dtype)}, masked" if self.is_masked else plain(self.dtype)
 
 
 class _Attending(Watch):
@@ -170,7 +169,7 @@ class _Attending(Watch):
 
     def lines(self) -> list[str]:
         name = f"{self._setting.name} ({self._setting.backend})"
-        lines = [f"{name}: {self._told(asked)}, {n} calls" for asked, n in self._calls.items()]
+        lines = [self._told(name, asked, n) for asked, n in self._calls.items()]
         if self._other is not None:
             lines.append(f"{name}: another node takes attention over first; the rest is ours")
         return lines or [
@@ -178,13 +177,21 @@ class _Attending(Watch):
             f"where nothing is counted"
         ]
 
-    def _told(self, asked: Asked | str) -> str:
+    def _told(self, name: str, asked: Asked | str, calls: int) -> str:
+        # Whole sentences, for other languages.
         if isinstance(asked, str):
-            return f"{asked.removeprefix('attention_')} attention stayed"
+            return f"{name}: {asked.removeprefix('attention_')} attention stayed, {calls} calls"
+        queries, keys, rows, heads, width, *_ = asked
         if asked in self._refused:
-            other = self._refused[asked]
-            return f"{asked}: {other}, because {self._setting.backend} cannot do it"
-        return f"{asked}: {self._ran.get(asked, 'unknown')}"
+            return (
+                f"{name}: {queries} queries, {keys} keys, {rows} x {heads} heads of {width}, "
+                f"{asked.numbers}: {self._refused[asked]}, because {self._setting.backend} cannot "
+                f"do it, {calls} calls"
+            )
+        return (
+            f"{name}: {queries} queries, {keys} keys, {rows} x {heads} heads of {width}, "
+            f"{asked.numbers}: {self._ran.get(asked, 'unknown')}, {calls} calls"
+        )
 
 
 def attended_anew(

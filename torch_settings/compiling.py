@@ -65,9 +65,8 @@ class RegionalCompile(Setting):
     failed: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        require_one_of(
-            tuple(compiler.DYNAMIC), self.dynamic, f"{self.name}: there is no choice of dynamic"
-        )
+        problem = f"{self.name}: there is no choice of dynamic {self.dynamic!r}"
+        require_one_of(tuple(compiler.DYNAMIC), self.dynamic, problem)
 
     def check(self, model: Any) -> None:
         self._refuse_compiled(model.model_options)
@@ -254,8 +253,9 @@ class _Compiling(Watch):
     def lines(self) -> list[str]:
         name = f"{self._setting.name} (dynamic {self._setting.dynamic})"
         sizes = ", ".join(f"{n} {kind}" for kind, n in self._sizes.items()) or "nothing"
-        did = f"compiled {self._times} times, {self._seconds:.1f} s"
-        lines = [f"{name}: {sizes}; {did if self._times else 'nothing had to be compiled'}"]
+        lines = [f"{name}: {sizes}; compiled {self._times} times, {self._seconds:.1f} s"]
+        if not self._times:
+            lines = [f"{name}: {sizes}; nothing had to be compiled"]
         for kind in self._sizes:
             reasons = [why for one, why in self._again if one == kind]
             if reasons:

@@ -122,12 +122,28 @@ class _Fusing(Watch):
 
     def lines(self) -> list[str]:
         name = FusedProjections.name
-        what = {3: "queries, keys and values", 2: "keys and values"}
-        done = [f"{what[size]} of {count} layers" for size, count in sorted(self._sizes.items())]
-        lines = [f"{name}: {' and '.join(done)}, {self._nbytes / 2**20:.1f} MiB beside the weights"]
-        if not done:
-            lines = [f"{name}: nothing could be fused, the model ran as it is"]
-        return lines + [f"{name}: {n} left as they are: {why}" for why, n in self._left.items()]
+        return [
+            self._done(),
+            *(f"{name}: {n} left as they are: {why}" for why, n in self._left.items()),
+        ]
+
+    def _done(self) -> str:
+        # Whole sentences, for other languages.
+        name, pairs, triples = FusedProjections.name, self._sizes[2], self._sizes[3]
+        size = f"{self._nbytes / 2**20:.1f}"
+        if pairs and triples:
+            return (
+                f"{name}: keys and values of {pairs} layers and queries, keys and values of "
+                f"{triples} layers, {size} MiB beside the weights"
+            )
+        if pairs:
+            return f"{name}: keys and values of {pairs} layers, {size} MiB beside the weights"
+        if triples:
+            return (
+                f"{name}: queries, keys and values of {triples} layers, {size} MiB beside the "
+                f"weights"
+            )
+        return f"{name}: nothing could be fused, the model ran as it is"
 
     def forget(self) -> None:
         """Drop the copied weights."""

@@ -67,7 +67,8 @@ class DynamicInt8(Setting):
             raise ConfigError(
                 f"{self.name}: least_width is {self.least_width}; expected 1 or more. Raise it"
             )
-        require_one_of((STOP, ANYWAY), self.without_gain, f"{self.name}: without_gain is")
+        problem = f"{self.name}: without_gain is {self.without_gain!r}"
+        require_one_of((STOP, ANYWAY), self.without_gain, problem)
 
     def check(self, model: Any) -> None:
         self._refuse_compiled(model.model_options)

@@ -42,7 +42,8 @@ class Precision(Setting):
 
     def __post_init__(self) -> None:
         for value, known in ((self.products, PRODUCTS), (self.sums, SUMS)):
-            require_one_of((UNCHANGED, *known), value, f"{self.name}: there is no precision")
+            problem = f"{self.name}: there is no precision {value!r}"
+            require_one_of((UNCHANGED, *known), value, problem)
 
     @contextmanager
     def scope(self, guider: Any) -> Generator[Watch]:

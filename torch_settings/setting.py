@@ -186,14 +186,14 @@ def require_one_of(known: Sequence[str], value: str, problem: str) -> None:
     """Refuse what is not in a list.
 
     Args:
-        problem: beginning of the message, with the name of the node.
+        problem: beginning of the message, with the name of the node and the value.
 
     Raises:
         ConfigError: the value is none of those that are known.
     """
     if value not in known:
         raise ConfigError(
-            f"{problem} {value!r}; expected one of {', '.join(known)}. Choose one from the list"
+            f"{problem}; expected one of {', '.join(known)}. Choose one from the list"
         )
 
 
