@@ -23,6 +23,7 @@ WHOLE = (
     "cache_core/host/*.py", "cache_core/host/compatibility/*.py", "cache_core/host/families/*.py",
     "cache_core/host/evaluation/*.py", "cache_core/host/intercept/*.py",
     "cache_core/host/calibration_run/measuring.py", "previews/library.py", "previews/preview.py",
+    "torch_settings/*.py",
 )  # fmt: skip
 """Modules of which every sentence is shown: in a strip, or in the report."""
 
@@ -42,8 +43,18 @@ NOT_SHOWN = {
     # In the output "text" alone.
     "C computed   R forecast", "Runs of {0} steps or fewer lose much: there, sample fewer steps "
     "instead.", "{0} steps: {1} run the model  {2}",
-    # Part of the settings of a method, which are a list.
-    "{0}, calibration {1})",
+    "weights: {0} ({1} MiB); the host computes in {2} on {3}",
+    "on this processor ({0}) float32 may be faster than {1}: start ComfyUI with --fp32-unet and "
+    "compare", "bfloat16 (--bf16-unet)", "float16 (--fp16-unet)",
+    "this device has faster hardware for {0} than for float32",
+    "this device has hardware for 8-bit numbers: weight_dtype fp8_e4m3fn_fast in Load Diffusion "
+    "Model may be faster still, and is less exact",
+    # Part of the settings of a method or a node, which are a list.
+    "{0}, calibration {1})", "{0} (dynamic {1})", "{0} (products {1}, sums {2})",
+    # As menus show them.
+    "as it is", "float32 in full", "in full", "stop with a message", "int8 all the same",
+    # In the words of PyTorch and comfy-kitchen.
+    "No available kernel", "No viable backend", ". Guard failed on", "comfy-kitchen {0}, {1}",
     # Caught: what is shown says that it happened.
     "noise levels of shape {0} and {1}", "a noise level of {0}",
     "latents of {0} × picture + {1} × noise",
