@@ -36,7 +36,7 @@ function makeView() {
 }
 
 app.registerExtension({
-  name: "StepCache.Report",
+  name: "stepcache.Report",
 
   nodeCreated(node) {
     if (node.comfyClass !== NODE || !node.addDOMWidget) return;

@@ -269,7 +269,7 @@ function listenToWidgets(node) {
 }
 
 app.registerExtension({
-  name: "StepCache.Strip",
+  name: "stepcache.Strip",
 
   // Before any workflow is opened.
   async init() {
