@@ -19,6 +19,7 @@ NAMED = {
     "python -m benchmarks quality_calibrated": (
         "python -m benchmarks quality_calibrated --threads 2"
     ),
+    "python scripts/audit.py": "python scripts/audit.py --checkpoint my_model.safetensors",
     "git clone": "git clone https://github.com/comfyui-stepcache/ComfyUI-StepCache",
 }
 """Names of programs, and commands that differ from another one in nothing that could break."""
