@@ -27,8 +27,22 @@ SECONDS: Counter[str] = Counter()
 """What the tests of each folder took, in all processes together."""
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """As `--dist loadfile`, but any process may run the next command: each is a program."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if nodeid.startswith("tests/commands/") else super()._split_scope(nodeid)
+
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests in host folders are marked, so that `--fast` can leave them out."""
+    """The longest tests come first. Those in host folders are marked, so that `--fast` can leave
+    them out."""
+    items.sort(key=lambda item: item.path.parent.name != "commands")
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]
         if folder in HOST_FOLDERS:
