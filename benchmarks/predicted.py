@@ -89,6 +89,7 @@ class Options:
     work: Path
     pairs: int
     batch: int
+    precision: str
     models: list[str]
     threads: int | None
     steps: int
@@ -102,6 +103,9 @@ def main(given: list[str]) -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "output" / "calibration")
     parser.add_argument("--pairs", type=int, default=11)
     parser.add_argument("--batch", type=int, default=25, help="as quality_calibrated was told")
+    parser.add_argument(
+        "--precision", choices=("bfloat16", "float32"), default="bfloat16", help="as --batch"
+    )
     parser.add_argument("--steps", type=int, default=STEPS, help="of the sampler")
     parser.add_argument("--models", nargs="+", default=["dit", "unet"])
     parser.add_argument(
@@ -113,7 +117,9 @@ def main(given: list[str]) -> None:
     kept = [row for row in _earlier() if row["model"] not in arguments.models]
     rows: list[dict[str, Any]] = []
     for name in arguments.models:
-        subject = Subject(name, "bfloat16", arguments.work, arguments.batch, arguments.steps)
+        subject = Subject(
+            name, arguments.precision, arguments.work, arguments.batch, arguments.steps
+        )
         subject.warm_up(subject.model)
         rows += rows_of(subject, arguments.work, arguments.pairs)
     found = {"machine": machine(), "threads": torch.get_num_threads(), "method": METHOD}
