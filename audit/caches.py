@@ -21,7 +21,8 @@ MIN_STEPS, MAX_STEPS = 5, 20
 LONG = 2.0
 """Seconds of measured steps that are enough."""
 FORECAST = 0.02
-"""Share of a step, at most, that a forecast of its whole evaluation takes."""
+"""Share of a step that a forecast of its whole evaluation takes on the small DiT; on larger models
+less (`benchmarks/results/step_cache.json`)."""
 WHOLE = frozenset(map(str, (SiteKind.BLOCK, SiteKind.DEEP_BRANCH, SiteKind.GUIDANCE)))
 """Kinds of sites that contain layers of other kinds."""
 

@@ -34,7 +34,7 @@ class StepCacheForecast(MethodNode):
             display_name=StepCache.name,
             category=inputs.CATEGORY,
             description=(
-                "Makes sampling about as many times faster as its slider says: some steps run the "
+                "Makes sampling up to as many times faster as its slider says: some steps run the "
                 "model, and the others are forecast from them. Works with nearly every model and "
                 "sampler. Put it between the loader and the sampler."
             ),

@@ -19,7 +19,7 @@ TESTS = Path(__file__).resolve().parent
 HOST_FOLDERS = {"comfy", "commands", "contract", "web"}
 
 # For PyTorch in here and in all that tests start: processes that together have more threads than
-# there are cores wait for one another. Tests in the browser took three times as long.
+# there are cores wait for one another. Half of the tests in the browser took twice as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 CELLS = Cells()

@@ -14,7 +14,7 @@ from comfy.patcher_extension import WrappersMP
 
 from ..cache_core.errors import ConfigError
 from ..cache_core.host import network_of
-from ..cache_core.host.comfy_compiler import COMFY_COMPILER, OFF
+from ..cache_core.host.comfy_compiler import COMFY_COMPILER
 from ..cache_core.host.guider import has_steps, sigmas_in
 from ..cache_core.host.intercept.module_swap import Swap
 from ..cache_core.host.model_call import ModelCall
@@ -252,8 +252,7 @@ def _outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
     remarks: list[str] = []
     with Swap() as stack:
         if any(setting.keeps_tensors for setting in settings.all):
-            is_on = stack.enter_context(COMFY_COMPILER.off())
-            remarks += [OFF] if is_on else []
+            stack.enter_context(COMFY_COMPILER.off(remarks.append))
         # Outside of all others, whatever the order of the nodes: who stands in for modules inside
         # of them, such as a cache, finds in their place what stands there by these settings.
         wrappers = options["wrappers"]

@@ -104,7 +104,7 @@ class Meter:
         self.keeping: defaultdict[Part, BySteps] = defaultdict(BySteps)
         self.calls = BySteps()
         self.asking: defaultdict[Part | None, BySteps] = defaultdict(BySteps)
-        self.sensed: defaultdict[str, BySteps] = defaultdict(BySteps)
+        self.probed: defaultdict[str, BySteps] = defaultdict(BySteps)
         self._events: list[tuple[BySteps, int, int, Any, Any]] = []
         self._counter: FlopCounter | None = None
         self.own_seconds = 0.0
@@ -221,7 +221,7 @@ class Meter:
     def second_shares(self, steps: Steps) -> dict[Part, float]:
         """What reusing a part saves: seconds to compute it less those to answer for it.
 
-        Of one that was sensed it is what the network really took less. That is believed where it is
+        Of one that was probed it is what the network really took less. That is believed where it is
         more; less it is also where that one call was disturbed.
 
         Args:
@@ -236,21 +236,21 @@ class Meter:
         found = {part: steps.of_all(each) for part, each in self.seconds.items()}
         for part in found.keys() & self.answers.keys():
             found[part] -= steps.of_one(self.answers[part])
-        for name in self.sensed:
+        for name in self.probed:
             part = part_of_group(name)
             if part in found:
-                found[part] = max(found[part], self._sensed(name, steps))
+                found[part] = max(found[part], self._probed(name, steps))
         return {part: _limited(share) for part, share in found.items()}
 
     def layers_share(self, steps: Steps) -> float:
-        """What reusing all layers together saved when they were sensed; 0 if they were not."""
+        """What reusing all layers together saved when they were probed; 0 if they were not."""
         self._read()
-        if not steps.are_known or "layers" not in self.sensed:
+        if not steps.are_known or "layers" not in self.probed:
             return 0.0
-        return _limited(self._sensed("layers", steps))
+        return _limited(self._probed("layers", steps))
 
-    def _sensed(self, name: str, steps: Steps) -> float:
-        return steps.of_all(self.calls) - steps.of_one(self.sensed[name])
+    def _probed(self, name: str, steps: Steps) -> float:
+        return steps.of_all(self.calls) - steps.of_one(self.probed[name])
 
     def keeping_shares(self, steps: Steps) -> dict[Part, float]:
         """What keeping what a part computed adds to an evaluation; arguments as before."""

@@ -37,7 +37,7 @@ WATCHED_PAIRS = 4
 
 
 class CalibratingSession(Session):
-    """Asks like a session, but only ever computes, except while sensing.
+    """Asks like a session, but only ever computes, except while probing.
 
     Sensing is one more call of the network, beside the run, in which a group of sites answers with
     what it returned one step before.
@@ -64,7 +64,7 @@ class CalibratingSession(Session):
     ) -> None:
         super().__init__(assigned, timeline, report)
         self._recorder, self._meter = recorder, meter
-        self._sensed = frozenset[Site]()
+        self._probed = frozenset[Site]()
         self._wanted: frozenset[Site] = frozenset()
         self._sizes: Counter[Site] = Counter()
         self._parts = {site: part_of(site) for site in assigned}
@@ -117,16 +117,16 @@ class CalibratingSession(Session):
                 self._store.drop_all(site)
 
     @contextmanager
-    def sensing(self, sites: frozenset[Site]) -> Generator[None]:
+    def probing(self, sites: frozenset[Site]) -> Generator[None]:
         """Answer for these sites with what they returned before, and measure nothing."""
-        self._sensed, self.is_beside = sites, True
+        self._probed, self.is_beside = sites, True
         try:
             yield
         finally:
-            self._sensed, self.is_beside = frozenset[Site](), False
+            self._probed, self.is_beside = frozenset[Site](), False
 
     def decide(self, site: Site, streams: Sequence[StreamKey]) -> Decision:
-        if site not in self._sensed:
+        if site not in self._probed:
             return COMPUTE
         entries = [self._store.get(site, stream) for stream in streams]
         step = self.clock.step

@@ -1,13 +1,13 @@
 """ComfyUI's own compiler, off for runs in which tensors outlive a call of the network.
 
 From 0.34 on it records what a call of some models allocates, and expects that the next one asks for
-the same and that nothing is kept (`comfy/model_prefetch.py`, `malloc_graph_enabled`). What a cache
-keeps can end the process there. The host reads its option at every call.
+the same and that nothing is kept (`comfy/model_prefetch.py`, `malloc_graph_enabled`); packs that
+kept something are reported to have ended the process. The host reads its option at every call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any
@@ -36,11 +36,11 @@ class ComfyCompiler:
         self._is_on = False
 
     @contextmanager
-    def off(self) -> Generator[bool]:
+    def off(self, note: Callable[[str], object]) -> Generator[None]:
         """Keep it off for the length of a block; blocks may overlap.
 
-        Yields:
-            Whether it is on otherwise; never in a host that has none.
+        Args:
+            note: told of it, where it is on otherwise; never in a host that has none.
         """
         with self._lock:
             if not self._runs:
@@ -49,7 +49,9 @@ class ComfyCompiler:
             if self._is_on:
                 setattr(self._options, OPTION, True)
         try:
-            yield self._is_on
+            if self._is_on:
+                note(OFF)
+            yield
         finally:
             with self._lock:
                 self._runs -= 1

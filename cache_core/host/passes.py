@@ -64,7 +64,7 @@ class Passes:
         model_sampling: the host's.
         sampler: of which sort it is.
         swaps_halves: as for `Family`.
-        studying: of a run that is measured.
+        calibration_run: of a run that is measured.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class Passes:
         model_sampling: Any,
         sampler: Sort,
         swaps_halves: bool,
-        studying: CalibrationRun | None,
+        calibration_run: CalibrationRun | None,
         report: Report,
     ) -> None:
         self._session, self._counter, self._report = session, counter, report
-        self._swaps_halves, self._studying = swaps_halves, studying
+        self._swaps_halves, self._calibration_run = swaps_halves, calibration_run
         self._guidance = next((s for s in assigned if s.kind is SiteKind.GUIDANCE), None)
         self._ask = Branches(report.answers)
         site = next((s for s in assigned if s.kind is SiteKind.EVALUATION), None)
@@ -133,8 +133,8 @@ class Passes:
         answers = guidance.predict(batch.predict, self._ask)
         with guarded(self._report, BOTH) as joining:
             answers = guidance.joined(answers)
-            if self._studying is not None:
-                self._studying.sensitivity.guided(batch.x, batch.sigma, answers)
+            if self._calibration_run is not None:
+                self._calibration_run.sensitivity.guided(batch.x, batch.sigma, answers)
         is_lacking = joining.failed and guidance.is_alone
         return guidance.both(batch.predict, self._ask) if is_lacking else answers
 

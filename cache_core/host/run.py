@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from ..session import Compute, Session
 from ..sites import SiteKind
 from ..streams import StreamCounter, StreamKey
 from .calibration_run.measuring import MIN_STEPS, CalibrationRun
+from .comfy_compiler import COMFY_COMPILER
 from .compatibility.conflicts import refuse_neighbours
 from .compatibility.injected import ejected
 from .compatibility.lora_hooks import weights_of
@@ -105,9 +106,9 @@ class Run(NotPickled):
         )
         if goes_step_by_step(timeline, installation.mailbox.report):
             self._note(STEP_BY_STEP)
-        self._studying: CalibrationRun | None = None
+        self._calibration_run: CalibrationRun | None = None
         if installation.study is not None and timeline.steps >= MIN_STEPS:
-            self._studying = CalibrationRun(
+            self._calibration_run = CalibrationRun(
                 installation.study, installation.facts, self._assigned, timeline, self.report,
                 model_patcher, 1.0 if cfg is None else cfg, sampler_sort,
             )  # fmt: skip
@@ -121,7 +122,7 @@ class Run(NotPickled):
         self._passes = Passes(
             self._session, self._assigned, self._counter,
             model_patcher.get_model_object("model_sampling"), sampler_sort,
-            installation.swaps_halves, self._studying, self.report,
+            installation.swaps_halves, self._calibration_run, self.report,
         )  # fmt: skip
         is_asked = self.report.is_calibrating
         sites = {s: is_asked or not r.when.never_reuses for s, r in self._assigned.items()}
@@ -133,8 +134,8 @@ class Run(NotPickled):
         self._notifier.step(None)
 
     def _session_for(self, timeline: Timeline) -> Session:
-        if self._studying is not None:
-            return self._studying.session
+        if self._calibration_run is not None:
+            return self._calibration_run.session
         if self._prediction is None:
             return Session(self._assigned, timeline, self.report)
         self.report.predicted = self._prediction.to_dict()
@@ -142,14 +143,14 @@ class Run(NotPickled):
         self._recorder = Recorder(timeline.steps, self._prediction.table.lookahead, depth=1)
         return WatchingSession(self._assigned, timeline, self.report, self._recorder)
 
-    @property
-    def keeps_values_of_layers(self) -> bool:
-        """Whether what layers return outlives a call of the network."""
+    def compiler(self) -> AbstractContextManager[None]:
+        """Around the run: ComfyUI's own compiler is off if values of layers outlive a call."""
         outside = (SiteKind.EVALUATION, SiteKind.GUIDANCE)
-        return self._studying is not None or any(
+        keeps = self._calibration_run is not None or any(
             site.kind not in outside and not rule.when.never_reuses
             for site, rule in self._assigned.items()
         )
+        return COMFY_COMPILER.off(self._note) if keeps else nullcontext()
 
     def start_evaluation(self, timestep: Any) -> None:
         """The sampler is about to evaluate the model at this noise level, shape (batch,)."""
@@ -163,8 +164,8 @@ class Run(NotPickled):
         self._sigma = sigma
         self._session.start_evaluation(sigma, self._passes.begin(sigma))
         self._counter.start_evaluation()
-        if self._studying is not None:
-            self._studying.start_evaluation()
+        if self._calibration_run is not None:
+            self._calibration_run.start_evaluation()
         self._notifier.step(self._session.clock.step)
 
     def _tell_time(self, sigmas: torch.Tensor) -> None:
@@ -188,7 +189,7 @@ class Run(NotPickled):
         active = {
             site: layer
             for site, layer in self._networks.bound(diffusion_model).layers.items()
-            if self._studying is not None or not self._assigned[site].when.never_reuses
+            if self._calibration_run is not None or not self._assigned[site].when.never_reuses
         }
         if not active:
             return
@@ -218,17 +219,19 @@ class Run(NotPickled):
                 if self._installation.swaps_halves:
                     half = len(streams) // 2
                     streams = streams[half:] + streams[:half]
-                if self._studying is None:
+                if self._calibration_run is None:
                     stack.enter_context(self._patched(diffusion_model, call, streams))
             if entering.failed:
                 return compute(*call.given[0], **call.given[1])
-            if self._studying is not None:
-                return self._study(self._studying, diffusion_model, call, streams, compute)
+            if self._calibration_run is not None:
+                return self._calibrate(
+                    self._calibration_run, diffusion_model, call, streams, compute
+                )
             return compute(*call.args, **call.kwargs)
 
-    def _study(
+    def _calibrate(
         self,
-        studying: CalibrationRun,
+        calibration_run: CalibrationRun,
         diffusion_model: nn.Module,
         call: ModelCall,
         streams: tuple[StreamKey, ...],
@@ -236,19 +239,19 @@ class Run(NotPickled):
     ) -> Any:
         """The same while the model is calibrated: now and then one more call beside it."""
         x, sigma = call.x, call.sigma
-        studying.note_call(x, len(streams))
+        calibration_run.note_call(x, len(streams))
         beside = ModelCall(tuple(call.fresh_args), call.kwargs)
 
         def patched(some: ModelCall, compute: Compute) -> Any:
             with self._patched(diffusion_model, some, streams):
                 return compute(*some.args, **some.kwargs)
 
-        sensed = studying.sense(lambda: patched(beside, compute))
-        with studying.call(compute.class_obj):
+        probed = calibration_run.probe(lambda: patched(beside, compute))
+        with calibration_run.call(compute.class_obj):
             ask = self._session.timed_dispatch(lambda compute, *_: patched(call, compute))
             answer = ask(compute, (), {})
-        if sensed is not None:
-            studying.sensitivity.compare(*sensed, x, sigma, answer)
+        if probed is not None:
+            calibration_run.sensitivity.compare(*probed, x, sigma, answer)
         return answer
 
     @contextmanager
@@ -284,11 +287,11 @@ class Run(NotPickled):
         return self._passes.calc_cond_batch(batch, is_lasting=not self._has_met_parts)
 
     def evaluated(self, x: torch.Tensor, denoised: torch.Tensor) -> None:
-        """The sampler has been answered; arguments as of `Passes.over`."""
+        """The sampler has been answered; arguments as of `Passes.finish_evaluation`."""
         self._passes.finish_evaluation(x, denoised)
-        if self._studying is not None and self._sigma is not None:
+        if self._calibration_run is not None and self._sigma is not None:
             with guarded(self.report, "an evaluation"):
-                self._studying.evaluated(self._sigma, x, denoised)
+                self._calibration_run.evaluated(self._sigma, x, denoised)
 
     def _note(self, remark: str) -> None:
         self.report.remark(remark)
@@ -303,8 +306,8 @@ class Run(NotPickled):
         if self._recorder is not None and self._prediction is not None:
             self.report.changes = self._recorder.beside(self._prediction.table)
         self._session.finish(outcome)
-        if self._studying is not None:
-            self._installation.mailbox.calibration = self._studying.finish(outcome)
+        if self._calibration_run is not None:
+            self._installation.mailbox.calibration = self._calibration_run.finish(outcome)
         self._networks.clear()
         self._installation.mailbox.report = self.report
         self._notifier.step(None)

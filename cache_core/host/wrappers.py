@@ -11,7 +11,6 @@ from typing import Any
 from comfy.model_management import InterruptProcessingException
 from comfy.patcher_extension import WrappersMP
 
-from .comfy_compiler import COMFY_COMPILER, OFF
 from .evaluation.added_noise import sort_of
 from .evaluation.latent_parts import PASS, Pass, announced
 from .guard import guarded
@@ -58,11 +57,7 @@ def _sampled(
     options[RUN_KEY] = run
     outcome = "finished"
     try:
-        if not run.keeps_values_of_layers:
-            return with_large_frame(executor, args, kwargs)
-        with COMFY_COMPILER.off() as was_on:
-            if was_on:
-                run.report.remark(OFF)
+        with run.compiler():
             return with_large_frame(executor, args, kwargs)
     except InterruptProcessingException:
         outcome = "interrupted"

@@ -180,8 +180,8 @@ def test_what_other_nodes_do_stays_the_same(setup: str, name: str) -> None:
     done = calibrate(name, model, lambda patched: _picture(one, patched, name))
     assert torch.equal(done.picture, _picture(one, model, name))
     assert set(MODELS[name]) - {GUIDANCE} <= set(done.calibration.kinds)
-    sensed = "deep_branch 0" if name == "sd15" else "block"
-    assert sensed in done.calibration.influence, "the network must be called once more"
+    probed = "deep_branch 0" if name == "sd15" else "block"
+    assert probed in done.calibration.influence, "the network must be called once more"
 
 
 def _picture(one: Any, model: Any, name: str) -> torch.Tensor:

@@ -16,7 +16,7 @@ from stepcache.cache_core.approximators import Hold
 from stepcache.cache_core.calibration import Calibration, Part, Place
 from stepcache.cache_core.calibration.groups import LAYERS
 from stepcache.cache_core.host import attach
-from stepcache.cache_core.host.calibration_run.probes import sensing_steps, timed_steps
+from stepcache.cache_core.host.calibration_run.probes import probing_steps, timed_steps
 from stepcache.cache_core.host.installation import KEY
 from stepcache.cache_core.methods import Method
 from stepcache.cache_core.rules import Rule
@@ -131,7 +131,7 @@ def test_influence_is_what_reusing_in_that_step_does(name: str, group: str, samp
 
 def _sensed_step(patched: Any, found: Calibration, group: str) -> int:
     assigned = patched.model_options["transformer_options"][KEY].assigned
-    steps = sensing_steps(assigned, STEPS, found.costs.flops)
+    steps = probing_steps(assigned, STEPS, found.costs.flops)
     (step,) = (step for step, (name, _) in steps.items() if name == group)
     assert 3 <= step <= 8
     return step
@@ -164,7 +164,7 @@ def _output(model: Any, name: str, step: int, options: dict[str, Any]) -> torch.
 
 
 def test_memory_is_kept_to() -> None:
-    """Without any, nothing is sensed, the report says so, and the picture is the same."""
+    """Without any, nothing is probed, the report says so, and the picture is the same."""
     done = calibrate("wan", study={"memory": 0})
     assert torch.equal(done.picture, toys.sample(toys.load("wan"), "wan", steps=STEPS))
     assert set(done.calibration.influence) == {"guidance"}

@@ -195,15 +195,13 @@ def test_it_is_on_again_after_an_error(compiler: Compiler) -> None:
 
 
 def test_runs_that_overlap_have_it_off_until_the_last_is_over(compiler: Compiler) -> None:
-    first, second = COMFY_COMPILER.off(), COMFY_COMPILER.off()
-    seen: list[bool] = []
-    with ExitStack() as one:
-        one.enter_context(first)
-        with second as was_on:
-            one.close()
-            seen.append(getattr(args, OPTION))
-    assert seen == [True]
-    assert was_on
+    notes: list[str] = []
+    with ExitStack() as first:
+        first.enter_context(COMFY_COMPILER.off(notes.append))
+        with COMFY_COMPILER.off(notes.append):
+            first.close()
+            assert getattr(args, OPTION) is True
+    assert notes == [OFF, OFF]
 
 
 @pytest.mark.parametrize("is_there", [False, True], ids=["none", "off"])

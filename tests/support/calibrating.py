@@ -27,7 +27,7 @@ from stepcache.nodes.step_cache_advisor import StepCacheAdvisor
 from stepcache.previews import library
 
 STEPS = 10
-"""The fewest at which it is sensed how much changes matter."""
+"""The fewest at which it is probed how much changes matter."""
 
 NAME, FILE, NODE_STEPS = "wan", "mine.json", 12
 """What the nodes calibrate, the file they make of it, and the steps of these runs."""

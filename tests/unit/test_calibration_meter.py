@@ -261,7 +261,7 @@ def test_what_was_sensed_is_believed_where_it_saves_more(name: str, part: Part) 
         meter = Meter(CPU)
         meter.seconds[part].update({0: 0.6, 1: 0.6})
         meter.calls.update({0: 0.9, 1: 0.9})
-        meter.sensed[name][2] = seconds
+        meter.probed[name][2] = seconds
         found = meter.second_shares(steps_of(1.0, 1.0))
         assert found == pytest.approx({part: expected})
         assert meter.layers_share(steps_of(1.0, 1.0)) == 0.0
@@ -271,7 +271,7 @@ def test_layers_together_are_what_was_sensed() -> None:
     meter = Meter(CPU)
     meter.seconds[SELF].update({0: 0.3, 1: 0.3})
     meter.calls.update({0: 0.9, 1: 0.9})
-    meter.sensed["layers"][1] = 0.2
+    meter.probed["layers"][1] = 0.2
     assert meter.layers_share(steps_of(1.0, 1.0)) == pytest.approx(0.7)
     assert meter.second_shares(steps_of(1.0, 1.0)) == {SELF: 0.3}
 
@@ -279,7 +279,7 @@ def test_layers_together_are_what_was_sensed() -> None:
 @pytest.mark.parametrize("total", [0.0, -1.0, float("nan"), float("inf")])
 def test_without_seconds_there_are_no_shares(total: float) -> None:
     meter = Meter(CPU)
-    meter.seconds[SELF][0] = meter.keeping[SELF][0] = meter.sensed["layers"][0] = 1.0
+    meter.seconds[SELF][0] = meter.keeping[SELF][0] = meter.probed["layers"][0] = 1.0
     meter.asking[SELF][0] = 1.0
     for steps in (steps_of(total), steps_of()):
         assert meter.second_shares(steps) == {}

@@ -71,7 +71,7 @@ def test_a_sensed_group_answers_with_the_step_before_and_nothing_is_measured(ben
     bench.evaluate(2)
     assert bench.session.holds(frozenset({SITE}))
     counted = bench.report.total_computed
-    with bench.session.sensing(frozenset({SITE})):
+    with bench.session.probing(frozenset({SITE})):
         assert bench.call() == [2.0, 3.0]
         assert not bench.session.keeps(SITE)
         assert not bench.session.is_measuring
@@ -87,14 +87,14 @@ def test_a_group_of_which_something_was_not_kept_is_not_sensed(bench: Bench) -> 
     bench.evaluate(1)
     assert bench.session.holds(frozenset({SITE}))
     assert not bench.session.holds(BOTH)
-    with bench.session.sensing(BOTH):
+    with bench.session.probing(BOTH):
         assert bench.call() == [1.0, 2.0], "what is not there is computed"
 
 
 def test_an_error_while_sensing_ends_it(bench: Bench) -> None:
     bench.meter.is_timing = True
     bench.evaluate(0)
-    with pytest.raises(RuntimeError), bench.session.sensing(BOTH):
+    with pytest.raises(RuntimeError), bench.session.probing(BOTH):
         assert not bench.session.is_measuring
         raise RuntimeError
     assert bench.session.is_measuring
@@ -108,7 +108,7 @@ def test_of_several_evaluations_in_a_step_the_last_one_answers(bench: Bench) -> 
     bench.evaluate(0.5)
     bench.call()
     bench.evaluate(1)
-    with bench.session.sensing(frozenset({SITE})):
+    with bench.session.probing(frozenset({SITE})):
         assert bench.call() == [2.0, 3.0]
 
 

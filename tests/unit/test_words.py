@@ -23,7 +23,7 @@ INSTEAD = {
     "approximate": "predict", "remembers": "max_history", "rests_on": "requires",
     "OfRun": "NotPickled", "Turns": "SettingsLock", "TURNS": "SETTINGS_LOCK",
     "attempted": "guarded", "at_rest": "ejected", "with_room": "with_large_frame",
-    "Studying": "CalibrationRun", "Influence": "Sensitivity",
+    "Studying": "CalibrationRun", "Influence": "Sensitivity", "sense": "probe", "sensed": "probed",
     "Woven": "InlinedLayer", "OwnForward": "ModuleForward", "AttentionCore": "SdpaOnly",
     "whole_steps": "full_steps", "reckon": "estimate", "reckoned": "estimated",
 }  # fmt: skip

@@ -25,7 +25,7 @@ from ...samplers import Sort
 from ...sites import Site, SiteKind
 from ..compatibility.fingerprint import device_name, is_compiled, scheduler_of, shift_of
 from .noise_estimates import NoiseEstimates
-from .probes import same_draws, sensing_steps, timed_steps
+from .probes import probing_steps, same_draws, timed_steps
 from .sensitivity import Sensitivity
 
 LOG = logging.getLogger("stepcache")
@@ -88,18 +88,18 @@ class CalibrationRun:
         self._own.append((step, self._meter.own_seconds))
         if len(self._own) == 2:
             shares = self._meter.flop_shares()
-            self._groups = sensing_steps(self._assigned, self._timeline.steps, shares)
+            self._groups = probing_steps(self._assigned, self._timeline.steps, shares)
             self._timed = timed_steps(self._timeline.steps, self._groups)
-            self._note_on_unsensed()
+            self._note_on_unprobed()
         self._meter.step = step
         self._meter.is_timing = step in self._timed
         _, now = self._groups.get(step, ("", frozenset[Site]()))
         _, following = self._groups.get(step + 1, ("", frozenset[Site]()))
         self.session.keep(following if self._fits(following) else frozenset(), still=now)
 
-    def _note_on_unsensed(self) -> None:
-        sensed = {name for name, _ in self._groups.values()}
-        if sensed and sensed.isdisjoint(("layers", "attention", "block")):
+    def _note_on_unprobed(self) -> None:
+        probed = {name for name, _ in self._groups.values()}
+        if probed and probed.isdisjoint(("layers", "attention", "block")):
             self._note(
                 f"how much changes of layers matter was not measured, which would take too long in "
                 f"{self._timeline.steps} steps: predictions count them in full"
@@ -122,7 +122,7 @@ class CalibrationRun:
             return self._meter.timing(self._meter.calls) if is_timed else nullcontext()
         return nullcontext() if is_compiled(model.diffusion_model) else self._meter.counting_flops()
 
-    def sense(self, compute: Callable[[], Any]) -> tuple[str, Any] | None:
+    def probe(self, compute: Callable[[], Any]) -> tuple[str, Any] | None:
         """One more call of the network, in which the group whose turn it is answers from before.
 
         Returns:
@@ -134,7 +134,7 @@ class CalibrationRun:
         if group is None or not is_first:
             return None
         name, sites = group
-        seconds = self._meter.sensed[name]
+        seconds = self._meter.probed[name]
         if not self.session.holds(sites):
             seconds[step] = math.inf
             return None
@@ -143,7 +143,7 @@ class CalibrationRun:
                 self._meter.not_counted(),
                 # There is one generator for all threads: it is left alone where nothing draws.
                 nullcontext() if self._meter.draws is False else same_draws(self._meter.device),
-                self.session.sensing(sites),
+                self.session.probing(sites),
                 self._meter.timing(seconds),
             ):
                 return name, compute()
@@ -153,7 +153,7 @@ class CalibrationRun:
             # Of several calls of a step some would tell too little.
             seconds[step] = math.inf
             # Memory may not suffice for two calls where it does for one.
-            LOG.warning("SmoothCache Calibrate: sensing %s failed: %s", name, str(error))
+            LOG.warning("SmoothCache Calibrate: probing %s failed: %s", name, str(error))
             self._note(
                 f"how much changes of {name} matter was not measured ({type(error).__name__}); the "
                 f"picture is as without it"
@@ -237,7 +237,7 @@ class CalibrationRun:
             samples=self._rows,
             average=self._study.average,
             costs=self._costs(),
-            influence=self.sensitivity.by_group(table, self._sensed_at),
+            influence=self.sensitivity.by_group(table, self._probed_at),
             noise=self._noise.changes() if self._noise is not None and has_finished else None,
             is_whole=has_finished,
         )
@@ -294,7 +294,7 @@ class CalibrationRun:
         )
 
     @property
-    def _sensed_at(self) -> dict[str, int]:
+    def _probed_at(self) -> dict[str, int]:
         """The step in which each group has its turn."""
         return {name: step for step, (name, _) in self._groups.items()}
 

@@ -1,4 +1,4 @@
-"""What is measured when. Sites are sensed: how much their change matters to the network's output.
+"""What is measured when. Sites are probed: how much their change matters to the network's output.
 
 Sensing is one more call of the network in which a group of sites answers with what it returned one
 step before.
@@ -21,25 +21,25 @@ MIN_STEPS_TO_SENSE = 10
 """A group takes two steps, one to keep its values and one to answer with them."""
 
 MAX_SENSING = 0.03
-"""Evaluations that sensing may add, as a share of the run's."""
+"""Evaluations that probing may add, as a share of the run's."""
 
 SENSED_BRANCHES = 3
-"""Deep branches that are sensed. The deeper the cut, the more a call costs."""
+"""Deep branches that are probed. The deeper the cut, the more a call costs."""
 
 SENSING_FROM, SENSING_TO = 0.3, 0.8
-"""The part of a run in which groups of sites are sensed, one after the other."""
+"""The part of a run in which groups of sites are probed, one after the other."""
 
 TIMED_STEPS = 8
 """Steps in which parts are timed, spread over the run: every look at a clock takes time too."""
 
 
-def sensing_steps(
+def probing_steps(
     assigned: Mapping[Site, Rule], steps: int, shares: Mapping[Part, float]
 ) -> dict[int, tuple[str, frozenset[Site]]]:
-    """At which step which group of sites is sensed.
+    """At which step which group of sites is probed.
 
     Args:
-        shares: of the operations of one evaluation; what is left of it is what sensing costs.
+        shares: of the operations of one evaluation; what is left of it is what probing costs.
     """
     if steps < MIN_STEPS_TO_SENSE:
         return {}
@@ -85,7 +85,7 @@ def same_draws(device: torch.device) -> Generator[None]:
 
 
 def _groups(assigned: Mapping[Site, Rule]) -> list[tuple[str, frozenset[Site]]]:
-    """Groups of sites that methods reuse together, what is cheap to sense first."""
+    """Groups of sites that methods reuse together, what is cheap to probe first."""
     kinds = {site.kind for site in assigned}
 
     def of(wanted: frozenset[SiteKind]) -> frozenset[Site]:
@@ -105,7 +105,7 @@ def _groups(assigned: Mapping[Site, Rule]) -> list[tuple[str, frozenset[Site]]]:
 
 
 def change_of(table: ErrorTable, name: str, step: int) -> float:
-    """Mean change of a group's kinds in the step that was sensed."""
+    """Mean change of a group's kinds in the step that was probed."""
     places = places_of(name, table)
     changes = [table.change(place, step - 1, step) for place in places if step < table.steps]
     return sum(changes) / len(changes) if changes else 0.0

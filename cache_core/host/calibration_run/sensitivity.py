@@ -31,7 +31,7 @@ class Sensitivity:
     def compare(
         self, name: str, other: Any, x: torch.Tensor, sigma: torch.Tensor, answer: Any
     ) -> None:
-        """Take in what a call answered, and what it answered while a group was sensed."""
+        """Take in what a call answered, and what it answered while a group was probed."""
         if not isinstance(answer, torch.Tensor) or answer.shape != x.shape:
             return
         output, changed = network_outputs(self._sampling, x, sigma, answer, other)
@@ -54,18 +54,18 @@ class Sensitivity:
     def _add(self, name: str, change: torch.Tensor, norm: torch.Tensor) -> None:
         self._changes.setdefault(name, []).append((change, norm))
 
-    def by_group(self, table: ErrorTable, sensed_at: Mapping[str, int]) -> dict[str, float]:
+    def by_group(self, table: ErrorTable, probed_at: Mapping[str, int]) -> dict[str, float]:
         """Relative error of the output per relative change of what a group returns.
 
         Args:
             table: how much groups changed.
-            sensed_at: the step in which each group was sensed.
+            probed_at: the step in which each group was probed.
         """
         found: dict[str, float] = {}
         for name, pairs in self._changes.items():
             change = sum(float(change) for change, _ in pairs)
             norm = sum(float(norm) for _, norm in pairs)
-            own = 1.0 if name == SiteKind.GUIDANCE else change_of(table, name, sensed_at[name])
+            own = 1.0 if name == SiteKind.GUIDANCE else change_of(table, name, probed_at[name])
             if own and norm and math.isfinite(change / norm / own):
                 found[name] = change / norm / own
         return found

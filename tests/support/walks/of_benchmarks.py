@@ -13,7 +13,7 @@ from .walk import Step, Walk
 RESULTS = "benchmarks/results"
 SHORT = "--count 1 --batch 1 --steps 4 --threads 1"
 FLOAT32 = "--precision float32"
-"""In bfloat16 many processors take three times as long."""
+"""In bfloat16 they took two to four times as long on a CPU."""
 ONE = "--fresh --pairs 1 --only"
 FLUX = "flux_small, 256 × 256, batch 1: PAB, whole blocks"
 TRAINED = "shapes_dit, 128 × 128, batch 1: SmoothCache"
