@@ -18,7 +18,7 @@ from comfy.model_patcher import create_model_options_clone
 from comfy.samplers import CFGGuider
 
 from ..cache_core.errors import StepCacheError
-from ..cache_core.host.intercept.module_swap import Swap
+from ..cache_core.host.intercept.module_swap import ModuleSwap
 from ..cache_core.host.model_call import ModelCall
 from ..torch_settings.fusing import FusedProjections
 from ..torch_settings.int8 import DynamicInt8
@@ -181,6 +181,6 @@ def _may_leave_a_branch_out(guider: Any, options: dict[str, Any]) -> bool:
 def _one_branch(
     guider: Any, given: dict[str, Any], evaluate: Callable[[dict[str, Any]], float]
 ) -> float:
-    with Swap() as swap:
+    with ModuleSwap() as swap:
         swap.set(guider.__dict__, "cfg", 1.0)
         return evaluate(create_model_options_clone(given))

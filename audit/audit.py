@@ -145,11 +145,11 @@ class Audit:
             "blocks": {
                 name: {
                     "count": count,
-                    "share": round((profiled.rows or {}).get(name, 0.0), 4),
+                    "share": round((profiled.block_lists or {}).get(name, 0.0), 4),
                     "products": dtypes,
                     "attention": attention,
                 }
-                for name, (count, dtypes, attention) in heard.rows.items()
+                for name, (count, dtypes, attention) in heard.block_lists.items()
             },
             "products": heard.dtypes,
             "attention": heard.attention,

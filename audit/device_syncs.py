@@ -22,7 +22,7 @@ NOT_SHOWN = (
     str(Path(torch.__file__).parent),
     op_counter.__file__,
     *(str(Path(__file__).with_name(name)) for name in (
-        "device_syncs.py", "op_trace.py", "block_rows.py", "run_probe.py"
+        "device_syncs.py", "op_trace.py", "block_lists.py", "run_probe.py"
     )),
 )  # fmt: skip
 """Beginnings of the files that pass a call on."""

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 
 from ..cache_core.host.intercept.attention import OVERRIDE
-from ..cache_core.host.intercept.module_swap import Swap
+from ..cache_core.host.intercept.module_swap import ModuleSwap
 from ..cache_core.host.model_call import ModelCall
 from ..torch_settings.op_counter import KERNELS, OpCounter, seen
 from ..torch_settings.setting import plain
-from .block_rows import Row, rows_of, watched
+from .block_lists import BlockList, block_lists_of, watched
 from .device_syncs import Taking, Wait, Waiting
 from .run_probe import RunProbe, goes_through_compiler
 
@@ -35,21 +35,21 @@ class OpTrace:
 
     Args:
         waits: how often each of them was met.
-        rows: per row of blocks how many it has, sorts of numbers, and attention.
+        block_lists: per list of blocks how many it has, sorts of numbers, and attention.
         attention: what computed attention, and how often.
         dtypes: in which numbers matrices were multiplied, and how often.
         reason: why nothing was heard; None if something was.
     """
 
     waits: dict[Wait, int]
-    rows: dict[str, tuple[int, dict[str, int], dict[str, int]]]
+    block_lists: dict[str, tuple[int, dict[str, int], dict[str, int]]]
     attention: dict[str, int]
     dtypes: dict[str, int]
     reason: str | None
 
 
 class _Tally:
-    """What is heard in the blocks of one row."""
+    """What is heard in the blocks of one list."""
 
     def __init__(self) -> None:
         self.seeing = OpCounter()
@@ -70,7 +70,7 @@ class OpTracer(RunProbe):
         self._waiting = Waiting(torch.device("cpu"))
         self._evaluations = 0
         self._whole = _Tally()
-        self._tallies: dict[Row, _Tally] = {}
+        self._tallies: dict[BlockList, _Tally] = {}
         self._now: list[_Tally] = []
         self._reason: str | None = "the model was not called often enough"
 
@@ -80,8 +80,8 @@ class OpTracer(RunProbe):
         return OpTrace(
             dict(self._waiting.found),
             {
-                row.name: (row.count, _named(tally.seeing), tally.by)
-                for row, tally in self._tallies.items()
+                blocks.name: (blocks.count, _named(tally.seeing), tally.by)
+                for blocks, tally in self._tallies.items()
             },
             self._whole.by,
             _named(self._whole.seeing),
@@ -112,18 +112,18 @@ class OpTracer(RunProbe):
         with ExitStack() as stack:
             stack.callback(setattr, self._waiting, "is_in_model", False)
             self._waiting.is_in_model = True
-            swap = stack.enter_context(Swap())
-            watched(swap, rows_of(network), self._in_row)
+            swap = stack.enter_context(ModuleSwap())
+            watched(swap, block_lists_of(network), self._in_list)
             swap.set(options, OVERRIDE, partial(self._attend, options.get(OVERRIDE)))
             stack.enter_context(self._entered(self._whole))
             return executor(*args, **kwargs)
 
-    def _in_row(self, row: Row) -> Any:
-        return self._entered(self._tallies.setdefault(row, _Tally()))
+    def _in_list(self, blocks: BlockList) -> Any:
+        return self._entered(self._tallies.setdefault(blocks, _Tally()))
 
     @contextmanager
     def _entered(self, tally: _Tally) -> Generator[None]:
-        """What is heard inside counts for a row."""
+        """What is heard inside counts for a list."""
         self._now.append(tally)
         try:
             with tally.seeing:

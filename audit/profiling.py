@@ -14,13 +14,13 @@ import torch
 from torch.autograd import DeviceType  # pyright: ignore[reportPrivateImportUsage]
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from ..cache_core.host.intercept.module_swap import Swap
-from .block_rows import Row, rows_of, watched
+from ..cache_core.host.intercept.module_swap import ModuleSwap
+from .block_lists import BlockList, block_lists_of, watched
 from .run_probe import RunProbe, goes_through_compiler
 from .timing import wait_for
 
 MARK = "stepcache: "
-"""Beginning of the names that mark rows of blocks in the profile."""
+"""Beginning of the names that mark lists of blocks in the profile."""
 COPY = "Memcpy "
 FROM, TO = "DtoH", "HtoD"
 MAX_OPERATORS = 5
@@ -33,14 +33,14 @@ class Profiled:
     Args:
         operators: in PyTorch's operators; on CUDA: in which the device worked.
         transfer: copying between the device and the CPU.
-        rows: in the blocks of each row, of the operators' time.
+        block_lists: in the blocks of each list, of the operators' time.
         longest: the operators that took most, of the operators' time.
         reason: why there is no profile; None if there is.
     """
 
     operators: float = 1.0
     transfer: float = 0.0
-    rows: Mapping[str, float] | None = None
+    block_lists: Mapping[str, float] | None = None
     longest: Mapping[str, float] | None = None
     reason: str | None = None
 
@@ -81,9 +81,9 @@ class Profiling(RunProbe):
             self.profiled = Profiled(reason=f"the profiler did not start ({error})")
             return executor(*args, **kwargs)
         try:
-            with Swap() as swap:
+            with ModuleSwap() as swap:
                 if not goes_through_compiler(model.current_patcher):
-                    watched(swap, rows_of(model.diffusion_model), _marked)
+                    watched(swap, block_lists_of(model.diffusion_model), _marked)
                 started = perf_counter()
                 result = executor(*args, **kwargs)
                 wait_for(device)
@@ -94,8 +94,8 @@ class Profiling(RunProbe):
         return result
 
 
-def _marked(row: Row) -> record_function:
-    return record_function(f"{MARK}{row.name}")
+def _marked(blocks: BlockList) -> record_function:
+    return record_function(f"{MARK}{blocks.name}")
 
 
 def _profiled(events: Sequence[Any], seconds: float, is_cuda: bool) -> Profiled:
@@ -121,19 +121,19 @@ def _profiled(events: Sequence[Any], seconds: float, is_cuda: bool) -> Profiled:
         busy, transfer = longest.total(), 0.0
     if not busy:
         return Profiled(reason="the profiler saw no work of the device")
-    rows: Counter[str] = Counter()
+    times: Counter[str] = Counter()
     for mark in marks:
         if mark.device_type is DeviceType.CUDA:
             continue
         total = mark.device_time_total if is_cuda else mark.cpu_time_total
-        rows[mark.name.removeprefix(MARK)] += total
+        times[mark.name.removeprefix(MARK)] += total
     # Python's own work inside of a block belongs to it where the CPU computes.
     whole = busy if is_cuda else 1e6 * seconds
     scale = 1e6 * seconds
     return Profiled(
         operators=min(busy / scale, 1.0),
         transfer=min(transfer / scale, 1.0),
-        rows={name: min(time / whole, 1.0) for name, time in rows.most_common()},
+        block_lists={name: min(time / whole, 1.0) for name, time in times.most_common()},
         longest={name: time / busy for name, time in longest.most_common(MAX_OPERATORS)},
     )
 

@@ -12,7 +12,7 @@ from .op_trace import shares
 
 MAX_WAITS = 8
 LITTLE = 0.01
-"""Rows of blocks that take less than this share of the time are not shown."""
+"""Lists of blocks that take less than this share of the time are not shown."""
 
 
 def headline(audit: Audit) -> str:
@@ -80,19 +80,21 @@ def _details(audit: Audit) -> Iterator[str]:
 
 
 def _times(audit: Audit) -> Mapping[str, float]:
-    return audit.profiled.rows or {}
+    return audit.profiled.block_lists or {}
 
 
-def _shown_rows(audit: Audit) -> list[tuple[str, tuple[int, dict[str, int], dict[str, int]]]]:
-    return [row for row in audit.heard.rows.items() if _times(audit).get(row[0], 0.0) >= LITTLE]
+def _shown_lists(audit: Audit) -> list[tuple[str, tuple[int, dict[str, int], dict[str, int]]]]:
+    return [
+        row for row in audit.heard.block_lists.items() if _times(audit).get(row[0], 0.0) >= LITTLE
+    ]
 
 
 def on_blocks(audit: Audit) -> Iterator[str]:
-    """Numbers and attention, by row of blocks."""
+    """Numbers and attention, by list of blocks."""
     if audit.heard.reason:
         yield f"blocks: not known, {audit.heard.reason}"
         return
-    for name, (count, dtypes, attention) in _shown_rows(audit):
+    for name, (count, dtypes, attention) in _shown_lists(audit):
         words = [
             f"{100 * _times(audit)[name]:.0f} % of the time",
             shares(dtypes) or "no products",
@@ -144,7 +146,7 @@ def on_caching(audit: Audit) -> str:
 
 def drawn(audit: Audit) -> Image.Image:
     """On one picture of 1024 pixels' width."""
-    rows = {f"{name} ({row[0]})": _times(audit).get(name, 0.0) for name, row in _shown_rows(audit)}
+    rows = {f"{name} ({row[0]})": _times(audit).get(name, 0.0) for name, row in _shown_lists(audit)}
     bars = {
         "Blocks: share of the model's time": rows,
         "Layers: share of a plain step (some contain others)": audit.caching.kinds,

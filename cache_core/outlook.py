@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from .block_rows import values_of
 from .clock import Timeline
 from .effort import spend
 from .estimate import Observation
-from .rows import values_of
 from .rules import Rule, coverage_of, plans_of
 from .sites import SiteKind
 from .strips import planned_sites, shares_of, strips_of

@@ -8,12 +8,12 @@ from typing import Any
 
 from . import decisions
 from .approximators import Approximator, BranchMean, Reuse
+from .block_rows import BlockRow, block_rows_of, starts_of, values_of
 from .clock import Clock, Timeline
 from .decisions import COMPUTE, REUSE, Decision
 from .errors import StepCacheError
 from .estimate import Observation
 from .report import Report
-from .rows import Row, rows_of, starts_of, values_of
 from .rules import Rule, coverage_of, plans_of
 from .sites import Site, SiteKind
 from .store import Entry, Store
@@ -54,9 +54,9 @@ class Session:
         self._starts = starts_of(assigned)
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[BlockRow]:
         """Blocks of which what they add may be kept as one sum."""
-        return rows_of(self._assigned, self._plans, self._starts)
+        return block_rows_of(self._assigned, self._plans, self._starts)
 
     @property
     def store(self) -> Store:

@@ -104,7 +104,7 @@ def pairs(value: Value, base: Value) -> Iterator[tuple[torch.Tensor, torch.Tenso
 
 def _pair(value: Value, base: Value) -> tuple[torch.Tensor, torch.Tensor]:
     if not (isinstance(value, torch.Tensor) and isinstance(base, torch.Tensor)):
-        raise ValueError("a block returned something else than its streams")
+        raise ValueError("a block returned something else than its hidden states")
     if value.shape != base.shape:
         raise ValueError(f"a block made {tuple(value.shape)} of {tuple(base.shape)}")
     return value, base

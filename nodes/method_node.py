@@ -58,10 +58,10 @@ class MethodNode(Node):
     @classmethod
     def execute(cls, model: io.Model.Type, *args: Any, **inputs: Any) -> io.NodeOutput:
         """The model with the method attached."""
-        return io.NodeOutput(cls.attached(model, cls.method(*args, **inputs)))
+        return io.NodeOutput(cls.attach(model, cls.method(*args, **inputs)))
 
     @classmethod
-    def attached(cls, model: io.Model.Type, method: Method) -> Any:
+    def attach(cls, model: io.Model.Type, method: Method) -> Any:
         """A clone of the model that samples with the method, and tells the node about it."""
         hidden = cls.hidden
         node_id = hidden.unique_id if hidden is not None else None

@@ -131,7 +131,7 @@ class SmoothCacheSchedule(MethodNode):
     @classmethod
     def execute(cls, model: io.Model.Type, *values: Any, **inputs: Any) -> io.NodeOutput:
         method = cls.method(*values, **inputs)
-        return io.NodeOutput(cls.attached(model, method), _picture(method), _text(method))
+        return io.NodeOutput(cls.attach(model, method), _picture(method), _text(method))
 
 
 def _wishes() -> list[io.Input]:

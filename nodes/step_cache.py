@@ -121,4 +121,4 @@ class StepCacheForecast(MethodNode):
     @classmethod
     def execute(cls, model: io.Model.Type, *values: Any, **inputs: Any) -> io.NodeOutput:
         method = cls.method(*values, **inputs)
-        return io.NodeOutput(cls.attached(model, method), method.expectation())
+        return io.NodeOutput(cls.attach(model, method), method.expectation())

@@ -88,7 +88,7 @@ class StepCacheAdvisor(MethodNode):
         timeline = timeline_of(sampling, torch.tensor(advisor.calibration.table.sigmas))
         advice = _advice(advisor, timeline, speedup, calibration)
         reason = advice.reason
-        return io.NodeOutput(cls.attached(model, advice.method), reason, ui={"text": (reason,)})
+        return io.NodeOutput(cls.attach(model, advice.method), reason, ui={"text": (reason,)})
 
 
 def _advisor(cache: PreviewCache, calibration: str) -> Advisor:

@@ -17,7 +17,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from ..cache_core.errors import ConfigError
 from ..cache_core.host.intercept.attention import OVERRIDE
-from ..cache_core.host.intercept.module_swap import Swap
+from ..cache_core.host.intercept.module_swap import ModuleSwap
 from ..cache_core.host.settings_lock import SETTINGS_LOCK
 from .op_counter import seen
 from .setting import Setting, Watch, computes_in, plain, require_one_of
@@ -72,7 +72,7 @@ class AttentionBackend(Setting):
             self._check(torch.device(patcher.load_device), computes_in(patcher))
         options: dict[str, Any] = guider.model_options["transformer_options"]
         watch = _Attending(self, options.get(OVERRIDE))
-        with Swap() as swap:
+        with ModuleSwap() as swap:
             swap.set(options, OVERRIDE, watch.attend)
             yield watch
 

@@ -20,7 +20,7 @@ from ..cache_core.host.compatibility.repeated import repeated_modules
 from ..cache_core.host.families import BlockResidual, family_of
 from ..cache_core.host.installation import KEY as CACHES
 from ..cache_core.host.installation import Installation
-from ..cache_core.host.intercept.module_swap import Answer, Compute, Swap
+from ..cache_core.host.intercept.module_swap import Answer, Compute, ModuleSwap
 from . import compiler
 from .fusing import FusedProjections
 from .region import (
@@ -160,7 +160,7 @@ class _Compiling(Watch):
         network: nn.Module = model.diffusion_model
         if network not in self._answers:
             self._answers[network] = self._found(network)
-        with Swap() as swap:
+        with ModuleSwap() as swap:
             for module, answer in self._answers[network].items():
                 swap.answer(module, answer)
             return compute()

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.functional import linear
 
 from ..cache_core.errors import ConfigError, UnsupportedModelError
-from ..cache_core.host.intercept.module_swap import Answer, Compute, Swap
+from ..cache_core.host.intercept.module_swap import Answer, Compute, ModuleSwap
 from .setting import Setting, Watch, goes_through_compiler
 from .weights import HOOKED, MOVED, has_room, hindrance_of, is_moved
 
@@ -96,7 +96,7 @@ class _Fusing(Watch):
             self._left[HOOKED] = 1
             return compute()
         groups = self._groups.get(network)
-        with Swap() as swap:
+        with ModuleSwap() as swap:
             if groups is not None:
                 for group in groups:
                     group.swap(swap)
@@ -158,7 +158,7 @@ class _Meeting:
         self._asked: list[Any] = [None] * len(linears)
         self._alike: tuple[nn.Linear, ...] | None = None
 
-    def swap(self, swap: Swap) -> None:
+    def swap(self, swap: ModuleSwap) -> None:
         """Listen until the swap ends."""
         for number, module in enumerate(self._linears):
             swap.answer(module, self._listening(number))
@@ -204,7 +204,7 @@ class _Group:
         """Of the copied weights."""
         return self._weight.nbytes + (self._bias.nbytes if self._bias is not None else 0)
 
-    def swap(self, swap: Swap) -> None:
+    def swap(self, swap: ModuleSwap) -> None:
         """Answer for the projections until the swap ends."""
         for number, module in enumerate(self._linears):
             swap.answer(module, self._answering(number))

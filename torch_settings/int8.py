@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from ..cache_core.errors import ConfigError, UnsupportedModelError
-from ..cache_core.host.intercept.module_swap import Swap
+from ..cache_core.host.intercept.module_swap import ModuleSwap
 from .fusing import FusedProjections, projections_of
 from .int8_kernel import MAX_APART, Gain, Kernel
 from .int8_layers import Int8Layer, compiled_in, linears_of, size_of
@@ -162,7 +162,7 @@ class _Multiplying(Watch):
         if network not in self._layers:
             device = getattr(patcher, "load_device", self._patcher.load_device)
             self._layers[network] = self._found(network, device)
-        with Swap() as swap:
+        with ModuleSwap() as swap:
             for layer in self._layers[network]:
                 layer.swap(swap)
             return compute()

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..cache_core.host.families import family_by_structure, family_of
-from ..cache_core.host.intercept.module_swap import Compute, Swap
+from ..cache_core.host.intercept.module_swap import Compute, ModuleSwap
 from .int8_kernel import Int8Weight, Kernel
 from .weights import hindrance_of, weights_of
 
@@ -69,7 +69,7 @@ class Int8Layer:
         self._bias: torch.Tensor | None = None
         self._source: ReferenceType[torch.Tensor] | None = None
 
-    def swap(self, swap: Swap) -> None:
+    def swap(self, swap: ModuleSwap) -> None:
         """Answer for the layer until the swap ends, where nothing hinders."""
         reason = hindrance_of(self.module)
         if reason is None:

@@ -16,7 +16,7 @@ from ..cache_core.errors import ConfigError
 from ..cache_core.host import network_of
 from ..cache_core.host.comfy_compiler import COMFY_COMPILER
 from ..cache_core.host.guider import has_steps, sigmas_in
-from ..cache_core.host.intercept.module_swap import Swap
+from ..cache_core.host.intercept.module_swap import ModuleSwap
 from ..cache_core.host.model_call import ModelCall
 from ..cache_core.host.not_copied import NotCopied, NotPickled
 from ..cache_core.host.settings_lock import SETTINGS_LOCK
@@ -250,7 +250,7 @@ def _outer_sample(executor: Any, *args: Any, **kwargs: Any) -> Any:
         settings.told.lines = ()
         return executor(*args, **kwargs)
     remarks: list[str] = []
-    with Swap() as stack:
+    with ModuleSwap() as stack:
         if any(setting.keeps_tensors for setting in settings.all):
             stack.enter_context(COMFY_COMPILER.off(remarks.append))
         # Outside of all others, whatever the order of the nodes: who stands in for modules inside

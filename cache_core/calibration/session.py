@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from itertools import chain, pairwise
 from time import perf_counter
 
+from ..block_rows import BlockRow
 from ..clock import SIGMA_TOLERANCE, Timeline
 from ..decisions import COMPUTE, Decision
 from ..plan import Plan
 from ..report import Report
-from ..rows import Row
 from ..rules import Rule
 from ..session import Answer, Session
 from ..sites import Part, Site, SiteKind, part_of
@@ -50,7 +50,7 @@ class CalibratingSession(Session):
     times_storing = False
 
     @property
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[BlockRow]:
         """None: every block is compared by itself."""
         return []
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from ..block_rows import BlockRow
 from ..errors import UnsupportedModelError
-from ..rows import Row
 from ..sites import Site, SiteKind
 from .compatibility.exchanged import in_words, is_exchanged, pack_of
 from .families import Access, BlockResidual
@@ -29,7 +29,7 @@ class Bound:
     network: nn.Module
     layers: Layers
     deep_branches: tuple[Site, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[BlockRow, ...]
 
 
 class Networks:
@@ -52,7 +52,7 @@ class Networks:
         sites: Mapping[Site, bool],
         access: Mapping[Site, Access],
         own: nn.Module,
-        rows: Iterable[Row],
+        rows: Iterable[BlockRow],
         is_known: bool,
         note: Callable[[str], None],
     ) -> None:
@@ -85,8 +85,8 @@ class Networks:
             known = self._bound[id(network)] = Bound(network, layers, branches, rows)
         return known
 
-    def _hands_on(self, network: nn.Module, row: Row) -> bool:
-        """Whether the host hands the streams on from block to block, and only adds to them."""
+    def _hands_on(self, network: nn.Module, row: BlockRow) -> bool:
+        """Whether the host hands hidden states on from block to block, and only adds to them."""
         access = self._access[row[0]]
         others = access.read_by if isinstance(access, BlockResidual) else ()
         return not any(hasattr(network, name) for name in others)

@@ -30,7 +30,7 @@ from .guard import guarded
 from .installation import Installation
 from .intercept.deep_branch import swap_deep_branches
 from .intercept.layers import swap_layers
-from .intercept.module_swap import Swap
+from .intercept.module_swap import ModuleSwap
 from .listeners import ProgressNotifier
 from .model_call import ModelCall
 from .networks import Networks
@@ -260,7 +260,7 @@ class Run(NotPickled):
     ) -> Iterator[None]:
         """Patch the network for one call, and restore it whatever happens."""
         bound = self._networks.bound(diffusion_model)
-        with Swap() as swap:
+        with ModuleSwap() as swap:
             swap_layers(swap, call, self._session, self._counter, streams, bound.layers, bound.rows)
             swap_deep_branches(
                 swap, call, self._session, streams, bound.deep_branches, diffusion_model

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from stepcache.cache_core.host.intercept.module_swap import Swap, stand_in
+from stepcache.cache_core.host.intercept.module_swap import ModuleSwap, stand_in
 from stepcache.cache_core.host.settings_lock import SettingsLock
 from torch import nn
 
@@ -41,7 +41,7 @@ def module(request: pytest.FixtureRequest) -> nn.Module:
 
 def test_answers_are_seen_by_their_own_call_alone(module: nn.Module) -> None:
     before, plain = dict(module.__dict__), module(X)
-    with Swap() as swap:
+    with ModuleSwap() as swap:
         swap.answer(module, adding(1))
         assert torch.equal(module(X), plain + 1)
         assert torch.equal(in_another_thread(lambda: module(X)), plain)
@@ -52,10 +52,10 @@ def test_answers_are_seen_by_their_own_call_alone(module: nn.Module) -> None:
 
 def test_answers_of_one_call_stand_around_each_other(module: nn.Module) -> None:
     before, plain = dict(module.__dict__), module(X)
-    with Swap() as outer:
+    with ModuleSwap() as outer:
         outer.answer(module, adding(1))
         outer.answer(module, lambda compute, args, _: compute(*args) * 2)
-        with Swap() as inner:
+        with ModuleSwap() as inner:
             inner.answer(module, adding(5))
             assert torch.equal(module(X), (plain + 1) * 2 + 5)
         assert torch.equal(module(X), (plain + 1) * 2)
@@ -68,14 +68,14 @@ def test_whoever_leaves_first_takes_only_its_own(module: nn.Module) -> None:
     has_entered, may_leave = Event(), Event()
 
     def second() -> torch.Tensor:
-        with Swap() as swap:
+        with ModuleSwap() as swap:
             swap.answer(module, adding(2))
             has_entered.set()
             assert may_leave.wait(LONG)
             return module(X)
 
     with ThreadPoolExecutor(1) as pool:
-        with Swap() as swap:
+        with ModuleSwap() as swap:
             swap.answer(module, adding(1))
             answered = pool.submit(second)
             assert has_entered.wait(LONG)
@@ -90,16 +90,16 @@ def test_whoever_leaves_first_takes_only_its_own(module: nn.Module) -> None:
 def test_who_stands_above_ours_goes_on_standing_there() -> None:
     """Another node takes a module's place in the middle of a call, and never gives it back."""
     module = nn.Identity()
-    with Swap() as swap:
+    with ModuleSwap() as swap:
         swap.answer(module, adding(1))
         ours = module.forward
         module.forward = lambda x: ours(x) * 3
-        with Swap() as inner:
+        with ModuleSwap() as inner:
             inner.answer(module, adding(4))
             assert torch.equal(module(X), (X + 1) * 3 + 4)
         assert torch.equal(module(X), (X + 1) * 3)
     assert torch.equal(module(X), X * 3)
-    with Swap() as swap:
+    with ModuleSwap() as swap:
         swap.answer(module, adding(1))
         assert torch.equal(module(X), X * 3 + 1)
     assert torch.equal(module(X), X * 3)
@@ -107,7 +107,7 @@ def test_who_stands_above_ours_goes_on_standing_there() -> None:
 
 def test_a_context_that_is_handed_on_is_answered() -> None:
     module = nn.Identity()
-    with Swap() as swap:
+    with ModuleSwap() as swap:
         swap.answer(module, adding(1))
         context = copy_context()
         assert torch.equal(in_another_thread(lambda: context.run(module, X)), X + 1)
@@ -115,7 +115,7 @@ def test_a_context_that_is_handed_on_is_answered() -> None:
 
 def test_a_module_that_nobody_holds_goes_at_once() -> None:
     module = nn.Linear(1, 1)
-    with Swap() as swap:
+    with ModuleSwap() as swap:
         swap.answer(module, adding(1))
         module(X)
     gc.collect()

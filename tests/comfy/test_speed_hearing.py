@@ -13,7 +13,7 @@ import torch
 import toys
 from stepcache import torch_settings
 from stepcache.audit.ab_test import AbTest
-from stepcache.audit.block_rows import rows_of
+from stepcache.audit.block_lists import block_lists_of
 from stepcache.audit.device_syncs import Wait, Waiting, _copied
 from stepcache.audit.op_trace import COMPILED, OpTracer
 from stepcache.audit.profiling import Profiling, _profiled
@@ -156,31 +156,35 @@ def test_copies_are_waited_for_unless_they_may_run_on(may_run_on: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "rows"),
+    ("name", "lists"),
     [
         ("wan", {"blocks": 3}),
         ("flux", {"double_blocks": 2, "single_blocks": 2}),
         ("sdxl", {"input_blocks": 9, "middle_block": 1, "output_blocks": 9}),
     ],
 )
-def test_rows_of_blocks_are_found_heard_and_timed(name: str, rows: dict[str, int]) -> None:
+def test_lists_of_blocks_are_found_heard_and_timed(name: str, lists: dict[str, int]) -> None:
     model = toys.load(name)
     before = forwards_of(model)
     found = heard(model, name)
-    assert {row: found.rows[row][0] for row in rows} == rows
-    assert all(found.rows[row][1].keys() == {"float32"} for row in rows), "in what is multiplied"
-    attention = sum(sum(by.values()) for _, _, by in found.rows.values())
+    assert {name: found.block_lists[name][0] for name in lists} == lists
+    assert all(found.block_lists[name][1].keys() == {"float32"} for name in lists), (
+        "in what is multiplied"
+    )
+    attention = sum(sum(by.values()) for _, _, by in found.block_lists.values())
     assert attention == sum(found.attention.values()) > 0, "all attention is in a block"
-    assert sum(found.dtypes.values()) >= sum(sum(row[1].values()) for row in found.rows.values())
+    assert sum(found.dtypes.values()) >= sum(
+        sum(seen[1].values()) for seen in found.block_lists.values()
+    )
     profiling = Profiling()
     toys.sample(profiling.on(model), name, steps=STEPS)
     profiled = profiling.profiled
-    assert profiled.reason is None and profiled.rows is not None
-    assert rows.keys() <= profiled.rows.keys()
-    assert 0 < sum(profiled.rows.values()) <= 1
+    assert profiled.reason is None and profiled.block_lists is not None
+    assert lists.keys() <= profiled.block_lists.keys()
+    assert 0 < sum(profiled.block_lists.values()) <= 1
     assert 0 < profiled.operators < 1 and profiled.transfer == 0 and profiled.longest
     assert forwards_of(model) == before, "nothing stays"
-    assert {row.name for row in rows_of(model.model.diffusion_model)} >= rows.keys()
+    assert {blocks.name for blocks in block_lists_of(model.model.diffusion_model)} >= lists.keys()
 
 
 def forwards_of(model: Any) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def test_a_weight_that_is_exchanged_is_rounded_anew() -> None:
     with torch.no_grad():
         for _ in range(2):
             layer.weight = nn.Parameter(torch.randn(48, 64))
-            with int8_layers.Swap() as swap:
+            with int8_layers.ModuleSwap() as swap:
                 ours.swap(swap)
                 assert apart(layer(x), nn.functional.linear(x, layer.weight, layer.bias)) < 0.05
                 assert ours.weight is not None

@@ -33,7 +33,7 @@ FLOORS: tuple[frozenset[str], ...] = (
         }
     ),
     frozenset({"rules"}),
-    frozenset({"rows", "session", "report", "strips", "outlook", "site_call"}),
+    frozenset({"block_rows", "session", "report", "strips", "outlook", "site_call"}),
     frozenset({"calibration"}),
     frozenset({"methods"}),
     frozenset({"advisor", "proposals"}),
@@ -42,8 +42,8 @@ FLOORS: tuple[frozenset[str], ...] = (
 
 WITHOUT_TORCH = (
     "errors", "decisions", "effort", "samplers", "sites", "clock", "streams", "schedules",
-    "non_uniform", "s_curve", "schedule_file", "plan", "approximators", "rules", "rows", "strips",
-    "outlook", "estimate", "report", "calibration", "methods", "advisor", "proposals",
+    "non_uniform", "s_curve", "schedule_file", "plan", "approximators", "rules", "block_rows",
+    "strips", "outlook", "estimate", "report", "calibration", "methods", "advisor", "proposals",
 )  # fmt: skip
 
 HOST = frozenset(

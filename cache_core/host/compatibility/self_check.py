@@ -14,7 +14,7 @@ from ...session import Answer, Compute
 from ...sites import Site
 from ...values import Value, copy, is_value
 from ..intercept.layers import Layers
-from ..intercept.module_swap import Swap
+from ..intercept.module_swap import ModuleSwap
 from .exchanged import in_words, is_exchanged
 
 Run = Callable[[], Any]
@@ -38,7 +38,7 @@ def prove(layers: Layers, rows: int, run: Run, owners: Sequence[str], network: n
     """
     heard: dict[Site, Value] = {}
     calls: Counter[Site] = Counter()
-    with Swap() as swap:
+    with ModuleSwap() as swap:
         for site, (module, _) in layers.items():
             swap.answer(module, _listening(site, heard, calls))
         computed = run()
@@ -49,7 +49,7 @@ def prove(layers: Layers, rows: int, run: Run, owners: Sequence[str], network: n
             raise _refusal(
                 owners, network, f"{site} returns something without a row for every picture"
             )
-    with Swap() as swap:
+    with ModuleSwap() as swap:
         for site, (module, _) in layers.items():
             swap.answer(module, _repeating(heard[site]))
         answered = run()

@@ -60,21 +60,21 @@ class SdpaOnly:
 
 @dataclass(frozen=True, slots=True)
 class BlockResidual:
-    """A whole block; the value is what it adds to the streams that pass through it.
+    """A whole block; the value is what it adds to its hidden states.
 
     Adding keeps what earlier blocks computed anew. Holding the block's output instead would throw
     away every block before it.
 
     Args:
-        streams: names of the block's arguments that it returns changed, in the order of its
-            outputs; one name where it returns a tensor.
+        hidden_states: names of the block's arguments that it returns changed, in the order of
+            its outputs; one name where it returns a tensor.
         writes_in_place: whether it changes these arguments themselves.
         batch_axis: axis of the batch in them.
         read_by: modules of the network by which the host, between blocks, makes something of
-            these streams and writes it into them: then every block is stored by itself.
+            them and writes it into them: then every block is stored by itself.
     """
 
-    streams: tuple[str, ...]
+    hidden_states: tuple[str, ...]
     writes_in_place: bool = False
     batch_axis: int = 0
     read_by: tuple[str, ...] = ()

@@ -18,7 +18,7 @@ LTXAV = Family(
         ),
         Layer(r"transformer_blocks\.\d+\.(audio_)?attn2", SiteKind.CROSS_ATTENTION),
         Layer(r"transformer_blocks\.\d+\.(audio_)?ff", SiteKind.FEED_FORWARD),
-        # x is the pair of both streams.
+        # x is the pair of both hidden states.
         Layer(
             r"transformer_blocks\.\d+", SiteKind.BLOCK, BlockResidual(("x",), writes_in_place=True)
         ),

@@ -20,8 +20,8 @@ _KINDS = (
 """What names of modules mean, the first that is found."""
 
 _BLOCKS = (
-    "it is no known family, and how its blocks pass their streams on cannot be seen from outside. "
-    "Reuse its attention, which Apply PAB does"
+    "it is no known family, and how its blocks pass their hidden states on cannot be seen from "
+    "outside. Reuse its attention, which Apply PAB does"
 )
 
 

@@ -12,7 +12,7 @@ from ...session import Answer, Compute
 from ...values import Value
 from ..families import InlinedLayer, SdpaOnly
 from .layer_call import LayerCall
-from .module_swap import Swap
+from .module_swap import ModuleSwap
 
 OVERRIDE = "optimized_attention_override"
 """Key under which the host lets others take over scaled dot-product attention."""
@@ -33,7 +33,7 @@ def answer_inlined(layer_call: LayerCall, access: InlinedLayer, block: nn.Module
         if layer_call.is_reused(*args, *kwargs.values()):
             return reuse(compute, args, kwargs)
         seen: dict[int, Value] = {}
-        with Swap() as swap:
+        with ModuleSwap() as swap:
             for number, module in enumerate(outputs):
                 if module is not None:
                     swap.answer(module, _listening(seen, number, layer_call))
@@ -53,7 +53,7 @@ def answer_inlined(layer_call: LayerCall, access: InlinedLayer, block: nn.Module
     def reuse(compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         values = layer_call.recall()
         assert isinstance(values, tuple)
-        with Swap() as swap:
+        with ModuleSwap() as swap:
             for module, value in zip(outputs, values, strict=True):
                 if module is not None:
                     swap.answer(module, lambda *_, value=value: value)

@@ -16,13 +16,13 @@ from ...site_call import SiteCall
 from ...sites import Site
 from ...streams import StreamKey
 from ..model_call import ModelCall
-from .module_swap import Swap, opaque
+from .module_swap import ModuleSwap, opaque
 
 BlockPatch = Callable[..., Any]
 
 
 def swap_deep_branches(
-    swap: Swap,
+    swap: ModuleSwap,
     call: ModelCall,
     session: Session,
     streams: Sequence[StreamKey],
@@ -104,7 +104,7 @@ class _Branch:
         # The host calls what a block consists of, never the block itself.
         self._layers = frozenset(layer for block in deep for layer in block.children())
 
-    def skip(self, swap: Swap, call: ModelCall, deep: Any) -> None:
+    def skip(self, swap: ModuleSwap, call: ModelCall, deep: Any) -> None:
         """Shallow step: pass the deep layers by and start the live output blocks from `deep`."""
         patches = _patches(call)
         for name in ("input_block_patch", "input_block_patch_after_skip"):

@@ -17,7 +17,7 @@ from ...sites import Site, SiteKind
 from ...streams import StreamCounter, StreamKey
 from ...values import Value, copy, is_on_processor
 from ..guard import pass_over
-from .row import RowCall
+from .block_row import BlockRowCall
 
 EXCHANGED = "another node has exchanged attention itself in this block"
 FOLLOWED = "another node's patches need to see this layer compute"
@@ -46,7 +46,7 @@ class LayerCall(SiteCall):
         batch_axis: int = 0,
         is_followed: bool = False,
         is_measured: bool = False,
-        row: RowCall | None = None,
+        row: BlockRowCall | None = None,
     ) -> None:
         super().__init__(session, site, streams)
         self._counter, self._of_call = counter, streams

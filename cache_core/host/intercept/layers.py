@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from ...rows import Row
+from ...block_rows import BlockRow
 from ...session import Answer, Session
 from ...sites import Site, SiteKind
 from ...streams import StreamCounter, StreamKey
@@ -17,22 +17,22 @@ from ..model_call import ModelCall
 from .attention import answer_inlined, answer_sdpa
 from .attn_replace import answer_parts, listen_to_patches
 from .block_residual import answer_residual
+from .block_row import BlockRowCall
 from .layer_call import LayerCall
-from .module_swap import Swap
-from .row import RowCall
+from .module_swap import ModuleSwap
 
 Layers = Mapping[Site, tuple[nn.Module, Access]]
 """The module behind every claimed site, and the way in."""
 
 
 def swap_layers(
-    swap: Swap,
+    swap: ModuleSwap,
     call: ModelCall,
     session: Session,
     counter: StreamCounter,
     streams: tuple[StreamKey, ...],
     layers: Layers,
-    rows: Iterable[Row],
+    rows: Iterable[BlockRow],
 ) -> None:
     """Answer for the layers, in the order of `layers`, until the swap ends.
 
@@ -43,9 +43,9 @@ def swap_layers(
     patches: Mapping[str, Any] = call.options.get("patches", {})
     around: Mapping[Any, Any] = call.options.get("patches_replace", {}).get("dit", {})
     is_measured = session.is_measuring
-    row_of: dict[Site, RowCall] = {}
+    row_of: dict[Site, BlockRowCall] = {}
     for row in rows:
-        row_call = RowCall(session, row, call.options)
+        row_call = BlockRowCall(session, row, call.options)
         swap.callback(row_call.finish)
         row_of.update(dict.fromkeys(row, row_call))
     for site, (module, access) in layers.items():

@@ -136,7 +136,7 @@ _answers = ContextVar("answers", default=MappingProxyType({}))
 """What the running call has put in modules' places, each with what it stands in for."""
 
 
-class Swap(ExitStack):
+class ModuleSwap(ExitStack):
     """Answers for modules in the call that it is used in, and sets entries of the call's own
     dictionaries. All is as it was when it ends, and when everything else on the stack has ended.
     """

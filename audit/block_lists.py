@@ -1,4 +1,4 @@
-"""The rows of blocks that a network is made of, known or not."""
+"""The lists of blocks that a network is made of, known or not."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 from torch import nn
 
-from ..cache_core.host.intercept.module_swap import Compute, Swap
+from ..cache_core.host.intercept.module_swap import Compute, ModuleSwap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Row:
+class BlockList:
     """Blocks that a network holds in one list.
 
     Args:
@@ -28,21 +28,21 @@ class Row:
     modules: tuple[nn.Module, ...]
 
 
-def rows_of(network: nn.Module) -> tuple[Row, ...]:
+def block_lists_of(network: nn.Module) -> tuple[BlockList, ...]:
     """Every list of modules in a network, the outermost ones; what is in none is not told apart."""
-    return tuple(_rows(network, ""))
+    return tuple(_lists(network, ""))
 
 
-def _rows(module: nn.Module, path: str) -> Iterator[Row]:
+def _lists(module: nn.Module, path: str) -> Iterator[BlockList]:
     for name, child in module.named_children():
         where = f"{path}{name}"
         if isinstance(child, nn.ModuleList | nn.Sequential):
             # The host calls what a block of a UNet consists of, never the block itself.
             called = tuple(leaf for block in child for leaf in _called(block))
             count = len(child) if isinstance(child, nn.ModuleList) else 1
-            yield Row(where, count, called)
+            yield BlockList(where, count, called)
         else:
-            yield from _rows(child, f"{where}.")
+            yield from _lists(child, f"{where}.")
 
 
 def _called(block: nn.Module) -> Iterator[nn.Module]:
@@ -53,18 +53,22 @@ def _called(block: nn.Module) -> Iterator[nn.Module]:
         yield from _called(child)
 
 
-Around = Callable[[Row], AbstractContextManager[Any]]
+Around = Callable[[BlockList], AbstractContextManager[Any]]
 
 
-def watched(swap: Swap, rows: Sequence[Row], around: Around) -> None:
-    """Call every block inside of a context of its row, until the swap ends."""
-    for row in rows:
-        for module in row.modules:
-            swap.answer(module, partial(_within, around, row))
+def watched(swap: ModuleSwap, lists: Sequence[BlockList], around: Around) -> None:
+    """Call every block inside of a context of its list, until the swap ends."""
+    for blocks in lists:
+        for module in blocks.modules:
+            swap.answer(module, partial(_within, around, blocks))
 
 
 def _within(
-    around: Around, row: Row, compute: Compute, args: tuple[Any, ...], kwargs: dict[str, Any]
+    around: Around,
+    blocks: BlockList,
+    compute: Compute,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> Any:
-    with around(row):
+    with around(blocks):
         return compute(*args, **kwargs)

@@ -15,7 +15,7 @@ import toys
 from comfy.patcher_extension import WrappersMP
 from stepcache.cache_core.decisions import NOT_STORED
 from stepcache.cache_core.host import attach, last_report
-from stepcache.cache_core.host.intercept.row import PATCHED
+from stepcache.cache_core.host.intercept.block_row import PATCHED
 from stepcache.cache_core.methods import PAB, SmoothCache
 from stepcache.cache_core.schedules import PercentRange
 from stepcache.cache_core.session import Session

@@ -9,8 +9,8 @@ from weakref import ref
 
 import torch
 
+from ...block_rows import BlockRow, place_of
 from ...decisions import NOT_STORED, REUSE, Decision
-from ...rows import Row, place_of
 from ...session import Session
 from ...site_call import SiteCall
 from ...sites import Site
@@ -19,7 +19,7 @@ from ...streams import StreamKey
 PATCHED = "other nodes' patches now stand between blocks whose sum was stored"
 
 BETWEEN = ("double_block", "noise_refiner")
-"""Patches that the host calls between blocks: they may read the streams, and write into them."""
+"""Patches that the host calls between blocks: they may read hidden states, and write into them."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class _Pass:
     returned: tuple[ref[torch.Tensor], ...] = ()
 
 
-class RowCall:
+class BlockRowCall:
     """Blocks of one row in one model call.
 
     A block adds to the sum of the one before it if it is given the very tensors that this one
@@ -54,7 +54,7 @@ class RowCall:
         options: ``transformer_options`` of the call.
     """
 
-    def __init__(self, session: Session, row: Row, options: Mapping[str, Any]) -> None:
+    def __init__(self, session: Session, row: BlockRow, options: Mapping[str, Any]) -> None:
         self._session, self._row = session, row
         self._position = {site: position for position, site in enumerate(row)}
         self._apart = _apart(row, options)
@@ -104,7 +104,7 @@ class RowCall:
         """To whose value a block adds that has computed; None where it begins a sum of its own.
 
         Args:
-            given: the streams that the block got.
+            given: the hidden states that the block got.
         """
         now, position = self._passes[streams], self._position[site]
         tensors = tuple(_tensors(given))
@@ -144,7 +144,7 @@ class RowCall:
             now.head = None
 
 
-def _apart(row: Row, options: Mapping[str, Any]) -> frozenset[Site]:
+def _apart(row: BlockRow, options: Mapping[str, Any]) -> frozenset[Site]:
     """Blocks around which other nodes act: what they add is stored singly."""
     patches: Mapping[str, Any] = options.get("patches", {})
     if any(patches.get(name) for name in BETWEEN):

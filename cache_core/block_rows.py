@@ -1,8 +1,8 @@
 """Rows of blocks: what all blocks of a row add is kept as one sum, if they reuse in the same steps.
 
-From block to block the host hands the streams on, and at most adds residuals of its own to them. So
+From block to block the host hands the hidden states on, and at most adds residuals of its own. So
 the sum of what the blocks add, given in place of the first one, is right behind the last one, and
-residuals stay fresh. Whether the streams are handed on is seen in every call (`row.py`).
+residuals stay fresh. Whether they are handed on is seen in every call (`intercept/block_row.py`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .plan import Plan
 from .rules import Rule
 from .sites import Part, Site, SiteKind, part_of
 
-Row = tuple[Site, ...]
+BlockRow = tuple[Site, ...]
 """Blocks, one after the other."""
 
 _NUMBERED = re.compile(r"(.*?)(\d+)")
@@ -40,9 +40,9 @@ def starts_of(sites: Iterable[Site]) -> frozenset[int]:
     return frozenset(starts)
 
 
-def rows_of(
+def block_rows_of(
     assigned: Mapping[Site, Rule], plans: Mapping[Rule, Plan], starts: Collection[int]
-) -> list[Row]:
+) -> list[BlockRow]:
     """All blocks that have a rule; those of one row may be kept as one sum.
 
     Args:
@@ -50,7 +50,7 @@ def rows_of(
         plans: what these rules will do.
         starts: as from `starts_of`; empty where the lists are not known, which then count as one.
     """
-    rows: list[Row] = []
+    rows: list[BlockRow] = []
     for site in _blocks(assigned):
         before = rows[-1][-1] if rows else None
         is_next = before is not None and site.index == before.index + 1
@@ -72,10 +72,10 @@ def values_of(
     Args:
         assigned: the rule of every claimed site.
         plans: what these rules will do.
-        starts: as for `rows_of`.
+        starts: as for `block_rows_of`.
     """
     counts: Counter[Part] = Counter()
-    summed = {site for row in rows_of(assigned, plans, starts) for site in row[1:]}
+    summed = {site for row in block_rows_of(assigned, plans, starts) for site in row[1:]}
     for site, rule in assigned.items():
         if site not in summed and any(plans[rule].reuse):
             counts[part_of(site)] += rule.what.max_history

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from stepcache.cache_core.approximators import Approximator, BranchMean, Hold
+from stepcache.cache_core.block_rows import block_rows_of, starts_of, values_of
 from stepcache.cache_core.clock import Timeline
-from stepcache.cache_core.rows import rows_of, starts_of, values_of
 from stepcache.cache_core.rules import Rule, assign, plans_of
 from stepcache.cache_core.schedules import Interval, Mask, Schedule
 from stepcache.cache_core.sites import Site, SiteKind, SiteSelector
@@ -29,7 +29,7 @@ def rule(schedule: Schedule = EVERY_SECOND, *indices: int, what: Approximator = 
 
 def rows(sites: list[Site], *rules: Rule) -> list[list[int]]:
     assigned = assign(rules, sites)
-    found = rows_of(assigned, plans_of(rules, LINE), starts_of(sites))
+    found = block_rows_of(assigned, plans_of(rules, LINE), starts_of(sites))
     return [[site.index for site in row] for row in found]
 
 
