@@ -199,7 +199,7 @@ class Report:
         if not self.total_computed:
             return (
                 "the layers were never called: another extension answered for the model or "
-                "replaced its layers"
+                "replaced its layers, or the model computes them by another way"
             )
         # Part of the log's line, and not every console has ×: code page 1251 has none.
         reasons = ", ".join(f"{reason} ({n}x)" for (_, reason), n in self.forced.most_common())

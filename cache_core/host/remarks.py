@@ -68,6 +68,17 @@ def on_guidance(planned: Planned, has_met_both: bool) -> Iterator[str]:
             yield UNEXPECTED_BRANCH
 
 
+def on_layers(report: Report) -> Iterator[str]:
+    """Kinds that were to be reused, and that the network did not ask for although it ran."""
+    for kind, plan in report.plans.items():
+        is_layer = kind not in (SiteKind.GUIDANCE, SiteKind.EVALUATION)
+        if is_layer and "R" in plan and report.total_computed and not any(report.counts_of(kind)):
+            yield (
+                f"{kind}: these layers were never called, so that part had no effect: another "
+                f"extension replaced them, or the model computes them by another way"
+            )
+
+
 def empty_report(installation: Installation, sampler: str) -> Report:
     """The report of a run in which nothing is ours."""
     methods = [method.describe() for method in installation.methods]

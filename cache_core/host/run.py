@@ -46,6 +46,7 @@ from .remarks import (
     STEP_BY_STEP,
     goes_step_by_step,
     on_guidance,
+    on_layers,
 )  # fmt: skip
 
 RUN_KEY = "stepcache_run"
@@ -299,7 +300,8 @@ class Run(NotPickled):
     def finish(self, outcome: str) -> None:
         """End the run: drop every value, leave the report in the mailbox."""
         if not self.report.is_calibrating:
-            for remark in on_guidance(self._planned, self._passes.has_met_both):
+            guidance = on_guidance(self._planned, self._passes.has_met_both)
+            for remark in (*guidance, *on_layers(self.report)):
                 self._note(remark)
         if self._networks.has_met_another:
             self._note(OTHER_NETWORK)

@@ -16,6 +16,7 @@ from stepcache.cache_core.host import attach, last_report
 from stepcache.cache_core.host.remarks import PROVED
 from stepcache.cache_core.methods import PAB, DeepCache, FasterCache, StepCache, TGate
 from stepcache.cache_core.schedules import PercentRange
+from stepcache.cache_core.sites import SiteKind
 from torch import nn
 
 WHOLE = PercentRange(0.0, 1.0)
@@ -194,6 +195,29 @@ def test_another_pack_answers_for_the_blocks(monkeypatch: pytest.MonkeyPatch) ->
     patched = attach(model, REUSING)
     assert torch.equal(toys.sample(patched, "wan"), plain)
     assert "never called" in last_report(patched).nothing_reused_because
+
+
+class _BesideForward(WanSelfAttention):
+    """As a class of the host that enters its layers by functions of their own."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        return WanSelfAttention.forward(self, *args, **kwargs)
+
+
+def test_layers_that_a_model_computes_by_another_way_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Others of the run reuse: without this remark nobody would learn of it."""
+    model = toys.load("wan")
+    for block in model.model.diffusion_model.blocks:
+        monkeypatch.setattr(block.self_attn, "__class__", _BesideForward)
+    patched = attach(model, PAB(2, 1, 2, WHOLE))
+    toys.sample(patched, "wan")
+    report = last_report(patched)
+    assert report.total_reused == report.counts_of(SiteKind.CROSS_ATTENTION)[1] > 0
+    assert report.counts_of(SiteKind.SELF_ATTENTION) == (0, 0)
+    (said,) = (note for note in report.notes if "never called" in note)
+    assert said.startswith(f"{SiteKind.SELF_ATTENTION}: these layers were never called")
 
 
 @pytest.mark.parametrize("method", [REUSING, FasterCache(2, 2, 2, WHOLE, guidance_interval=1)])

@@ -40,11 +40,12 @@ from .stable_audio import STABLE_AUDIO
 from .structural import family_by_structure
 from .triposplat import TRIPOSPLAT
 from .unet import UNET
-from .wan import CAUSAL_WAN, WAN
+from .wan import CAUSAL_WAN, WAN, WAN_ANIMATE_2
 
 FAMILIES: tuple[Family, ...] = (
     UNET,
     CAUSAL_WAN,
+    WAN_ANIMATE_2,
     WAN,
     LTXAV,
     LTXV,

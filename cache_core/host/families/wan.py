@@ -19,6 +19,24 @@ CAUSAL_WAN = Family(
 # InfiniteTalk's patch reads from queries and keys which of two speakers a token belongs to.
 READ = ModuleForward(followed_by=("attn1_patch",))
 
+_TWO_BRANCHES = (
+    "its blocks compute the pose video and the picture by two functions of their own, never by the "
+    "one that could be answered for. Step Cache answers for whole steps"
+)
+
+WAN_ANIMATE_2 = Family(
+    name="Wan-Animate2",
+    models="Wan-Animate2",
+    model_classes=("comfy.ldm.wan.model_animate2.WanAnimate2Model",),
+    layers=(
+        # For the pose video and for the picture, which differ in length. Core's WanAnimate2Cache
+        # leaves the first of the two calls out.
+        Layer(r"blocks\.\d+\.cross_attn", SiteKind.CROSS_ATTENTION),
+        Layer(r"blocks\.\d+\.ffn", SiteKind.FEED_FORWARD),
+    ),
+    lacks={SiteKind.SELF_ATTENTION: _TWO_BRANCHES, SiteKind.BLOCK: _TWO_BRANCHES},
+)
+
 WAN = Family(
     name="Wan",
     models="Wan 2.1 and 2.2: t2v, i2v, VACE, camera, S2V, HuMo, Animate, SCAIL, Dancer",

@@ -48,6 +48,7 @@ SINCE: dict[str, tuple[str, str]] = {
     "seedvr2": ("0.27.0", "SeedVR2"),
     "stable_audio_3": ("0.24.1", "Stable Audio 3"),
     "triposplat": ("0.24.1", "TripoSplat"),
+    "wan_animate2": ("0.31.0", "Wan-Animate2"),
     "wan_causal": ("0.24.1", "Causal Wan"),
     "wan_dancer": ("0.24.1", "Wan-Dancer"),
     "wan_scail2": ("0.27.0", "Wan SCAIL-2"),

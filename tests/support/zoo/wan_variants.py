@@ -112,6 +112,14 @@ TOYS: dict[str, Toy] = {
         _clip(), ("face_video_pixels", _noise(1, 3, 4, 16, 16)),
         adjust=_small_face,
     ),
+    "wan_animate2": Toy(
+        # A slot for the reference picture in front, which the pose video lacks.
+        random_weights(wan("WAN_Animate2", model_type="animate2", in_dim=36)),
+        (1, 16, FRAMES + 1, 8, 8), (7, WIDTH),
+        extra=(_clip(), ("pose_video_latent", _noise(1, 16, FRAMES, 8, 8))),
+        family="Wan-Animate2",
+        kinds=frozenset({SiteKind.CROSS_ATTENTION, SiteKind.FEED_FORWARD}),
+    ),
     "wan_scail": toy(
         wan("WAN21_SCAIL", model_type="scail", in_dim=20), _clip(),
         ("pose_video_latent", _noise(1, 16, FRAMES, 4, 4)),
