@@ -119,6 +119,7 @@ TOYS: dict[str, Toy] = {
         extra=(_clip(), ("pose_video_latent", _noise(1, 16, FRAMES, 8, 8))),
         family="Wan-Animate2",
         kinds=frozenset({SiteKind.CROSS_ATTENTION, SiteKind.FEED_FORWARD}),
+        grows=(),  # The pose video has the picture's size.
     ),
     "wan_scail": toy(
         wan("WAN21_SCAIL", model_type="scail", in_dim=20), _clip(),
