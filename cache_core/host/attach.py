@@ -75,6 +75,7 @@ def attach(model: Any, method: RuleSource, listener: Listener | None = None) -> 
         notes=tuple(dict.fromkeys((*earlier, *notes, *_on_fused_layers(assigned, access)))),
         swaps_halves=family.swaps_halves,
         needs_proof=family.needs_proof,
+        cache_fill=family.cache_fill,
         listeners=(*(previous.listeners if previous else ()), *([listener] if listener else ())),
     )
     clone = model.clone()

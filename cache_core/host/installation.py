@@ -11,7 +11,7 @@ from ..clock import Timeline
 from ..report import Report
 from ..rules import Rule
 from ..sites import Site
-from .families import Access
+from .families import Access, CacheFill
 from .not_copied import NotCopied
 
 KEY = "stepcache"
@@ -74,6 +74,7 @@ class Installation(NotCopied):
         notes: remarks for the report.
         swaps_halves: as for `Family`.
         needs_proof: as for `Family`.
+        cache_fill: as for `Family`.
         listeners: who is told about runs.
         mailbox: where finished runs leave their report; shared by all clones of the clone.
     """
@@ -86,6 +87,7 @@ class Installation(NotCopied):
     notes: tuple[str, ...]
     swaps_halves: bool
     needs_proof: bool
+    cache_fill: CacheFill | None
     listeners: tuple[Listener, ...]
     mailbox: Mailbox = field(default_factory=Mailbox)
 

@@ -11,7 +11,8 @@ from ..block_rows import BlockRow
 from ..errors import UnsupportedModelError
 from ..sites import Site, SiteKind
 from .compatibility.exchanged import in_words, is_exchanged, pack_of
-from .families import Access, BlockResidual
+from .families import BlockResidual
+from .installation import Installation
 from .intercept.layers import Layers
 
 
@@ -24,12 +25,14 @@ class Bound:
         layers: modules and ways in, blocks last.
         deep_branches: sites without a module of their own.
         rows: blocks whose sum is stored.
+        fills: modules by which the network fills a cache of its own.
     """
 
     network: nn.Module
     layers: Layers
     deep_branches: tuple[Site, ...]
     rows: tuple[BlockRow, ...]
+    fills: tuple[nn.Module, ...]
 
 
 class Networks:
@@ -37,10 +40,9 @@ class Networks:
 
     Args:
         sites: every site that a rule is about, and whether it has to be there.
-        access: the ways in.
+        installation: with the ways in.
         own: the network that the nodes are attached to.
         rows: blocks of which what they add may be kept as one sum.
-        is_known: whether the ways in are those of a known family's own classes.
         note: takes a remark for the report.
 
     Raises:
@@ -50,15 +52,16 @@ class Networks:
     def __init__(
         self,
         sites: Mapping[Site, bool],
-        access: Mapping[Site, Access],
+        installation: Installation,
         own: nn.Module,
         rows: Iterable[BlockRow],
-        is_known: bool,
         note: Callable[[str], None],
     ) -> None:
-        self._sites, self._access = sites, access
+        self._sites, self._access = sites, installation.access
+        self._fill = installation.cache_fill
         self._rows = tuple(row for row in rows if len(row) > 1)
-        self._is_known, self._note = is_known, note
+        # Whether the ways in are those of a known family's own classes.
+        self._is_known, self._note = not installation.needs_proof, note
         self._bound: dict[int, Bound] = {}
         self._own = id(own)
         self.has_met_another = False
@@ -82,7 +85,8 @@ class Networks:
             layers = {s: (modules[s], self._access[s]) for s in order if self._trusts(s, modules)}
             branches = tuple(site for site in modules if site.kind is SiteKind.DEEP_BRANCH)
             rows = tuple(row for row in self._rows if self._hands_on(network, row))
-            known = self._bound[id(network)] = Bound(network, layers, branches, rows)
+            fills = () if self._fill is None else self._fill.modules(network)
+            known = self._bound[id(network)] = Bound(network, layers, branches, rows, fills)
         return known
 
     def _hands_on(self, network: nn.Module, row: BlockRow) -> bool:

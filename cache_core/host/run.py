@@ -28,6 +28,7 @@ from .evaluation.latent_parts import PASS, Shape
 from .evaluation.sampling_scale import level_of, timeline_of
 from .guard import guarded
 from .installation import Installation
+from .intercept.cache_fill import CacheFilling
 from .intercept.deep_branch import swap_deep_branches
 from .intercept.layers import swap_layers
 from .intercept.module_swap import ModuleSwap
@@ -127,10 +128,9 @@ class Run(NotPickled):
         )  # fmt: skip
         is_asked = self.report.is_calibrating
         sites = {s: is_asked or not r.when.never_reuses for s, r in self._assigned.items()}
-        own, is_known = model_patcher.model.diffusion_model, not installation.needs_proof
-        rows = self._session.rows
+        own, rows = model_patcher.model.diffusion_model, self._session.rows
         with ejected(model_patcher):
-            self._networks = Networks(sites, installation.access, own, rows, is_known, self._note)
+            self._networks = Networks(sites, installation, own, rows, self._note)
         self._notifier = ProgressNotifier(installation.listeners, self.report)
         self._notifier.step(None)
 
@@ -262,10 +262,14 @@ class Run(NotPickled):
         """Patch the network for one call, and restore it whatever happens."""
         bound = self._networks.bound(diffusion_model)
         with ModuleSwap() as swap:
-            swap_layers(swap, call, self._session, self._counter, streams, bound.layers, bound.rows)
+            filling = CacheFilling(self._installation.cache_fill)
+            swap_layers(
+                swap, call, self._session, self._counter, streams, bound.layers, bound.rows, filling
+            )
             swap_deep_branches(
                 swap, call, self._session, streams, bound.deep_branches, diffusion_model
             )
+            filling.watch(swap, bound.fills)
             yield
 
     def calc_cond_batch(

@@ -13,7 +13,7 @@ from .chroma import CHROMA
 from .cogvideox import COGVIDEOX
 from .cosmos import COSMOS_1, COSMOS_2
 from .ernie_image import ERNIE_IMAGE
-from .family import Family, Layer
+from .family import CacheFill, Family, Layer
 from .flux import FLUX
 from .hidream import HIDREAM, HIDREAM_O1
 from .hunyuan3d import HUNYUAN3D
@@ -33,7 +33,7 @@ from .not_sampled import NOT_SAMPLED
 from .omnigen2 import OMNIGEN2
 from .pixart import PIXART
 from .pixeldit import PIXELDIT
-from .qwen_image import QWEN_IMAGE
+from .qwen_image import QWEN_IMAGE, QWEN_IMAGE_21
 from .sd3 import SD3
 from .seedvr2 import SEEDVR2
 from .stable_audio import STABLE_AUDIO
@@ -74,6 +74,7 @@ FAMILIES: tuple[Family, ...] = (
     MAGE_FLOW,
     OMNIGEN2,
     QWEN_IMAGE,
+    QWEN_IMAGE_21,
     STABLE_CASCADE,
     MOCHI,
     PIXELDIT,
@@ -97,6 +98,7 @@ __all__ = [
     "FAMILIES",
     "Access",
     "BlockResidual",
+    "CacheFill",
     "SdpaOnly",
     "Family",
     "Layer",

@@ -28,6 +28,24 @@ class Layer:
     access: Access = field(default=ModuleForward())
 
 
+@dataclass(frozen=True, slots=True)
+class CacheFill:
+    """Calls by which a network fills a cache of its own: everything within them is computed.
+
+    Args:
+        path: regular expression for the whole paths of the modules that are called so.
+        is_one: whether a call with these arguments is one.
+    """
+
+    path: str
+    is_one: Callable[..., bool]
+
+    def modules(self, diffusion_model: nn.Module) -> tuple[nn.Module, ...]:
+        """The modules of a network that are called so."""
+        named = diffusion_model.named_modules()
+        return tuple(module for path, module in named if re.fullmatch(self.path, path))
+
+
 def _always(_: nn.Module) -> bool:
     return True
 
@@ -49,6 +67,7 @@ class Family:
             way out.
         needs_proof: whether the table was found by looking at the network's structure, so that it
             counts only once the first step has shown it to be right.
+        cache_fill: calls by which it fills a cache of its own; None if it has none.
         lacks: why a kind that people would look for is not offered, and what to do instead.
     """
 
@@ -62,6 +81,7 @@ class Family:
     takes_one_branch: Callable[[nn.Module], bool] = _always
     swaps_halves: bool = False
     needs_proof: bool = False
+    cache_fill: CacheFill | None = None
     lacks: Mapping[SiteKind, str] | None = None
 
     @property

@@ -18,6 +18,7 @@ from .attention import answer_inlined, answer_sdpa
 from .attn_replace import answer_parts, listen_to_patches
 from .block_residual import answer_residual
 from .block_row import BlockRowCall
+from .cache_fill import CacheFilling
 from .layer_call import LayerCall
 from .module_swap import ModuleSwap
 
@@ -33,11 +34,13 @@ def swap_layers(
     streams: tuple[StreamKey, ...],
     layers: Layers,
     rows: Iterable[BlockRow],
+    filling: CacheFilling,
 ) -> None:
     """Answer for the layers, in the order of `layers`, until the swap ends.
 
     Args:
         rows: blocks whose sum is stored.
+        filling: knows when the network fills a cache of its own.
     """
     passing = listen_to_patches(call)
     patches: Mapping[str, Any] = call.options.get("patches", {})
@@ -59,7 +62,7 @@ def swap_layers(
         else:
             answers = {module: _answer(layer_call, access, module)}
         for target, answer in answers.items():
-            swap.answer(target, session.timed_dispatch(answer, site))
+            swap.answer(target, filling.aside(session.timed_dispatch(answer, site)))
 
 
 def _is_followed(access: Access, patches: Mapping[str, Any]) -> bool:

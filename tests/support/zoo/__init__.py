@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from toy import Toy
 
-from . import crossed, double_stream, joint, loaded, others, unets
+from . import crossed, double_stream, joint, later, loaded, others, unets
 
 TOYS: dict[str, Toy] = {
     **double_stream.TOYS,
     **joint.TOYS,
     **crossed.TOYS,
     **others.TOYS,
+    **later.TOYS,
 }
 
 VARIANTS = frozenset({
