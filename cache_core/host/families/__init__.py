@@ -38,6 +38,7 @@ from .sd3 import SD3
 from .seedvr2 import SEEDVR2
 from .stable_audio import STABLE_AUDIO
 from .structural import family_by_structure
+from .trellis2 import TRELLIS_2
 from .triposplat import TRIPOSPLAT
 from .unet import UNET
 from .wan import CAUSAL_WAN, WAN, WAN_ANIMATE_2
@@ -83,6 +84,7 @@ FAMILIES: tuple[Family, ...] = (
     ACE_STEP,
     ACE_STEP_15,
     STABLE_AUDIO,
+    TRELLIS_2,
     TRIPOSPLAT,
     NOT_SAMPLED,
 )

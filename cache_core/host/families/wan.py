@@ -21,7 +21,7 @@ READ = ModuleForward(followed_by=("attn1_patch",))
 
 _TWO_BRANCHES = (
     "its blocks compute the pose video and the picture by two functions of their own, never by the "
-    "one that could be answered for. Step Cache answers for whole steps"
+    "one that could be answered for. Step Cache works, on whole steps"
 )
 
 WAN_ANIMATE_2 = Family(

@@ -118,13 +118,31 @@ def _behind(
     return optimized_attention(q, k, v, HEADS)
 
 
+class Trellis2(nn.Module):
+    """Of the network, what can be seen from outside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.structure_model = nn.ModuleDict({"blocks": nn.ModuleList([_Block(), _Block()])})
+        self.out_layer = nn.Conv3d(CHANNELS, CHANNELS, 1)
+        self.dtype = torch.float32
+
+    def forward(
+        self, x: torch.Tensor, timestep: torch.Tensor, context: torch.Tensor, **_: Any
+    ) -> torch.Tensor:
+        told = context.mean((1, 2)) + timestep
+        return self.out_layer(x) * told.view(-1, 1, 1, 1, 1)
+
+
 for cls in (_Attention, _Block, QwenImage21Transformer2DModel):
     cls.__module__ = cls.forward.__module__ = "comfy.ldm.qwen_image21.model"
+Trellis2.__module__ = Trellis2.forward.__module__ = "comfy.ldm.trellis2.model"
 
 
-def _qwen_image_21() -> Any:
+def _with(network: Callable[[], nn.Module]) -> Any:
+    """A model of the host with another network in it."""
     patcher = random_weights(qwen_config)()
-    patcher.model.diffusion_model = QwenImage21Transformer2DModel().requires_grad_(False).eval()
+    patcher.model.diffusion_model = network().requires_grad_(False).eval()
     fill(patcher.model.diffusion_model)
     return patcher
 
@@ -132,6 +150,11 @@ def _qwen_image_21() -> Any:
 TOYS: dict[str, Toy] = {
     # As many tokens of prompt as of picture: what tells them apart is not their number.
     "qwen_image_21": Toy(
-        _qwen_image_21, VIDEO, (TOKENS, CONTEXT), family="Qwen-Image 2.1", kinds=JOINT
+        partial(_with, QwenImage21Transformer2DModel),
+        VIDEO,
+        (TOKENS, CONTEXT),
+        family="Qwen-Image 2.1",
+        kinds=JOINT,
     ),
+    "trellis2": Toy(partial(_with, Trellis2), VIDEO, (TOKENS, CONTEXT), family="Trellis2"),
 }
