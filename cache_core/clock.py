@@ -145,7 +145,7 @@ def percents_of(
     percent_to_sigma: PercentToSigma,
     guesses: Sequence[float] | None = None,
 ) -> tuple[float, ...]:
-    """Invert the host's percent → sigma map.
+    """Invert the host's map of percent to sigma.
 
     Args:
         sigmas: noise levels of the steps.

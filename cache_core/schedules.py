@@ -241,7 +241,7 @@ class Broadcast(Schedule):
     """Compute at chosen points of the run and reuse in the few steps after each.
 
     Args:
-        starts: the points as a fraction of the steps, 0 ≤ start < 1.
+        starts: the points as a fraction of the steps, 0 <= start < 1.
         count: steps that reuse after each, >= 0.
 
     Source: PAB's MLP broadcast, NUS-HPC-AI-Lab/VideoSys 4cce477, which lists exact timesteps of one

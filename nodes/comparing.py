@@ -21,6 +21,9 @@ from ..pictures.metrics import MIN_SIDE, Pixels, psnr, ssim
 
 Numbers = Mapping[str, float | None]
 
+MAX_PAIRS = 32
+"""Pairs of pictures under the slider; of more, such as a video's frames, evenly chosen ones."""
+
 
 def outputs() -> list[io.Output]:
     """Of every node that compares, in the order of `Comparison.outputs`."""
@@ -55,11 +58,14 @@ class Comparison:
         drawn: the labelled picture, shape (1, height, width, 3), values in [0, 1].
         text: the numbers in words.
         numbers: None for the psnr of equal pictures, and where ssim has no room.
+        plain, cached: the batches, (batch, height, width, 3), values in [0, 1].
     """
 
     drawn: torch.Tensor
     text: str
     numbers: Numbers
+    plain: torch.Tensor
+    cached: torch.Tensor
 
     @property
     def outputs(self) -> tuple[torch.Tensor, str, float, float, str]:
@@ -74,8 +80,19 @@ class Comparison:
         )
 
     def on_node(self, node: type[io.ComfyNode]) -> dict[str, Any]:
-        """What the node itself shows."""
-        return {**ui.PreviewImage(self.drawn, cls=node).as_dict(), "text": (self.text,)}
+        """What the node itself shows: the labelled picture, the text, and pairs for the slider."""
+        count = len(self.plain)
+        numbers = list(range(0, count, math.ceil(count / MAX_PAIRS)))
+        plain, cached = (
+            ui.PreviewImage(batch[numbers], cls=node).as_dict()["images"]
+            for batch in (self.plain, self.cached)
+        )
+        pairs = [
+            {"plain": one, "cached": other, "number": number + 1, "of": count}
+            for number, one, other in zip(numbers, plain, cached, strict=True)
+        ]
+        drawn = ui.PreviewImage(self.drawn, cls=node).as_dict()
+        return {**drawn, "text": (self.text,), "pairs": pairs}
 
 
 def compare(
@@ -99,7 +116,8 @@ def compare(
     index = min(shown, len(one) - 1)
     names = ("plain", "cached") if len(one) == 1 else (f"plain {index}", f"cached {index}")
     drawn = pictures.to_image(pictures.draw_compare(one[index], other[index], names, lines))
-    return Comparison(drawn, "\n".join(lines), numbers)
+    plain, cached = (batch[..., :3] for batch in (plain, cached))
+    return Comparison(drawn, "\n".join(lines), numbers, plain, cached)
 
 
 def _checked(

@@ -13,8 +13,10 @@ MOST = 2000
 """Characters of a name that are looked at at all."""
 EXTRA = frozenset("·°±")
 INSTEAD = {
-    "×": "x", "÷": "/", "–": "-", "—": "-", "−": "-", "≤": "<=", "≥": ">=", "→": "->", "≈": "~",
-    "’": "'", "‘": "'", "“": '"', "”": '"', "α": "alpha", "σ": "sigma", "∞": "infinite", "ß": "ss",
+    "×": "x", "÷": "/", "–": "-", "—": "-", "\N{MINUS SIGN}": "-", "’": "'", "‘": "'", "“": '"',
+    "”": '"', "ß": "ss", "\N{LESS-THAN OR EQUAL TO}": "<=", "\N{GREATER-THAN OR EQUAL TO}": ">=",
+    "\N{RIGHTWARDS ARROW}": "->", "\N{ALMOST EQUAL TO}": "~", "\N{INFINITY}": "infinite",
+    "\N{GREEK SMALL LETTER ALPHA}": "alpha", "\N{GREEK SMALL LETTER SIGMA}": "sigma",
 }  # fmt: skip
 """Signs that the font lacks."""
 OLD_HEIGHT = 11

@@ -34,7 +34,7 @@ class PAB(Method):
         cross_attention: range of attention to the prompt.
         window: when reuse is allowed, for all three kinds; timesteps as published, or percent.
         feed_forward_starts: points of the run at which feed-forward layers compute and begin to be
-            reused, as fractions of its steps, 0 ≤ start < 1; none leaves them alone.
+            reused, as fractions of its steps, 0 <= start < 1; none leaves them alone.
         feed_forward_count: steps that reuse after each start, >= 0.
         feed_forward_blocks: how many layers take part, counted from the first; >= 0.
         block: range of whole blocks, >= 1; above 1 it takes the place of all the others. Not in

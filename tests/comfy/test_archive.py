@@ -207,6 +207,14 @@ def test_the_registry_packs_the_same(archive: Path) -> None:
     assert not [line for line in lines if line.startswith("!")]
 
 
+def test_consoles_of_western_windows_can_show_every_module(archive: Path) -> None:
+    """As the lint of comfy-test asks."""
+    with zipfile.ZipFile(archive) as packed:
+        for name in packed.namelist():
+            if name.endswith(".py"):
+                packed.read(name).decode("utf-8").encode("cp1252")
+
+
 @pytest.mark.parametrize("way", INSTALLATIONS)
 def test_installed_it_is_served_and_runs(
     way: str, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

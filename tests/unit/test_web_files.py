@@ -14,7 +14,8 @@ SCRIPTS = sorted(WEB.rglob("*.js"))
 MAX_BYTES = 40 * 1024
 BUILDS_HTML = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "DOMParser")
 BUILDS_CODE = ("eval(", "new Function", "import(", 'createElement("script', "srcdoc", "javascript:")
-ASKS_SERVERS = ("fetch(", "XMLHttpRequest", "WebSocket", "EventSource", "sendBeacon", ".src =")
+ASKS_SERVERS = ("fetch(", "XMLHttpRequest", "WebSocket", "EventSource", "sendBeacon")
+OF_ANOTHER_SERVER = re.compile(r"\.src = (?!api\.apiURL\()")
 FORCES_LAYOUT = ("offsetHeight", "offsetWidth", "clientHeight", "clientWidth", "getComputedStyle",
                  "scrollHeight", "scrollWidth", "getBoundingClientRect")  # fmt: skip
 THE_FRONT_ENDS = {"/scripts/api.js", "/scripts/app.js"}
@@ -26,6 +27,7 @@ def faults_of(text: str) -> list[str]:
     found = [word for word in (*BUILDS_HTML, *BUILDS_CODE, *ASKS_SERVERS) if word in text]
     addresses = re.findall(r"(?:\bhttps?:|\bwss?:)?//[\w.-]+\.\w+[^\s\"'`]*", text)
     found += [address for address in addresses if address != NAME_SPACE]
+    found += OF_ANOTHER_SERVER.findall(text)
     imported = re.findall(r"\b(?:from|import)\s+\"([^\"]+)\"", text)
     neighbours = {f"./{script.name}" for script in SCRIPTS}
     return found + [name for name in imported if name not in neighbours | THE_FRONT_ENDS]

@@ -6,7 +6,7 @@ from .family import Family, Layer
 
 PIXART = Family(
     name="PixArt",
-    models="PixArt α, PixArt Σ",
+    models="PixArt Alpha, PixArt Sigma",
     model_classes=("comfy.ldm.pixart.pixartms.PixArtMS",),
     layers=(
         Layer(r"blocks\.\d+\.attn", SiteKind.SELF_ATTENTION),
