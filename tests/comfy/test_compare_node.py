@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import folder_paths
+import numpy as np
 import pytest
 import torch
 import toys
+from PIL import Image
 from stepcache.cache_core.errors import StepCacheError
 from stepcache.cache_core.host import attach
 from stepcache.cache_core.methods import PAB
@@ -63,6 +65,21 @@ def test_any_picture_of_a_batch_can_be_shown() -> None:
     first, second, beyond = (compare(plain, cached, shown=i).result[0] for i in (0, 1, 99))
     assert not torch.equal(first, second)
     assert torch.equal(second, beyond)
+
+
+def test_pairs_for_the_slider_are_the_pictures_themselves(temporary: Path) -> None:
+    plain, cached = pictures(3), pictures(3, seed=1)
+    pairs = compare(plain, cached).ui["pairs"]
+    assert [(pair["number"], pair["of"]) for pair in pairs] == [(1, 3), (2, 3), (3, 3)]
+    for number, pair in enumerate(pairs):
+        for name, batch in (("plain", plain), ("cached", cached)):
+            saved = np.asarray(Image.open(temporary / pair[name]["filename"]), dtype=np.float32)
+            assert np.abs(saved / 255 - batch[number].numpy()).max() <= 1 / 255
+
+
+def test_of_a_long_video_the_slider_has_evenly_chosen_frames() -> None:
+    numbers = [pair["number"] for pair in compare(pictures(81), pictures(81, seed=1)).ui["pairs"]]
+    assert numbers == list(range(1, 82, 3)), "no more than 32 of 81"
 
 
 def test_pictures_too_small_for_a_window_have_no_ssim() -> None:

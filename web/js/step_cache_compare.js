@@ -36,7 +36,7 @@ function makeView() {
   element.dataset.testid = "stepcache-compare";
   const waiting = make("div", { padding: "6px" });
   waiting.textContent = say("Both pictures of the next run appear here, under one slider.");
-  const stage = make("div", { position: "relative", flex: "1 1 0", minHeight: "0" });
+  const stage = make("div", { position: "relative", flex: "1 1 0", minHeight: `${HEIGHT - 30}px` });
   const [cached, plain] = [make("img", FULL), make("img", FULL)];
   const [left, right] = [make("span", { ...LABEL, left: "4px" }), make("span", { ...LABEL, right: "4px" })];
   const line = make("div", LINE);
