@@ -68,8 +68,10 @@ def on_guidance(planned: Planned, has_met_both: bool) -> Iterator[str]:
             yield UNEXPECTED_BRANCH
 
 
-def on_layers(report: Report) -> Iterator[str]:
-    """Kinds that were to be reused, and that the network did not ask for although it ran."""
+def on_layers(report: Report, outcome: str) -> Iterator[str]:
+    """Kinds that were to be reused, and that the network did not ask for in a run to the end."""
+    if outcome != "finished":
+        return
     for kind, plan in report.plans.items():
         is_layer = kind not in (SiteKind.GUIDANCE, SiteKind.EVALUATION)
         if is_layer and "R" in plan and report.total_computed and not any(report.counts_of(kind)):

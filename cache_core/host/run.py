@@ -304,8 +304,9 @@ class Run(NotPickled):
     def finish(self, outcome: str) -> None:
         """End the run: drop every value, leave the report in the mailbox."""
         if not self.report.is_calibrating:
-            guidance = on_guidance(self._planned, self._passes.has_met_both)
-            for remark in (*guidance, *on_layers(self.report)):
+            for remark in on_guidance(self._planned, self._passes.has_met_both):
+                self._note(remark)
+            for remark in on_layers(self.report, outcome):
                 self._note(remark)
         if self._networks.has_met_another:
             self._note(OTHER_NETWORK)
