@@ -128,6 +128,7 @@ def test_strips_refusals_and_reports_follow_the_language(ui: FrontEnd, language:
     _has_no_english(ui)
 
 
+@pytest.mark.parametrize("rendered", ["canvas"], indirect=True)
 @every_language
 def test_every_sentence_is_known_for_what_it_is(ui: FrontEnd, language: str) -> None:
     """Whatever stands in its places: none is taken for another one, or for a list."""
