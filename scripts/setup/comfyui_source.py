@@ -6,6 +6,7 @@ complete, unmodified ComfyUI below `vendor/ComfyUI`; nothing else of that packag
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import shutil
 import tarfile
@@ -60,6 +61,9 @@ def ensure_comfyui(python: Path, release: Release) -> Path:
             raise StepError(
                 step, str(error), f"close what uses {release.tree}, then run the same command again"
             ) from error
+    line.detail("compiling")
+    # As pip does with packages: an eighth of what a program takes until it has imported it.
+    compileall.compile_dir(release.tree, quiet=2)
     write_stamp(stamp, content)
     line.done("unpacked, hash checked")
     return release.tree
