@@ -27,7 +27,7 @@ from .lens import LENS
 from .ltxv import LTXAV, LTXV
 from .lumina2 import LUMINA2
 from .mage_flow import MAGE_FLOW
-from .minimax import MINIMAX
+from .minimax import MINIMAX, MINIMAX_MUSIC
 from .mochi import MOCHI
 from .not_sampled import NOT_SAMPLED
 from .omnigen2 import OMNIGEN2
@@ -81,6 +81,7 @@ FAMILIES: tuple[Family, ...] = (
     PIXELDIT,
     SEEDVR2,
     MINIMAX,
+    MINIMAX_MUSIC,
     ACE_STEP,
     ACE_STEP_15,
     STABLE_AUDIO,

@@ -44,6 +44,7 @@ SINCE: dict[str, tuple[str, str]] = {
     "lens": ("0.24.1", "Lens"),
     "mage_flow": ("0.30.0", "Mage-Flow"),
     "minimax": ("0.30.0", "MiniMax H3"),
+    "minimax_music": ("0.33.0", "MiniMax Music 3"),
     "pid": ("0.24.1", "PiD"),
     "pixeldit": ("0.24.1", "PixelDiT"),
     "seedvr2": ("0.27.0", "SeedVR2"),

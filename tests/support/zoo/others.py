@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import comfy.model_patcher
@@ -13,6 +14,7 @@ from comfy.ldm.ace.lyric_encoder import ConformerEncoder
 from comfy.ldm.audio.dit import AudioDiffusionTransformer
 from comfy.ldm.audio.embedders import NumberConditioner
 from stepcache.cache_core.sites import SiteKind
+from torch import nn
 from toy import CPU, Toy, accepted, fill, random_weights
 
 BLOCK, FEED_FORWARD = SiteKind.BLOCK, SiteKind.FEED_FORWARD
@@ -189,6 +191,25 @@ def _random(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(3))
 
 
+def _small_music(network: Any) -> None:
+    """The host fixes its widths at 36 blocks of 2048; the sound has 128 channels, as there."""
+    module = inspect.getmodule(type(network))
+    settings = {"dtype": None, "device": CPU, "operations": comfy.ops.disable_weight_init}
+    told, width = 16, 32
+    network.latent_conditioners[0] = nn.Conv1d(4096, told, 3, padding=1)
+    transformer = network.diffusion_transformer
+    channels = 2 * 128 + told
+    transformer.preprocess_conv = nn.Conv1d(channels, channels, 1, bias=False)
+    transformer.to_timestep_embed = nn.Linear(256, width)
+    inner = transformer.transformer
+    inner.project_in, inner.project_out = nn.Linear(channels, width), nn.Linear(width, 128)
+    inner.rotary_pos_emb = module.RotaryEmbedding(8, None, CPU)
+    inner.rotary_pos_emb.inv_freq.fill_(0.5)
+    inner.layers = nn.ModuleList(
+        [module.TransformerBlock(width, 16, 2 * width, **settings) for _ in range(2)]
+    )
+
+
 TOYS: dict[str, Toy] = {
     "cascade_c": Toy(
         random_weights(stage_c_config), (1, 16, 6, 6), (7, 24), pooled=24,
@@ -222,6 +243,12 @@ TOYS: dict[str, Toy] = {
         random_weights(minimax_config, _set_minimax), (1, 24, 2, 4, 4), (7, 24),
         also=((1, 32, 2, 3),), has_batches=False,
         family="MiniMax H3", kinds=frozenset({JOINT, FEED_FORWARD, BLOCK}),
+    ),
+    "minimax_music": Toy(
+        random_weights(lambda: supported.MiniMaxMusic3({"audio_model": "minimax_music3"}),
+                       _small_music),
+        (1, 128, 6), (2, 8 * 4096), extra=(("conditioning_scale", torch.ones(1, 1, 1)),),
+        family="MiniMax Music", kinds=frozenset({SELF, FEED_FORWARD, BLOCK}),
     ),
     "triposplat": Toy(
         random_weights(triposplat_config), (1, 12, 16), (7, 24), also=((1, 1, 5),), grows=(),
