@@ -208,6 +208,9 @@ def _small_music(network: Any) -> None:
     inner.layers = nn.ModuleList(
         [module.TransformerBlock(width, 16, 2 * width, **settings) for _ in range(2)]
     )
+    for name, buffer in inner.named_buffers():
+        if name.endswith("beta"):
+            buffer.zero_()
 
 
 TOYS: dict[str, Toy] = {
