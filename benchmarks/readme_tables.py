@@ -14,14 +14,17 @@ from .page import markdown
 
 WORKFLOWS = {
     "dit_plain": "DiT plain",
+    "dit_stepcache": "DiT, Step Cache, speed 2",
     "dit_pab": "DiT, PAB 2 / 6, window 0.15-0.9",
     "dit_fastercache": "DiT, FasterCache",
     "dit_fastercache_pab": "DiT, FasterCache's guidance + PAB",
     "dit_smoothcache": "DiT, SmoothCache, every 2nd step",
     "dit_tgate": "DiT, T-GATE, gate 18 of 30",
     "dit_clip_plain": "DiT clip of 4 frames, plain",
+    "dit_clip_stepcache": "DiT clip, Step Cache, speed 2",
     "dit_clip_pab": "DiT clip, PAB 2 / 6",
     "unet_plain": "UNet plain",
+    "unet_stepcache": "UNet, Step Cache, speed 2",
     "unet_deepcache": "UNet, DeepCache interval 3, branch 0",
     "unet_fastercache": "UNet, FasterCache",
     "unet_tgate": "UNet, T-GATE, gate 18 of 30",

@@ -26,8 +26,8 @@ INTRODUCTION = """\
 
 What the tests that run inside a genuine ComfyUI (`tests/comfy`, `tests/contract`) showed on each
 version, the unmodified host on one CPU thread. `python scripts/test.py --comfyui-version 0.16.3`
-repeats one; with `--record` it also writes this file. Mended: failed in that run, and passed or was
-skipped by name when run again after a change.
+repeats one; with `--record` it also writes this file. 0.33.0 is from git (`--comfyui-git`). Mended:
+failed in that run, and passed or was skipped by name when run again after a change.
 
 | ComfyUI | tested on | passed | failed | mended | skipped |
 |---|---|---|---|---|---|
@@ -72,9 +72,15 @@ def record(version: str, outcome: Outcome) -> None:
     """Keep an outcome in place of the version's last one, and write the table again."""
     records = read()
     records[version] = outcome
-    known = {r.version: asdict(records[r.version]) for r in RELEASES if r.version in records}
+    known = {each: asdict(records[each]) for each in _versions(records) if each in records}
     write_atomically(RECORDS, json.dumps(known, indent=2, ensure_ascii=False) + "\n")
     write_table()
+
+
+def _versions(records: Mapping[str, Outcome]) -> list[str]:
+    """Those of the package registry, then those from git."""
+    releases = [release.version for release in RELEASES]
+    return releases + sorted(records.keys() - set(releases))
 
 
 def read() -> dict[str, Outcome]:
@@ -95,8 +101,8 @@ def _frozen(value: Any) -> Any:
 def render(records: Mapping[str, Outcome]) -> str:
     """The text of docs/hosts.md."""
     rows, details = [], []
-    for release in RELEASES:
-        version, outcome = release.version, records.get(release.version)
+    for version in _versions(records):
+        outcome = records.get(version)
         if outcome is None:
             rows.append(f"| {version} | not recorded | | | | |\n")
             continue

@@ -191,9 +191,14 @@ def _random(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(3))
 
 
+def minimax_music_config() -> Any:
+    younger: Any = supported
+    return younger.MiniMaxMusic3({"audio_model": "minimax_music3"})
+
+
 def _small_music(network: Any) -> None:
     """The host fixes its widths at 36 blocks of 2048; the sound has 128 channels, as there."""
-    module = inspect.getmodule(type(network))
+    module: Any = inspect.getmodule(type(network))
     settings = {"dtype": None, "device": CPU, "operations": comfy.ops.disable_weight_init}
     told, width = 16, 32
     network.latent_conditioners[0] = nn.Conv1d(4096, told, 3, padding=1)
@@ -248,8 +253,7 @@ TOYS: dict[str, Toy] = {
         family="MiniMax H3", kinds=frozenset({JOINT, FEED_FORWARD, BLOCK}),
     ),
     "minimax_music": Toy(
-        random_weights(lambda: supported.MiniMaxMusic3({"audio_model": "minimax_music3"}),
-                       _small_music),
+        random_weights(minimax_music_config, _small_music),
         (1, 128, 6), (2, 8 * 4096), extra=(("conditioning_scale", torch.ones(1, 1, 1)),),
         family="MiniMax Music", kinds=frozenset({SELF, FEED_FORWARD, BLOCK}),
     ),
