@@ -26,8 +26,9 @@ INTRODUCTION = """\
 
 What the tests that run inside a genuine ComfyUI (`tests/comfy`, `tests/contract`) showed on each
 version, the unmodified host on one CPU thread. `python scripts/test.py --comfyui-version 0.16.3`
-repeats one; with `--record` it also writes this file. 0.33.0 is from git (`--comfyui-git`). Mended:
-failed in that run, and passed or was skipped by name when run again after a change.
+repeats one; with `--record` it also writes this file. Mended: failed in that run, and passed or was
+skipped by name when run again after a change. One that the option does not know is from git
+(`--comfyui-git`).
 
 | ComfyUI | tested on | passed | failed | mended | skipped |
 |---|---|---|---|---|---|

@@ -85,7 +85,7 @@ class Networks:
             layers = {s: (modules[s], self._access[s]) for s in order if self._trusts(s, modules)}
             branches = tuple(site for site in modules if site.kind is SiteKind.DEEP_BRANCH)
             rows = tuple(row for row in self._rows if self._hands_on(network, row))
-            fills = () if self._fill is None else self._fill.modules(network)
+            fills = self._fill.modules(network) if self._fill is not None and layers else ()
             known = self._bound[id(network)] = Bound(network, layers, branches, rows, fills)
         return known
 

@@ -17,6 +17,9 @@ def test_step_cache_is_found(ui: FrontEnd, wanted: str) -> None:
     field = ui.page.locator("input:focus")
     field.fill(wanted)
     # Its name, and the category; others of the pack have longer names.
-    ui.page.get_by_role("option").filter(has_text=re.compile("^Step Cache\\s*StepCache")).wait_for()
+    found = ui.page.get_by_role("option").filter(has_text=re.compile("^Step Cache\\s*StepCache"))
+    found.wait_for()
+    what = "window.LiteGraph.registered_node_types.StepCacheForecast.nodeData.description"
+    assert ui.page.evaluate(what) in found.inner_text(), "it says what it does"
     field.press("Escape")
     field.wait_for(state="detached")

@@ -1,6 +1,7 @@
 // Both pictures of a comparison in one place: what stands left of a line is plain, what stands right of it cached.
 import { api } from "/scripts/api.js";
 import { app } from "/scripts/app.js";
+import { addView, make } from "./node_view.js";
 import { say } from "./translation.js";
 
 const NODES = ["StepCacheCompare", "StepCacheCompareRuns"];
@@ -87,28 +88,14 @@ function slider(words, max, style) {
   return input;
 }
 
-function make(tag, style) {
-  const element = document.createElement(tag);
-  Object.assign(element.style, style);
-  return element;
-}
-
 app.registerExtension({
   name: "stepcache.Compare",
 
   nodeCreated(node) {
     if (!NODES.includes(node.comfyClass) || !node.addDOMWidget) return;
     const view = makeView();
-    // Not serialized: a saved workflow must not carry the pictures of somebody's last run.
-    const widget = node.addDOMWidget(WIDGET, "STEP_CACHE_COMPARE", view.element, {
-      serialize: false,
-      getMinHeight: () => HEIGHT,
-    });
-    widget.serialize = false;
-    const onExecuted = node.onExecuted;
-    node.onExecuted = function (output) {
-      onExecuted?.apply(this, arguments);
+    addView(node, WIDGET, "STEP_CACHE_COMPARE", view.element, HEIGHT, (output) => {
       if (output?.pairs?.length) view.show(output.pairs);
-    };
+    });
   },
 });

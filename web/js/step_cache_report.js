@@ -1,5 +1,6 @@
 // Shows the text of the last run inside the "Step Cache Report" node.
 import { app } from "/scripts/app.js";
+import { addView, make } from "./node_view.js";
 import { say, translated } from "./translation.js";
 
 const NODE = "StepCacheReport";
@@ -18,10 +19,7 @@ function inWords(line) {
 }
 
 function makeView() {
-  const view = document.createElement("pre");
-  view.textContent = waiting();
-  view.dataset.testid = "stepcache-report";
-  Object.assign(view.style, {
+  const view = make("pre", {
     margin: "0",
     padding: "6px",
     overflow: "auto",
@@ -32,6 +30,8 @@ function makeView() {
     background: "var(--comfy-input-bg, #222)",
     userSelect: "text",
   });
+  view.textContent = waiting();
+  view.dataset.testid = "stepcache-report";
   return view;
 }
 
@@ -41,18 +41,9 @@ app.registerExtension({
   nodeCreated(node) {
     if (node.comfyClass !== NODE || !node.addDOMWidget) return;
     const view = makeView();
-    // Not serialized: a saved workflow must not carry the report of somebody's last run.
-    const widget = node.addDOMWidget(WIDGET, "STEP_CACHE_REPORT", view, {
-      serialize: false,
-      getMinHeight: () => 160,
-    });
-    widget.serialize = false;
-    node.setSize([Math.max(node.size[0], 460), Math.max(node.size[1], 260)]);
-
-    const onExecuted = node.onExecuted;
-    node.onExecuted = function (output) {
-      onExecuted?.apply(this, arguments);
+    addView(node, WIDGET, "STEP_CACHE_REPORT", view, 160, (output) => {
       view.textContent = output?.text?.join("").split("\n").map(inWords).join("\n") ?? waiting();
-    };
+    });
+    node.setSize([Math.max(node.size[0], 460), Math.max(node.size[1], 260)]);
   },
 });

@@ -1,4 +1,5 @@
 // Draws what is computed and what is reused. Knows the DOM, but neither the graph nor the server.
+import { make } from "./node_view.js";
 import { say } from "./translation.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -155,12 +156,6 @@ function inWords(strips, plans) {
       return `${wordOf(kind)}: ${counts.map(([count, text]) => say(text, count)).join(", ")}`;
     })
     .join("; ");
-}
-
-function make(tag, style) {
-  const element = document.createElement(tag);
-  Object.assign(element.style, style);
-  return element;
 }
 
 function vector(tag, attributes) {
